@@ -50,10 +50,11 @@ type Reader struct {
 // NewReader reads from b.
 func NewReader(b []byte) *Reader { return &Reader{rest: b} }
 
-// Uvarint reads what AppendUvarint wrote.
+// Uvarint reads what AppendUvarint wrote; a longer form of the same number is
+// malformed, so that a value has one encoding only.
 func (r *Reader) Uvarint() uint64 {
 	v, n := binary.Uvarint(r.rest)
-	if n <= 0 {
+	if n <= 0 || n > 1 && r.rest[n-1] == 0 {
 		r.fail()
 		return 0
 	}

@@ -1,0 +1,193 @@
+// Package partition is the replicated state machine of a partition: where its
+// records begin and end, and what each idempotent producer has appended. It
+// decides, from a command and the state alone, which offset a batch takes, whether
+// it is a duplicate, and which producer is fenced; so every replica, and every
+// replay of the log, decides the same. It never holds a record, reads a clock or
+// answers a request.
+//
+// A command is the head of package command, then by kind
+//
+//	1 produce  bytes    a record batch
+//	2 trim     uvarint  before + 1: records below before go; 0: all there are
+//
+// and a saved state, whose producers stand from the longest idle to the latest
+// used, is
+//
+//	byte     format version, 1
+//	uvarint  log start
+//	uvarint  end
+//	clock    of package command
+//	uvarint  number of producers, then for each
+//	  uvarint  id
+//	  uvarint  epoch
+//	  uvarint  time of last use, by the clock
+//	  uvarint  sequence of the first batch known
+//	  byte     number of batches known, 1 to 5, then for each, oldest first
+//	    uvarint  count of records; the next batch's sequence follows from it
+//	    uvarint  base offset
+//
+// in the numbers of broker/codec. Equal states give equal bytes.
+package partition
+
+import (
+	"errors"
+	"math"
+
+	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/batch"
+	"github.com/reprise-mq/reprise/broker/codec"
+	"github.com/reprise-mq/reprise/broker/command"
+)
+
+// Tag names a proposal; see command.Tag.
+type Tag = command.Tag
+
+// State is the state of one partition.
+type State struct {
+	// Records from start up to, and without, end can be read; 0 <= start <= end.
+	start, end api.Offset
+	clock      command.Clock
+	producers  producers
+}
+
+// New is the state of a partition without records.
+func New() *State { return &State{producers: newProducers()} }
+
+// LogStart is the first offset that can be read.
+func (s *State) LogStart() api.Offset { return s.start }
+
+// End is the offset that the next record takes.
+func (s *State) End() api.Offset { return s.end }
+
+// NoOffset stands where an outcome has no base offset, so that no error can be
+// taken for offset 0.
+const NoOffset api.Offset = -1
+
+// Outcome is what became of a command.
+type Outcome struct {
+	// Tag of the proposal; zero if the entry holds no command.
+	Tag Tag
+	// Code is OK, or why nothing changed.
+	Code api.Code
+	// Message says more of an error to the client; "" with OK.
+	Message string
+	// Base is the offset of the batch's first record, also of a duplicate's;
+	// NoOffset of anything but a produce that is OK.
+	Base api.Offset
+	// Count of records appended, which took the offsets from Base; 0 for
+	// everything that takes none.
+	Count int32
+	// Duplicate: the batch had been appended before, at Base.
+	Duplicate bool
+	// LogStart after the command.
+	LogStart api.Offset
+}
+
+// Apply carries out one entry of the log. It accepts any bytes: raft's own empty
+// entries change nothing, and what is no command is answered INVALID_REQUEST.
+func (s *State) Apply(data []byte) Outcome {
+	out := Outcome{Base: NoOffset}
+	if len(data) > 0 {
+		s.apply(data, &out)
+	}
+	out.LogStart = s.start
+	return out
+}
+
+func (s *State) apply(data []byte, out *Outcome) {
+	c, ok := decode(data)
+	out.Tag = c.head.Tag
+	if !ok {
+		out.refuse(api.Code_INVALID_REQUEST, "the entry is no command of this version")
+		return
+	}
+	s.clock.Advance(c.head.Now)
+	s.producers.expire(s.clock.Elapsed())
+	if c.head.Kind == kindTrim {
+		s.trim(c.before, out)
+		return
+	}
+	s.produce(c.batch, out)
+}
+
+func (s *State) trim(before api.Offset, out *Outcome) {
+	if before == toEnd {
+		before = s.end
+	}
+	if before < 0 || before > s.end {
+		out.refuse(api.Code_OFFSET_OUT_OF_RANGE,
+			"cannot delete records before offset %d: the log ends at %d; list offsets", before, s.end)
+		return
+	}
+	s.start = max(s.start, before)
+}
+
+func (s *State) produce(data []byte, out *Outcome) {
+	info, err := batch.Parse(data)
+	if err != nil {
+		out.refuse(codeOf(err), "the record batch was refused when it was applied; encode it again")
+		return
+	}
+	if int64(info.Count) > maxRecords || s.end > math.MaxInt64-maxRecords {
+		out.refuse(api.Code_BATCH_TOO_LARGE, "the batch claims %d records after offset %d; send fewer at a time", info.Count, s.end)
+		return
+	}
+	if info.Producer != 0 && !s.producers.admit(info, s.clock.Elapsed(), out) {
+		return
+	}
+	out.Base, out.Count = s.end, info.Count
+	s.end += api.Offset(info.Count)
+	if info.Producer != 0 {
+		s.producers.record(info, out.Base, s.clock.Elapsed())
+	}
+}
+
+// maxRecords bounds the records of a batch: each takes at least a byte. So the
+// batches known of a producer never cover as much as half the sequence numbers.
+const maxRecords = batch.MaxBytes
+
+func codeOf(err error) api.Code {
+	switch {
+	case errors.Is(err, batch.ErrTooLarge):
+		return api.Code_BATCH_TOO_LARGE
+	case errors.Is(err, batch.ErrUnsupportedCompression):
+		return api.Code_UNSUPPORTED_COMPRESSION
+	}
+	return api.Code_CORRUPT_BATCH
+}
+
+// ErrState: the bytes are no saved state of a partition: damaged, or of another
+// version. The state frame must come from elsewhere.
+var ErrState = errors.New("malformed partition state")
+
+const stateVersion = 1
+
+// Save gives the state as bytes: equal states give equal bytes.
+func (s *State) Save() []byte {
+	b := append(make([]byte, 0, 64+s.producers.len()*bytesPerProducer), stateVersion)
+	b = codec.AppendUvarint(b, uint64(s.start))
+	b = codec.AppendUvarint(b, uint64(s.end))
+	b = s.clock.Append(b)
+	return s.producers.append(b)
+}
+
+// Restore takes the state that Save gave. It accepts nothing else: on ErrState the
+// state is as it was.
+func (s *State) Restore(data []byte) error {
+	r := codec.NewReader(data)
+	if r.Byte() != stateVersion {
+		return ErrState
+	}
+	n := State{start: api.Offset(r.Uvarint()), end: api.Offset(r.Uvarint())}
+	clock, ok := command.ReadClock(r)
+	if !ok || n.start < 0 || n.end < n.start {
+		return ErrState
+	}
+	n.clock = clock
+	n.producers, ok = readProducers(r, n.end, clock.Elapsed())
+	if !ok || r.Close() != nil {
+		return ErrState
+	}
+	*s = n
+	return nil
+}

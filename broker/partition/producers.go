@@ -1,0 +1,244 @@
+package partition
+
+import (
+	"container/list"
+	"math"
+
+	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/batch"
+	"github.com/reprise-mq/reprise/broker/codec"
+	"github.com/reprise-mq/reprise/broker/command"
+)
+
+// Bounds of the table of producers.
+const (
+	// MaxProducers is how many producers a partition knows; one more, and the
+	// longest idle is forgotten. Kafka has no such bound; at this one a saved state
+	// takes about 5 MB.
+	MaxProducers = 100_000
+	// knownBatches of a producer can be told from new ones, as in Kafka: a producer
+	// has at most so many unanswered at a time.
+	knownBatches = 5
+	// expiredPerApply bounds the producers forgotten by one command. It is above the
+	// one that a command can add, so the table shrinks to those in use.
+	expiredPerApply = 4
+
+	bytesPerProducer = 48
+)
+
+// producers is what is known of idempotent producers, after KIP-98 and KIP-360.
+type producers struct {
+	byID map[api.ProducerID]*list.Element
+	// byUse holds a *producer for each in byID, the longest idle in front: used
+	// never falls from one to the next.
+	byUse *list.List
+}
+
+type producer struct {
+	id    api.ProducerID
+	epoch api.Epoch
+	// used is the clock's time at the last batch, new or repeated.
+	used api.Milliseconds
+	// batches are the latest of this epoch, 1 to knownBatches, oldest first; the
+	// sequences of each follow those of the one before.
+	batches []appended
+}
+
+// appended is one batch as it stands in the log.
+type appended struct {
+	sequence api.Sequence
+	count    int32 // from 1 to maxRecords
+	base     api.Offset
+}
+
+func newProducers() producers {
+	return producers{byID: make(map[api.ProducerID]*list.Element), byUse: list.New()}
+}
+
+func (t *producers) len() int { return t.byUse.Len() }
+
+// admit reports whether a batch is new and next in its producer's order. If not,
+// out says why, or where the same batch stands already.
+func (t *producers) admit(info batch.Info, now api.Milliseconds, out *Outcome) bool {
+	e := t.byID[info.Producer]
+	if e == nil {
+		if info.Sequence != 0 {
+			out.refuse(api.Code_UNKNOWN_PRODUCER,
+				"nothing is known of producer %d, so its first sequence must be 0, not %d; get a new producer id",
+				info.Producer, info.Sequence)
+		}
+		return info.Sequence == 0
+	}
+	p := e.Value.(*producer)
+	switch {
+	case info.Epoch < p.epoch:
+		out.refuse(api.Code_PRODUCER_FENCED,
+			"producer %d is at epoch %d, and this is epoch %d; another took its place",
+			info.Producer, p.epoch, info.Epoch)
+		return false
+	case info.Epoch == p.epoch && info.Sequence == p.next():
+		return true
+	case info.Epoch > p.epoch && info.Sequence == 0:
+		return true
+	case info.Epoch > p.epoch:
+		out.refuse(api.Code_OUT_OF_ORDER_SEQUENCE,
+			"the first sequence of epoch %d of producer %d must be 0, not %d",
+			info.Epoch, info.Producer, info.Sequence)
+		return false
+	}
+	if base, ok := p.find(info.Sequence, info.Count); ok {
+		out.Base, out.Duplicate = base, true
+		t.touch(e, now)
+		return false
+	}
+	p.refuse(info, out)
+	return false
+}
+
+// refuse answers a batch that is not next and not one of those known. What begins
+// after the next sequence leaves a gap, and cannot have been appended. What begins
+// before it is older than the batches known, or was cut otherwise than when it was
+// first sent: its records, or some of them, were appended.
+//
+// Sequences wrap, so before and after are told by the shorter way round.
+func (p *producer) refuse(info batch.Info, out *Outcome) {
+	const half = math.MaxInt32/2 + 1
+	if ahead := (info.Sequence - p.next()) & math.MaxInt32; ahead < half {
+		out.refuse(api.Code_OUT_OF_ORDER_SEQUENCE,
+			"the next sequence of producer %d is %d, not %d; an earlier batch is missing",
+			p.id, p.next(), info.Sequence)
+		return
+	}
+	out.refuse(api.Code_DUPLICATE_SEQUENCE,
+		"the next sequence of producer %d is %d, and none of its last %d batches is %d records from %d; they were appended before",
+		p.id, p.next(), len(p.batches), info.Count, info.Sequence)
+}
+
+// find looks for a batch among those known. Both its ends must be the same: a batch
+// that merely overlaps one is another batch.
+func (p *producer) find(first api.Sequence, count int32) (api.Offset, bool) {
+	for _, b := range p.batches {
+		if b.sequence == first && b.count == count {
+			return b.base, true
+		}
+	}
+	return NoOffset, false
+}
+
+// next is the sequence that follows the last batch.
+func (p *producer) next() api.Sequence { return p.batches[len(p.batches)-1].next() }
+
+func (b appended) next() api.Sequence {
+	return (b.sequence + api.Sequence(b.count)) & math.MaxInt32
+}
+
+// record notes a batch that admit let through.
+func (t *producers) record(info batch.Info, base api.Offset, now api.Milliseconds) {
+	e := t.byID[info.Producer]
+	if e == nil {
+		if t.len() == MaxProducers {
+			t.forget(t.byUse.Front())
+		}
+		e = t.add(&producer{id: info.Producer, epoch: info.Epoch})
+	}
+	p := e.Value.(*producer)
+	if p.epoch != info.Epoch {
+		p.epoch, p.batches = info.Epoch, nil
+	}
+	if len(p.batches) == knownBatches {
+		copy(p.batches, p.batches[1:])
+		p.batches = p.batches[:knownBatches-1]
+	}
+	p.batches = append(p.batches, appended{sequence: info.Sequence, count: info.Count, base: base})
+	t.touch(e, now)
+}
+
+func (t *producers) add(p *producer) *list.Element {
+	e := t.byUse.PushBack(p)
+	t.byID[p.id] = e
+	return e
+}
+
+func (t *producers) touch(e *list.Element, now api.Milliseconds) {
+	e.Value.(*producer).used = now
+	t.byUse.MoveToBack(e)
+}
+
+// expire forgets producers that were idle for a day, a few at a time.
+func (t *producers) expire(now api.Milliseconds) {
+	for range expiredPerApply {
+		e := t.byUse.Front()
+		if e == nil || now-e.Value.(*producer).used < command.Day {
+			return
+		}
+		t.forget(e)
+	}
+}
+
+func (t *producers) forget(e *list.Element) {
+	delete(t.byID, e.Value.(*producer).id)
+	t.byUse.Remove(e)
+}
+
+func (t *producers) append(b []byte) []byte {
+	b = codec.AppendUvarint(b, uint64(t.len()))
+	for e := t.byUse.Front(); e != nil; e = e.Next() {
+		b = e.Value.(*producer).append(b)
+	}
+	return b
+}
+
+func (p *producer) append(b []byte) []byte {
+	b = codec.AppendUvarint(b, uint64(p.id))
+	b = codec.AppendUvarint(b, uint64(p.epoch))
+	b = codec.AppendUvarint(b, uint64(p.used))
+	b = codec.AppendUvarint(b, uint64(p.batches[0].sequence))
+	b = append(b, byte(len(p.batches)))
+	for _, k := range p.batches {
+		b = codec.AppendUvarint(b, uint64(k.count))
+		b = codec.AppendUvarint(b, uint64(k.base))
+	}
+	return b
+}
+
+// readProducers reads what append wrote, for a log that ends at end and a clock
+// that stands at now.
+func readProducers(r *codec.Reader, end api.Offset, now api.Milliseconds) (producers, bool) {
+	const leastBytes = 7
+	t := newProducers()
+	n := r.Count(leastBytes)
+	if n > MaxProducers {
+		return t, false
+	}
+	used := api.Milliseconds(0)
+	for range n {
+		p, ok := readProducer(r, end)
+		if !ok || p.used < used || p.used > now || t.byID[p.id] != nil {
+			return t, false
+		}
+		used = p.used
+		t.add(p)
+	}
+	return t, true
+}
+
+func readProducer(r *codec.Reader, end api.Offset) (*producer, bool) {
+	id, epoch, used := r.Uvarint(), r.Uvarint(), r.Uvarint()
+	sequence, n := r.Uvarint(), int(r.Byte())
+	if id-1 >= math.MaxInt64 || epoch > math.MaxInt16 || used > math.MaxInt64 ||
+		sequence > math.MaxInt32 || n < 1 || n > knownBatches {
+		return nil, false
+	}
+	p := &producer{id: api.ProducerID(id), epoch: api.Epoch(epoch), used: api.Milliseconds(used)}
+	next, low := api.Sequence(sequence), api.Offset(0)
+	for range n {
+		count, base := r.Uvarint(), api.Offset(r.Uvarint())
+		if count-1 >= maxRecords || base < low || base > end-api.Offset(count) {
+			return nil, false
+		}
+		k := appended{sequence: next, count: int32(count), base: base}
+		p.batches = append(p.batches, k)
+		next, low = k.next(), base+api.Offset(count)
+	}
+	return p, r.Err() == nil
+}
