@@ -1,0 +1,148 @@
+// Package disk is a simulated disk that can lose power. It keeps every file
+// twice: as its process sees it, and as the platter holds it; between the two
+// stand the changes that no sync has covered yet. A crash decides, change by
+// change and sector by sector, which of those reached the platter.
+//
+// Whatever is drawn is a hash of the seed, the disk and the number of the
+// operation or crash, never the next number of a shared stream: a fault removed
+// from a plan moves as little else as possible.
+//
+// It owns the tree of one node's files over all its lives. It never knows what
+// is in them.
+package disk
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/reprise-mq/reprise/broker/env"
+	"github.com/reprise-mq/reprise/sim/agenda"
+)
+
+// Kind says what an Operation does.
+type Kind uint8
+
+// Kinds of Operation.
+const (
+	Create Kind = iota
+	Write
+	Truncate
+	Remove
+	Sync
+)
+
+// Operation is a change of the disk as a Watcher sees it.
+type Operation struct {
+	Kind Kind
+	// Name of the file or folder.
+	Name string
+	// Position of a write; the size of a creation or truncation.
+	Position int64
+	// Data of a write; not to be changed.
+	Data []byte
+}
+
+// Watcher looks on. It must not call the disk.
+type Watcher interface {
+	// Called: the process called the operation; it is visible to it from now on.
+	Called(op Operation)
+	// Durable: the write will survive any crash from now on.
+	Durable(op Operation)
+}
+
+// Disk is the tree of files of one node, over all its lives.
+type Disk struct {
+	agenda  *agenda.Agenda
+	watcher Watcher
+	seed    uint64 // already mixed with the disk's number
+	speed   Speed
+
+	life        uint64
+	operations  uint64 // numbers the draws of delays
+	crashes     uint64 // numbers the draws of crashes
+	made        uint64 // numbers files
+	stalledTill env.Time
+	slow        int64 // delays are multiplied by it; at least 1
+
+	files   map[string]*file   // as the process sees them
+	folders map[string]*folder // the root is ""
+}
+
+// New gives an empty disk.
+func New(a *agenda.Agenda, seed uint64, speed Speed, watcher Watcher) *Disk {
+	return &Disk{
+		agenda: a, watcher: watcher, seed: seed, speed: speed, slow: 1,
+		files: make(map[string]*file), folders: map[string]*folder{"": newFolder("")},
+	}
+}
+
+// Open begins a life: the disk for a new process, whose answers are handed to
+// answer. The disk of the life before does nothing any more.
+func (d *Disk) Open(answer func(func(env.Process))) *Handle {
+	d.life++
+	return &Handle{disk: d, life: d.life, answer: answer, failed: make(map[string]error)}
+}
+
+// Slow multiplies every delay from now on; 1 is the normal speed.
+func (d *Disk) Slow(factor int64) { d.slow = max(factor, 1) }
+
+// Stall holds every answer back until t.
+func (d *Disk) Stall(t env.Time) { d.stalledTill = max(d.stalledTill, t) }
+
+// Names lists every file there is, as the process sees it, sorted.
+func (d *Disk) Names() []string { return slices.Sorted(maps.Keys(d.files)) }
+
+// Contents is a file as the process sees it; nil if there is none. It must not be
+// changed, and is good until the next call.
+func (d *Disk) Contents(name string) []byte {
+	f := d.files[name]
+	if f == nil {
+		return nil
+	}
+	return f.seen
+}
+
+// Platter is what would be left of a file if every unsynced change of its
+// contents were lost now; nil if there is none.
+func (d *Disk) Platter(name string) []byte {
+	if f := d.folders[parent(name)]; f != nil && f.durable[name] != nil {
+		return f.durable[name].durable
+	}
+	return nil
+}
+
+// parent is the folder that a name stands in.
+func parent(name string) string {
+	return name[:strings.LastIndexByte(strings.TrimSuffix(name, "/"), '/')+1]
+}
+
+// makeFolder makes a folder and those above it, durably.
+func (d *Disk) makeFolder(name string) *folder {
+	if f := d.folders[name]; f != nil {
+		return f
+	}
+	above := d.makeFolder(parent(name))
+	f := newFolder(name)
+	d.folders[name] = f
+	above.pending = append(above.pending, rename{name: name, folder: f})
+	above.settle(above.numbered())
+	return f
+}
+
+// list gives the entries directly in a folder.
+func (d *Disk) list(folder string) []env.FileInfo {
+	var entries []env.FileInfo
+	for _, name := range slices.Sorted(maps.Keys(d.files)) {
+		if parent(name) == folder {
+			entries = append(entries, env.FileInfo{Name: name, Size: int64(len(d.files[name].seen))})
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(d.folders)) {
+		if name != "" && parent(name) == folder {
+			entries = append(entries, env.FileInfo{Name: name})
+		}
+	}
+	slices.SortFunc(entries, func(a, b env.FileInfo) int { return strings.Compare(a.Name, b.Name) })
+	return entries
+}

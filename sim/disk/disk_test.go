@@ -1,0 +1,266 @@
+package disk
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/env"
+	"github.com/reprise-mq/reprise/sim/agenda"
+)
+
+// heard is a process that notes the answers it gets.
+type heard struct {
+	synced map[env.Ticket]error
+	order  []env.Ticket
+	loaded map[env.Ticket][]byte
+	listed map[env.Ticket][]env.FileInfo
+}
+
+func newHeard() *heard {
+	return &heard{
+		synced: make(map[env.Ticket]error), loaded: make(map[env.Ticket][]byte),
+		listed: make(map[env.Ticket][]env.FileInfo),
+	}
+}
+
+func (h *heard) Synced(t env.Ticket, err error) {
+	h.synced[t] = err
+	h.order = append(h.order, t)
+}
+func (h *heard) Loaded(t env.Ticket, data []byte, err error) {
+	h.loaded[t] = data
+	h.order = append(h.order, t)
+}
+func (h *heard) Listed(t env.Ticket, entries []env.FileInfo, _ error) { h.listed[t] = entries }
+func (h *heard) Wake()                                                {}
+func (h *heard) Receive(env.Endpoint, *api.Message)                   {}
+func (h *heard) Lost(env.Endpoint)                                    {}
+func (h *heard) Flush()                                               {}
+
+type unwatched struct{}
+
+func (unwatched) Called(Operation)  {}
+func (unwatched) Durable(Operation) {}
+
+// model is a disk written the slow way: for each byte of a file, the values that
+// it may have after a crash.
+type model struct {
+	seen    map[string][]byte
+	history map[string][]image // of the file that has the name now
+	synced  map[string]int     // images before this one cannot come back
+	named   map[string]bool    // the name is sure to be there
+	unnamed map[string]bool    // the name is sure not to be there
+}
+
+type image []byte
+
+func (m *model) write(name string, position int, data []byte) {
+	b := slices.Clone(m.seen[name])
+	if end := position + len(data); end > len(b) {
+		b = append(b, make([]byte, end-len(b))...)
+	}
+	copy(b[position:], data)
+	m.set(name, b)
+}
+
+func (m *model) set(name string, b []byte) {
+	m.seen[name] = b
+	m.history[name] = append(m.history[name], b)
+}
+
+// check holds what a crash left against what it may have left.
+func (m *model) check(t *rapid.T, d *Disk) {
+	left := d.Names()
+	for name := range m.named {
+		if m.unnamed[name] {
+			t.Fatalf("model: %s is both named and not", name)
+		}
+		if m.seen[name] != nil && !slices.Contains(left, name) {
+			t.Fatalf("%s is gone though its name was synced", name)
+		}
+	}
+	for _, name := range left {
+		if m.unnamed[name] {
+			t.Fatalf("%s is back though its removal was synced", name)
+		}
+		if m.seen[name] == nil {
+			continue // a removal that did not last; its contents are not modelled
+		}
+		possible := m.history[name][m.synced[name]:]
+		for i, b := range d.Contents(name) {
+			if !slices.ContainsFunc(possible, func(im image) bool { return i >= len(im) && b == 0 || i < len(im) && im[i] == b }) {
+				t.Fatalf("%s: byte %d is %d, which nobody wrote", name, i, b)
+			}
+		}
+		if !slices.ContainsFunc(possible, func(im image) bool { return len(d.Contents(name)) >= len(im) }) {
+			t.Fatalf("%s is shorter than anything since its last sync", name)
+		}
+	}
+}
+
+// After any calls and any crash, what an answered sync covered is there, and
+// nothing else is than what was once written.
+func TestCrashKeepsWhatWasSynced(t *testing.T) {
+	names := []string{"a/x", "a/y", "a/b/z", "w"}
+	rapid.Check(t, func(t *rapid.T) {
+		clock := agenda.New()
+		d := New(clock, rapid.Uint64().Draw(t, "seed"), Normal, unwatched{})
+		for range rapid.IntRange(1, 3).Draw(t, "lives") {
+			h := newHeard()
+			disk := d.Open(func(f func(env.Process)) { f(h) })
+			m := &model{
+				seen: map[string][]byte{}, history: map[string][]image{}, synced: map[string]int{},
+				named: map[string]bool{}, unnamed: map[string]bool{},
+			}
+			for _, name := range d.Names() {
+				m.set(name, append([]byte{}, d.Contents(name)...))
+				m.named[name] = true
+			}
+			var ticket env.Ticket
+			fill := byte(0)
+			for range rapid.IntRange(0, 30).Draw(t, "calls") {
+				name := rapid.SampledFrom(names).Draw(t, "name")
+				there := m.seen[name] != nil
+				switch rapid.IntRange(0, 7).Draw(t, "call") {
+				case 0:
+					disk.Create(name, 700)
+					if !there {
+						delete(m.unnamed, name)
+						m.history[name], m.synced[name] = []image{{}}, 0
+						m.set(name, make([]byte, 700))
+					}
+				case 1, 2:
+					fill++
+					data := bytes.Repeat([]byte{fill}, rapid.IntRange(1, 3000).Draw(t, "length"))
+					at := rapid.IntRange(0, 2000).Draw(t, "position")
+					disk.WriteAt(name, int64(at), data)
+					if there {
+						m.write(name, at, data)
+					}
+				case 3:
+					fill++
+					disk.Append(name, []byte{fill, fill})
+					if there {
+						m.write(name, len(m.seen[name]), []byte{fill, fill})
+					}
+				case 4:
+					size := rapid.IntRange(0, 3000).Draw(t, "size")
+					disk.Truncate(name, int64(size))
+					if there {
+						m.set(name, resize(slices.Clone(m.seen[name]), int64(size)))
+					}
+				case 5:
+					disk.Remove(name)
+					if there {
+						delete(m.seen, name)
+						delete(m.named, name)
+					}
+				case 6, 7:
+					ticket++
+					disk.Sync(ticket, name)
+					folder := ticket + 1000
+					disk.Sync(folder, parent(name))
+					if rapid.Bool().Draw(t, "wait") {
+						for clock.Next(clock.Now() + env.Second) {
+						}
+						if _, ok := h.synced[ticket]; !ok {
+							t.Fatal("a sync was not answered")
+						}
+						if there && h.synced[ticket] == nil {
+							m.synced[name] = len(m.history[name]) - 1
+						}
+						if h.synced[folder] == nil {
+							for _, n := range names {
+								if parent(n) != parent(name) {
+									continue
+								}
+								m.named[n] = m.seen[n] != nil
+								m.unnamed[n] = !m.named[n]
+								if !m.named[n] {
+									delete(m.named, n)
+								}
+								if !m.unnamed[n] {
+									delete(m.unnamed, n)
+								}
+							}
+						}
+					}
+				}
+				if now := m.seen[name]; !bytes.Equal(now, d.Contents(name)) {
+					t.Fatalf("%s: the process sees %d bytes, the model %d", name, len(d.Contents(name)), len(now))
+				}
+			}
+			lose := rapid.Int64Range(0, 100).Draw(t, "lose")
+			d.PowerOff(Crash{Lose: lose, Mix: rapid.Int64Range(0, 100-lose).Draw(t, "mix"), Tear: 50})
+			m.check(t, d)
+		}
+	})
+}
+
+// A killed process finds everything again, but it is no safer than before.
+func TestKillLeavesDirtyPages(t *testing.T) {
+	d := New(agenda.New(), 1, Normal, unwatched{})
+	disk := d.Open(func(func(env.Process)) {})
+	disk.Create("x", 0)
+	disk.Append("x", []byte("dirty"))
+	d.Kill()
+	disk.Append("x", []byte("ghost"))
+	if got := string(d.Contents("x")); got != "dirty" {
+		t.Fatalf("after a kill: %q", got)
+	}
+	d.Open(func(func(env.Process)) {})
+	d.PowerOff(Crash{Lose: 100})
+	if d.Contents("x") != nil {
+		t.Fatal("unsynced data survived a power failure that loses everything")
+	}
+}
+
+// Every way a write can end is met: whole, not at all, and with any part missing.
+func TestTornWrites(t *testing.T) {
+	shapes := make(map[string]bool)
+	for seed := range uint64(300) {
+		clock := agenda.New()
+		d := New(clock, seed, Normal, unwatched{})
+		disk := d.Open(func(func(env.Process)) {})
+		disk.Create("x", 3*sector)
+		disk.Sync(1, "x")
+		disk.Sync(2, "")
+		for clock.Next(env.Second) {
+		}
+		disk.WriteAt("x", 0, bytes.Repeat([]byte{1}, 3*sector))
+		d.PowerOff(Crash{Mix: 100, Tear: 50})
+		b := d.Contents("x")
+		shapes[fmt.Sprint(b[0], b[sector], b[2*sector])] = true
+	}
+	if len(shapes) != 8 {
+		t.Fatalf("only these shapes of a torn write were met: %v", shapes)
+	}
+}
+
+// Answers of one file come in call order, whatever stalls and slow spells do.
+func TestStallKeepsOrder(t *testing.T) {
+	clock := agenda.New()
+	h := newHeard()
+	d := New(clock, 3, Normal, unwatched{})
+	disk := d.Open(func(f func(env.Process)) { f(h) })
+	disk.Create("x", 0)
+	for i := range env.Ticket(50) {
+		if i == 10 {
+			d.Stall(clock.Now() + 50*env.Millisecond)
+		}
+		d.Slow(int64(i % 7))
+		disk.Append("x", []byte{byte(i)})
+		disk.Sync(i, "x")
+		clock.Next(clock.Now() + env.Millisecond)
+	}
+	for clock.Next(clock.Now() + env.Second) {
+	}
+	if len(h.order) != 50 || !slices.IsSorted(h.order) {
+		t.Fatalf("answers came as %v", h.order)
+	}
+}
