@@ -130,8 +130,12 @@ func TestCrashKeepsWhatWasSynced(t *testing.T) {
 				case 0:
 					disk.Create(name, 700)
 					if !there {
+						if m.unnamed[name] || m.history[name] == nil {
+							// Otherwise the file of before may yet come back.
+							m.history[name], m.synced[name] = nil, 0
+						}
 						delete(m.unnamed, name)
-						m.history[name], m.synced[name] = []image{{}}, 0
+						m.history[name] = append(m.history[name], image{})
 						m.set(name, make([]byte, 700))
 					}
 				case 1, 2:
