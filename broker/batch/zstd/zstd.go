@@ -5,8 +5,10 @@
 package zstd
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -17,12 +19,11 @@ import (
 // or below 8 MiB, which is also what the zstd format asks decoders to support.
 const maxWindow = 8 << 20
 
-// firstGuess is the space for the output of a frame that does not say its size.
-const firstGuess = 64 << 10
-
 type codec struct {
 	encoder *zstd.Encoder
-	decoder *zstd.Decoder
+	// whole decodes into one buffer of known size; stream is for all else. They
+	// are two because a stream left in the middle would block a whole decode.
+	whole, stream *zstd.Decoder
 }
 
 // New makes a codec of batch.Zstd at the library's default level.
@@ -32,57 +33,64 @@ func New() batch.Codec {
 	if err != nil {
 		panic(fmt.Sprintf("zstd: options of the encoder refused: %v", err))
 	}
-	decoder, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow),
-		zstd.WithDecoderLowmem(true), zstd.WithDecodeAllCapLimit(true))
+	return &codec{
+		encoder: encoder,
+		whole:   newDecoder(zstd.WithDecodeAllCapLimit(true)),
+		stream:  newDecoder(),
+	}
+}
+
+func newDecoder(more ...zstd.DOption) *zstd.Decoder {
+	// With a concurrency of 1 the library starts no goroutine.
+	options := append(more, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxWindow(maxWindow))
+	decoder, err := zstd.NewReader(nil, options...)
 	if err != nil {
 		panic(fmt.Sprintf("zstd: options of the decoder refused: %v", err))
 	}
-	return &codec{encoder: encoder, decoder: decoder}
+	return decoder
 }
 
 // ID is batch.Zstd.
 func (c *codec) ID() batch.Compression { return batch.Zstd }
 
-// Compress appends one frame that says the size of its contents and carries no
-// checksum: the batch has its own.
+// Compress appends one frame without a checksum: the batch has its own.
 func (c *codec) Compress(dst, src []byte) []byte { return c.encoder.EncodeAll(src, dst) }
 
 // Decompress reads frames to the end of src.
 func (c *codec) Decompress(src []byte, limit int) ([]byte, error) {
-	space, err := space(src, limit)
-	if err != nil {
-		return nil, err
-	}
-	// The library writes no further than the capacity it is given. A frame that
-	// keeps quiet about its size is tried with more space each time, so what is
-	// allocated stays within a few times of what comes out.
-	for {
-		plain, err := c.decoder.DecodeAll(src, make([]byte, 0, space))
-		tooLarge := errors.Is(err, zstd.ErrDecoderSizeExceeded)
-		switch {
-		case err == nil:
-			return plain, nil
-		case tooLarge && space < limit:
-			space = min(4*space, limit)
-		case tooLarge, errors.Is(err, zstd.ErrWindowSizeExceeded):
-			return nil, batch.ErrTooLarge
-		default:
-			return nil, fmt.Errorf("%w: zstd data", batch.ErrCorrupt)
-		}
-	}
-}
-
-// space is what the first frame says it needs, or a guess.
-func space(src []byte, limit int) (int, error) {
 	var header zstd.Header
 	if header.Decode(src) != nil {
-		return 0, fmt.Errorf("%w: zstd header", batch.ErrCorrupt)
+		return nil, corrupt()
 	}
-	switch {
-	case !header.HasFCS:
-		return min(firstGuess, limit), nil
-	case header.FrameContentSize > uint64(limit):
-		return 0, batch.ErrTooLarge
+	if header.HasFCS {
+		if header.FrameContentSize > uint64(limit) {
+			return nil, batch.ErrTooLarge
+		}
+		// The usual case: one frame that says how long its contents are. The library
+		// writes no further than the capacity it is given.
+		plain, err := c.whole.DecodeAll(src, make([]byte, 0, header.FrameContentSize))
+		if err == nil {
+			return plain, nil
+		}
 	}
-	return max(int(header.FrameContentSize), 1), nil
+	return c.read(src, limit)
 }
+
+// read decodes piece by piece and stops at the limit, so what is allocated grows
+// with what really comes out.
+func (c *codec) read(src []byte, limit int) ([]byte, error) {
+	if c.stream.Reset(bytes.NewReader(src)) != nil {
+		return nil, corrupt()
+	}
+	plain, err := io.ReadAll(io.LimitReader(c.stream, int64(limit)+1))
+	switch {
+	case errors.Is(err, zstd.ErrWindowSizeExceeded), err == nil && len(plain) > limit:
+		return nil, batch.ErrTooLarge
+	case err != nil:
+		return nil, corrupt()
+	}
+	return plain, nil
+}
+
+func corrupt() error { return fmt.Errorf("%w: zstd data", batch.ErrCorrupt) }
