@@ -1,0 +1,157 @@
+package histories
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+
+	"github.com/reprise-mq/reprise/broker/api"
+)
+
+// WriteEDN writes the history as op maps of Jepsen, one a line, so that
+// jepsen.tests.kafka can judge it: produce and fetch become one-element
+// transactions of :send and :poll, where the key of a partition is an integer (its
+// rank among the partitions of the history, by topic and number). A produce of
+// several values becomes as many sends in one transaction. Operations that Jepsen
+// has no word for keep their own name and values; a note is an :info of :nemesis.
+//
+//	{:index 0, :time 1000, :type :invoke, :process 3, :f :send, :value [[:send 2 17]]}
+//	{:index 1, :time 2500, :type :ok, :process 3, :f :send, :value [[:send 2 [34 17]]]}
+//	{:index 2, :time 3000, :type :invoke, :process 4, :f :poll, :value [[:poll]]}
+//	{:index 3, :time 3900, :type :ok, :process 4, :f :poll, :value [[:poll {2 [[34 17]]}]]}
+//	{:index 4, :time 4000, :type :fail, :process 3, :f :send, :value [[:send 2 19]], :error :NOT_LEADER}
+func (h *History) WriteEDN(to io.Writer) error {
+	operations, err := h.Operations()
+	if err != nil {
+		return err
+	}
+	x := edn{out: bufio.NewWriter(to), keys: ednKeys(operations), calls: make(map[Process]*Call)}
+	for i := range h.Events {
+		x.event(&h.Events[i])
+	}
+	return x.out.Flush()
+}
+
+type edn struct {
+	out  *bufio.Writer
+	keys map[partitionKey]int
+	// calls[p] is what process p asked for last: op maps repeat it.
+	calls map[Process]*Call
+}
+
+type partitionKey struct {
+	topic     string
+	partition api.Partition
+}
+
+func (c *Call) key() partitionKey { return partitionKey{c.Topic, c.Partition} }
+
+// ednKeys numbers the partitions that operations name.
+func ednKeys(operations []Operation) map[partitionKey]int {
+	var all []partitionKey
+	for i := range operations {
+		switch operations[i].Call.Op {
+		case Produce, Fetch, ListOffsets, DeleteRecords:
+			all = append(all, operations[i].Call.key())
+		}
+	}
+	slices.SortFunc(all, func(a, b partitionKey) int {
+		if a.topic != b.topic {
+			if a.topic < b.topic {
+				return -1
+			}
+			return 1
+		}
+		return int(a.partition) - int(b.partition)
+	})
+	keys := make(map[partitionKey]int)
+	for i, k := range slices.Compact(all) {
+		keys[k] = i
+	}
+	return keys
+}
+
+func (x *edn) event(e *Event) {
+	if e.Kind == Noted {
+		fmt.Fprintf(x.out, "{:index %d, :time %d, :type :info, :process :nemesis, :f :%v, :value %s}\n",
+			e.Index, e.Time, e.Op, ednNote(e.Note))
+		return
+	}
+	if e.Kind == Invoke {
+		x.calls[e.Process] = e.Call
+	}
+	call := x.calls[e.Process]
+	fmt.Fprintf(x.out, "{:index %d, :time %d, :type :%v, :process %d, :f :%s, :value %s",
+		e.Index, e.Time, e.Kind, e.Process, ednFunction(e.Op), x.value(call, e.Answer))
+	if e.Kind == Fail || e.Kind == Info {
+		fmt.Fprintf(x.out, ", :error :%v", e.Code)
+	}
+	fmt.Fprintln(x.out, "}")
+}
+
+func ednFunction(op Op) string {
+	switch op {
+	case Produce:
+		return "send"
+	case Fetch:
+		return "poll"
+	}
+	return op.String()
+}
+
+func (x *edn) value(c *Call, a *Answer) string {
+	key := x.keys[c.key()]
+	switch c.Op {
+	case Produce:
+		b := []byte("[")
+		for i, v := range c.Values {
+			if i > 0 {
+				b = append(b, ' ')
+			}
+			if a == nil {
+				b = fmt.Appendf(b, "[:send %d %d]", key, v)
+			} else {
+				b = fmt.Appendf(b, "[:send %d [%d %d]]", key, a.Offset+api.Offset(i), v)
+			}
+		}
+		return string(append(b, ']'))
+	case Fetch:
+		if a == nil {
+			return "[[:poll]]"
+		}
+		b := fmt.Appendf(nil, "[[:poll {%d [", key)
+		for i, r := range a.Records {
+			if i > 0 {
+				b = append(b, ' ')
+			}
+			b = fmt.Appendf(b, "[%d %d]", r.Offset, r.Value)
+		}
+		return string(append(b, "]}]]"...))
+	case ListOffsets:
+		return ednPair(key, a != nil, func() api.Offset { return a.Offset })
+	case DeleteRecords:
+		return ednPair(key, a != nil, func() api.Offset { return a.LogStart })
+	case InitProducer:
+		if a == nil {
+			return fmt.Sprintf("[%d %d]", c.Producer, c.Epoch)
+		}
+		return fmt.Sprintf("[%d %d]", a.Producer, a.Epoch)
+	}
+	return strconv.Quote(c.Topic)
+}
+
+func ednPair(key int, answered bool, offset func() api.Offset) string {
+	if !answered {
+		return fmt.Sprintf("{%d nil}", key)
+	}
+	return fmt.Sprintf("{%d %d}", key, offset())
+}
+
+func ednNote(n *Note) string {
+	if n.Op == Leader {
+		return fmt.Sprintf("{:topic %q, :partition %d, :term %d, :node %d}", n.Topic, n.Partition, n.Term, n.Node)
+	}
+	return fmt.Sprintf("{:name %q, :target %q, :phase :%v}", n.Name, n.Target, n.Phase)
+}
