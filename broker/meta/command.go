@@ -1,0 +1,178 @@
+package meta
+
+import (
+	"math"
+
+	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/codec"
+	"github.com/reprise-mq/reprise/broker/command"
+)
+
+// A command is the head of package command, then the fields of its request:
+//
+//	1 create topic     name, partitions, replication factor, segment bytes
+//	2 delete topic     topic
+//	3 init producer    producer id, epoch
+//	4 join             token, address
+//	5 update node      node, token, address
+//	6 move replica     topic, partition, from, to
+//	7 elect leader     topic, partition, node
+//	8 remove node      node
+//	9 replica changed  group, index, voters, learners
+//
+// Numbers are uvarints; names, tokens and addresses are bytes; a topic is its name
+// and its id; voters and learners are a count and so many numbers.
+//
+// The numbers of the kinds stand in logs and never change.
+const (
+	kindCreateTopic = iota + 1
+	kindDeleteTopic
+	kindInitProducer
+	kindJoin
+	kindUpdateNode
+	kindMoveReplica
+	kindElectLeader
+	kindRemoveNode
+	kindReplicaChanged
+)
+
+// Encode makes the command that carries a request out: CreateTopic, DeleteTopic,
+// InitProducer, Join, UpdateNode, MoveReplica, ElectLeader, RemoveNode or
+// ReplicaChanged. now is the leader's wall clock; it is stamped into the entry and
+// is the only time that Apply knows. A request that is wrong whatever the state is,
+// or another kind of request, is refused with the error to answer.
+func Encode(tag Tag, now api.Milliseconds, request *api.Request) ([]byte, *api.Error) {
+	if err := check(request); err != nil {
+		return nil, err
+	}
+	kind, fields := appendFields(nil, request)
+	head := command.Append(nil, command.Head{Kind: kind, Tag: tag, Now: now})
+	return append(head, fields...), nil
+}
+
+// appendFields appends the fields of a request that check let through.
+func appendFields(b []byte, request *api.Request) (byte, []byte) {
+	switch body := request.Body.(type) {
+	case *api.Request_CreateTopic:
+		r := body.CreateTopic
+		b = codec.AppendBytes(b, r.GetName())
+		return kindCreateTopic, appendNumbers(b, uint64(r.GetPartitions()), uint64(r.GetReplicationFactor()), r.GetSegmentBytes())
+	case *api.Request_DeleteTopic:
+		return kindDeleteTopic, appendTopicRef(b, body.DeleteTopic.GetTopic())
+	case *api.Request_InitProducer:
+		r := body.InitProducer
+		return kindInitProducer, appendNumbers(b, uint64(r.GetProducerId()), uint64(r.GetEpoch()))
+	case *api.Request_Join:
+		return kindJoin, appendIdentity(b, body.Join.GetToken(), body.Join.GetAddress())
+	case *api.Request_UpdateNode:
+		r := body.UpdateNode
+		b = codec.AppendUvarint(b, r.GetNodeId())
+		return kindUpdateNode, appendIdentity(b, r.GetToken(), r.GetAddress())
+	case *api.Request_MoveReplica:
+		r := body.MoveReplica
+		b = appendTopicRef(b, r.GetTopic())
+		return kindMoveReplica, appendNumbers(b, uint64(r.GetPartition()), r.GetFrom(), r.GetTo())
+	case *api.Request_ElectLeader:
+		r := body.ElectLeader
+		b = appendTopicRef(b, r.GetTopic())
+		return kindElectLeader, appendNumbers(b, uint64(r.GetPartition()), r.GetNode())
+	case *api.Request_RemoveNode:
+		return kindRemoveNode, codec.AppendUvarint(b, body.RemoveNode.GetNode())
+	case *api.Request_ReplicaChanged:
+		r := body.ReplicaChanged
+		b = appendNumbers(b, r.GetGroup(), r.GetIndex())
+		b = appendList(b, r.GetVoters())
+		return kindReplicaChanged, appendList(b, r.GetLearners())
+	}
+	panic("meta: check let another request through")
+}
+
+func appendNumbers(b []byte, numbers ...uint64) []byte {
+	for _, n := range numbers {
+		b = codec.AppendUvarint(b, n)
+	}
+	return b
+}
+
+func appendList(b []byte, numbers []uint64) []byte {
+	return appendNumbers(codec.AppendUvarint(b, uint64(len(numbers))), numbers...)
+}
+
+func appendTopicRef(b []byte, ref *api.TopicRef) []byte {
+	return codec.AppendUvarint(codec.AppendBytes(b, ref.GetName()), ref.GetId())
+}
+
+func appendIdentity(b []byte, token []byte, address string) []byte {
+	return codec.AppendBytes(codec.AppendBytes(b, token), address)
+}
+
+// decode reads a command back into its request, and checks it. The head is there
+// even if the rest is malformed, so that the proposer hears of it.
+func decode(data []byte) (command.Head, *api.Request, *api.Error) {
+	r := fields{codec.NewReader(data)}
+	head, ok := command.Read(r.Reader)
+	request := r.request(head.Kind)
+	if !ok || request == nil || r.Close() != nil {
+		return head, nil, api.Errorf(api.Code_INVALID_REQUEST, "the entry is no command of this version")
+	}
+	return head, request, check(request)
+}
+
+// fields reads the fields of commands. Sequence of calls is sequence of fields:
+// Go evaluates the values of a composite literal in the order they are written.
+type fields struct{ *codec.Reader }
+
+// request reads the request of a kind, or gives nil if there is no such kind.
+func (r fields) request(kind byte) *api.Request {
+	switch kind {
+	case kindCreateTopic:
+		return &api.Request{Body: &api.Request_CreateTopic{CreateTopic: &api.CreateTopicRequest{
+			Name: r.String(), Partitions: r.int32(), ReplicationFactor: r.int32(), SegmentBytes: r.Uvarint()}}}
+	case kindDeleteTopic:
+		return &api.Request{Body: &api.Request_DeleteTopic{DeleteTopic: &api.DeleteTopicRequest{
+			Topic: r.topicRef()}}}
+	case kindInitProducer:
+		return &api.Request{Body: &api.Request_InitProducer{InitProducer: &api.InitProducerRequest{
+			ProducerId: int64(r.Uvarint()), Epoch: r.int32()}}}
+	case kindJoin:
+		return &api.Request{Body: &api.Request_Join{Join: &api.JoinRequest{
+			Token: r.Bytes(), Address: r.String()}}}
+	case kindUpdateNode:
+		return &api.Request{Body: &api.Request_UpdateNode{UpdateNode: &api.UpdateNodeRequest{
+			NodeId: r.Uvarint(), Token: r.Bytes(), Address: r.String()}}}
+	case kindMoveReplica:
+		return &api.Request{Body: &api.Request_MoveReplica{MoveReplica: &api.MoveReplicaRequest{
+			Topic: r.topicRef(), Partition: r.int32(), From: r.Uvarint(), To: r.Uvarint()}}}
+	case kindElectLeader:
+		return &api.Request{Body: &api.Request_ElectLeader{ElectLeader: &api.ElectLeaderRequest{
+			Topic: r.topicRef(), Partition: r.int32(), Node: r.Uvarint()}}}
+	case kindRemoveNode:
+		return &api.Request{Body: &api.Request_RemoveNode{RemoveNode: &api.RemoveNodeRequest{
+			Node: r.Uvarint()}}}
+	case kindReplicaChanged:
+		return &api.Request{Body: &api.Request_ReplicaChanged{ReplicaChanged: &api.ReplicaChangedRequest{
+			Group: r.Uvarint(), Index: r.Uvarint(), Voters: r.list(), Learners: r.list()}}}
+	}
+	return nil
+}
+
+// int32 reads a number; one that does not fit becomes -1, which check or a look-up
+// refuses.
+func (r fields) int32() int32 {
+	if n := r.Uvarint(); n <= math.MaxInt32 {
+		return int32(n)
+	}
+	return -1
+}
+
+func (r fields) topicRef() *api.TopicRef {
+	return &api.TopicRef{Name: r.String(), Id: r.Uvarint()}
+}
+
+func (r fields) list() []uint64 {
+	numbers := make([]uint64, r.Count(1))
+	for i := range numbers {
+		numbers[i] = r.Uvarint()
+	}
+	return numbers
+}

@@ -1,0 +1,143 @@
+// Package meta is the replicated state machine of group 0: which nodes there are,
+// which topics, where each partition's replicas stand, and which producer ids and
+// epochs were given out. It decides, from a command and the state alone, so every
+// replica, and every replay of the log, decides the same. It never reads a clock,
+// sends a message, or moves a replica: it says what is wanted, and is told when raft
+// has committed it.
+//
+// Nodes, topics, groups, replicas and producers are numbered from 1, ascending, and
+// no number is given out twice. The formats of commands and of the saved state are
+// drawn in command.go and save.go.
+package meta
+
+import (
+	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/command"
+)
+
+// Bounds of a cluster.
+const (
+	MaxNodes             = 256
+	MaxPartitions        = 100_000 // of all topics together
+	MaxPartitionsOfTopic = 10_000
+	// MaxReplicas bounds a replication factor.
+	MaxReplicas = 7
+	// MaxMetaVoters bounds the voters of the meta group; other nodes are learners.
+	MaxMetaVoters = 5
+	// MinSegmentBytes and MaxSegmentBytes bound the size at which a topic's segments
+	// are rolled; DefaultSegmentBytes is that of a cluster founded without one.
+	MinSegmentBytes     = 4 << 10
+	MaxSegmentBytes     = 1 << 40
+	DefaultSegmentBytes = 64 << 20
+)
+
+// Tag names a proposal; see command.Tag.
+type Tag = command.Tag
+
+// State is the state of the meta group. What its queries return belongs to it:
+// callers must not change any of it, nor keep it beyond the next Apply or Restore.
+type State struct {
+	cluster      string // "" until founded or restored
+	segmentBytes uint64
+	clock        command.Clock
+	// nodes and topics ascend by id; removed ones leave no gap behind.
+	nodes  []*Node
+	topics []*Topic
+	// The last numbers given out.
+	lastNode     api.NodeID
+	lastTopic    api.TopicID
+	lastGroup    api.GroupID
+	lastProducer api.ProducerID
+	// preferred is the node that should lead the meta group, 0 for any.
+	preferred api.NodeID
+	// changed is the index of the latest configuration of the meta group known.
+	changed   api.Index
+	producers producers
+	// byName and byGroup find what hangs under topics.
+	byName  map[string]*Topic
+	byGroup map[api.GroupID]*Partition
+}
+
+// New is the state of a node that knows nothing yet; Restore fills it.
+func New() *State {
+	return &State{
+		producers: newProducers(),
+		byName:    make(map[string]*Topic),
+		byGroup:   make(map[api.GroupID]*Partition),
+	}
+}
+
+// Found is the state in which a cluster begins: one node, with the id 1 and the one
+// vote. segmentBytes is the size of segments where a topic does not say; 0 leaves it
+// at DefaultSegmentBytes.
+func Found(cluster, address string, token []byte, segmentBytes uint64) (*State, *api.Error) {
+	if segmentBytes == 0 {
+		segmentBytes = DefaultSegmentBytes
+	}
+	if cluster == "" || len(cluster) > maxClusterBytes {
+		return nil, api.Errorf(api.Code_INVALID_REQUEST, "a cluster id has 1 to %d bytes, not %d", maxClusterBytes, len(cluster))
+	}
+	if err := checkSegmentBytes(segmentBytes); err != nil {
+		return nil, err
+	}
+	if err := checkIdentity(token, address); err != nil {
+		return nil, err
+	}
+	s := New()
+	s.cluster, s.segmentBytes = cluster, segmentBytes
+	s.addNode(token, address).Voter = true
+	return s, nil
+}
+
+// Outcome is what became of a command.
+type Outcome struct {
+	// Tag of the proposal; zero if the entry holds no command.
+	Tag Tag
+	// Response is the answer but for its id: an error, in which case nothing
+	// changed, or the body that belongs to the request. It is nil for raft's own
+	// empty entries.
+	Response *api.Response
+}
+
+// Apply carries out one entry of the log. It accepts any bytes: raft's own empty
+// entries change nothing, and what is no command is answered INVALID_REQUEST.
+func (s *State) Apply(data []byte) Outcome {
+	if len(data) == 0 {
+		return Outcome{}
+	}
+	head, request, err := decode(data)
+	if err != nil {
+		return Outcome{head.Tag, &api.Response{Error: err}}
+	}
+	s.clock.Advance(head.Now)
+	s.producers.expire(s.clock.Elapsed())
+	return Outcome{head.Tag, s.apply(request)}
+}
+
+func (s *State) apply(request *api.Request) *api.Response {
+	switch r := request.Body.(type) {
+	case *api.Request_CreateTopic:
+		return s.createTopic(r.CreateTopic)
+	case *api.Request_DeleteTopic:
+		return s.deleteTopic(r.DeleteTopic)
+	case *api.Request_InitProducer:
+		return s.initProducer(r.InitProducer)
+	case *api.Request_Join:
+		return s.join(r.Join)
+	case *api.Request_UpdateNode:
+		return s.updateNode(r.UpdateNode)
+	case *api.Request_MoveReplica:
+		return s.moveReplica(r.MoveReplica)
+	case *api.Request_ElectLeader:
+		return s.electLeader(r.ElectLeader)
+	case *api.Request_RemoveNode:
+		return s.removeNode(r.RemoveNode)
+	case *api.Request_ReplicaChanged:
+		return s.replicaChanged(r.ReplicaChanged)
+	}
+	panic("meta: decode let another request through")
+}
+
+func refuse(code api.Code, format string, args ...any) *api.Response {
+	return &api.Response{Error: api.Errorf(code, format, args...)}
+}

@@ -1,0 +1,182 @@
+package meta
+
+import (
+	"slices"
+
+	"github.com/reprise-mq/reprise/broker/api"
+)
+
+// Topic is one incarnation of a topic.
+type Topic struct {
+	ID   api.TopicID
+	Name string
+	// SegmentBytes is the size at which segments are rolled.
+	SegmentBytes uint64
+	// Partitions by number.
+	Partitions []*Partition
+}
+
+// Partition is one partition of a topic, and its raft group.
+type Partition struct {
+	Topic  *Topic
+	Number api.Partition
+	Group  api.GroupID
+	// Founders is the first replica list, which never changes: replica i+1 on
+	// Founders[i]. These replicas, and no others, begin with the first frame; each
+	// later one begins with a snapshot. The nodes may be gone since.
+	Founders []api.NodeID
+	// Replicas are at most one a node; the first is the preferred leader.
+	Replicas []Replica
+	// lastReplica is the last raft id given out in the group.
+	lastReplica api.ReplicaID
+	// changed is the index of the latest configuration of the group known.
+	changed api.Index
+}
+
+// Replica is one incarnation of a replica of a partition.
+type Replica struct {
+	Node api.NodeID
+	ID   api.ReplicaID
+	// Adding: wanted, and not known to be a voter yet.
+	Adding bool
+	// Removing: no longer wanted, and not known to be out of the configuration yet.
+	// Both are set on a replica that was given up before it was complete.
+	Removing bool
+}
+
+// defaultReplicas is the replication factor where there are nodes enough.
+const defaultReplicas = 3
+
+func (s *State) createTopic(r *api.CreateTopicRequest) *api.Response {
+	if t := s.byName[r.Name]; t != nil {
+		return refuse(api.Code_TOPIC_ALREADY_EXISTS, "topic %s exists already, with %d partitions", quote(r.Name), len(t.Partitions))
+	}
+	if have := len(s.byGroup); have+int(r.Partitions) > MaxPartitions {
+		return refuse(api.Code_INVALID_PARTITIONS,
+			"%d partitions are too many: the cluster has %d of at most %d", r.Partitions, have, MaxPartitions)
+	}
+	loads := s.loads()
+	replicas := int(r.ReplicationFactor)
+	if replicas == 0 {
+		replicas = min(defaultReplicas, len(loads))
+	}
+	if replicas < 1 || replicas > len(loads) {
+		return refuse(api.Code_INVALID_REPLICATION_FACTOR,
+			"%d replicas need as many nodes, and there are %d; ask for fewer, or join more nodes", replicas, len(loads))
+	}
+	t := s.addTopic(r, loads, replicas)
+	return &api.Response{Body: &api.Response_CreateTopic{CreateTopic: &api.CreateTopicResponse{Id: uint64(t.ID)}}}
+}
+
+func (s *State) addTopic(r *api.CreateTopicRequest, loads []load, replicas int) *Topic {
+	s.lastTopic++
+	t := &Topic{ID: s.lastTopic, Name: r.Name, SegmentBytes: r.SegmentBytes}
+	if t.SegmentBytes == 0 {
+		t.SegmentBytes = s.segmentBytes
+	}
+	for number := range api.Partition(r.Partitions) {
+		s.lastGroup++
+		p := &Partition{Topic: t, Number: number, Group: s.lastGroup, Founders: place(loads, replicas)}
+		for _, node := range p.Founders {
+			p.lastReplica++
+			p.Replicas = append(p.Replicas, Replica{Node: node, ID: p.lastReplica})
+		}
+		t.Partitions = append(t.Partitions, p)
+	}
+	s.topics = append(s.topics, t)
+	s.index(t)
+	return t
+}
+
+// index makes a topic findable.
+func (s *State) index(t *Topic) {
+	s.byName[t.Name] = t
+	for _, p := range t.Partitions {
+		s.byGroup[p.Group] = p
+	}
+}
+
+func (s *State) deleteTopic(r *api.DeleteTopicRequest) *api.Response {
+	t, err := s.ResolveTopic(r.Topic)
+	if err != nil {
+		return &api.Response{Error: err}
+	}
+	delete(s.byName, t.Name)
+	for _, p := range t.Partitions {
+		delete(s.byGroup, p.Group)
+	}
+	s.topics = slices.DeleteFunc(s.topics, func(other *Topic) bool { return other == t })
+	return &api.Response{Body: &api.Response_DeleteTopic{DeleteTopic: &api.DeleteTopicResponse{}}}
+}
+
+// load is what a node has to carry.
+type load struct {
+	node api.NodeID
+	// replicas that are wanted on the node, and how many of them are preferred
+	// leaders.
+	replicas, leaders int
+}
+
+// loads gives the load of every node that stays, ascending by id.
+func (s *State) loads() []load {
+	var loads []load
+	at := make(map[api.NodeID]int)
+	for _, n := range s.live() {
+		at[n.ID] = len(loads)
+		loads = append(loads, load{node: n.ID})
+	}
+	for _, t := range s.topics {
+		for _, p := range t.Partitions {
+			for i, replica := range p.wanted() {
+				l, ok := at[replica.Node]
+				if !ok {
+					continue
+				}
+				loads[l].replicas++
+				if i == 0 {
+					loads[l].leaders++
+				}
+			}
+		}
+	}
+	return loads
+}
+
+// place chooses the n nodes with the fewest replicas, and puts in front the one of
+// them with the fewest preferred leaders; ties go to the lowest id. It adds what it
+// placed to the loads.
+func place(loads []load, n int) []api.NodeID {
+	chosen := make([]*load, 0, n)
+	for range n {
+		var best *load
+		for i := range loads {
+			l := &loads[i]
+			if (best == nil || l.replicas < best.replicas) && !slices.Contains(chosen, l) {
+				best = l
+			}
+		}
+		chosen = append(chosen, best)
+	}
+	leader := 0
+	for i, l := range chosen {
+		first := chosen[leader]
+		if l.leaders < first.leaders || l.leaders == first.leaders && l.node < first.node {
+			leader = i
+		}
+	}
+	moveToFront(chosen, leader)
+	chosen[0].leaders++
+	nodes := make([]api.NodeID, 0, n)
+	for _, l := range chosen {
+		l.replicas++
+		nodes = append(nodes, l.node)
+	}
+	return nodes
+}
+
+// moveToFront moves element i to the front; the others keep their order.
+func moveToFront[T any](list []T, i int) {
+	first := list[i]
+	copy(list[1:i+1], list[:i])
+	list[0] = first
+}
