@@ -1,0 +1,159 @@
+package core
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/env"
+)
+
+// topic gives the place for what is known of a topic, nil if there are too many.
+func (c *Client) topic(name string) *topic {
+	if t := c.cluster.topics[name]; t != nil {
+		return t
+	}
+	if len(c.cluster.topics) >= maxTopics {
+		c.forgetTopics()
+	}
+	if len(c.cluster.topics) >= maxTopics {
+		return nil
+	}
+	t := &topic{name: name}
+	c.cluster.topics[name] = t
+	return t
+}
+
+// forgetTopics drops the topics that nobody waits for and nothing is written to.
+func (c *Client) forgetTopics() {
+	used := map[string]bool{}
+	for key := range sortedLanes(c.lanes) {
+		used[key.topic] = true
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.cluster.topics)) {
+		if t := c.cluster.topics[name]; !used[name] && !t.refreshing {
+			delete(c.cluster.topics, name)
+		}
+	}
+}
+
+// await calls then once the topic was looked up at the meta leader. It is told
+// whether that look-up began after this call, so that "no such topic" is news.
+func (c *Client) await(t *topic, then func(confirmed bool)) {
+	if t.refreshing {
+		t.later = append(t.later, then)
+		return
+	}
+	t.waiters = append(t.waiters, then)
+	c.refresh(t, true)
+}
+
+// refresh asks for a topic's id and leaders, unless that is under way.
+func (c *Client) refresh(t *topic, linearizable bool) {
+	if t.refreshing {
+		return
+	}
+	t.refreshing, t.linearizable = true, linearizable
+	request := &api.MetadataRequest{Topics: []*api.TopicRef{{Name: t.name}}, Linearizable: linearizable}
+	c.run(&operation{
+		request: &api.Request{Body: &api.Request_Metadata{Metadata: request}},
+		effect:  harmless,
+		done:    func(r Result) { c.refreshed(t, r) },
+	}, 0)
+}
+
+func (c *Client) refreshed(t *topic, r Result) {
+	confirmed := false
+	switch {
+	case r.Err == nil:
+		confirmed = t.linearizable
+		c.cluster.learn(r.Response.GetMetadata(), t.linearizable)
+		found := slices.ContainsFunc(r.Response.GetMetadata().Topics, func(i *api.TopicInfo) bool { return i.Name == t.name })
+		if confirmed && !found {
+			t.forget(t.id)
+		}
+	case r.Err.Code == api.Code_UNKNOWN_TOPIC_OR_PARTITION:
+		confirmed = t.linearizable
+		if confirmed {
+			t.forget(t.id)
+		}
+	}
+	t.refreshing = false
+	waiters := t.waiters
+	t.waiters, t.later = t.later, nil
+	for _, then := range waiters {
+		then(confirmed)
+	}
+	c.goOn(t)
+}
+
+// goOn answers those who came while a refresh was under way: from what is known
+// now, or from a refresh of their own.
+func (c *Client) goOn(t *topic) {
+	if len(t.waiters) == 0 || t.refreshing {
+		return
+	}
+	if t.id == 0 {
+		c.refresh(t, true)
+		return
+	}
+	waiters := t.waiters
+	t.waiters = nil
+	for _, then := range waiters {
+		then(false)
+	}
+}
+
+// heedPartition learns from the error of an attempt at a partition: who leads it,
+// and whom to avoid.
+func (c *Client) heedPartition(ref *api.TopicRef, number api.Partition, from env.Endpoint, err *api.Error) {
+	k := c.cluster
+	leader := api.NodeID(err.LeaderId)
+	k.locate(leader, err.LeaderAddress)
+	if !changesLeader(err.Code) {
+		return
+	}
+	if silent(err.Code) {
+		k.avoid(from)
+	}
+	t := k.topics[ref.Name]
+	p := t.partition(number)
+	if p == nil || t.id != api.TopicID(ref.Id) {
+		return
+	}
+	if leader != 0 || k.nodes[p.leader] == from {
+		p.leader = leader
+	}
+	if p.leader == 0 {
+		c.refresh(t, false)
+	}
+}
+
+// heed learns from the error of an attempt at the meta group, or at any node.
+func (k *cluster) heed(from env.Endpoint, err *api.Error) {
+	leader := api.NodeID(err.LeaderId)
+	k.locate(leader, err.LeaderAddress)
+	if !changesLeader(err.Code) {
+		return
+	}
+	if leader != 0 || k.nodes[k.metaLeader] == from {
+		k.metaLeader = leader
+	}
+	if leader == 0 {
+		k.avoid(from)
+	}
+}
+
+// changesLeader reports whether a code says that another node should be asked.
+func changesLeader(code api.Code) bool {
+	return code == api.Code_NOT_LEADER || code == api.Code_LEADERSHIP_LOST || silent(code)
+}
+
+// silent reports whether a code says that the node is of no use at present.
+func silent(code api.Code) bool {
+	switch code {
+	case api.Code_TIMED_OUT, api.Code_DISCONNECTED, api.Code_SHUTTING_DOWN, api.Code_NOT_READY, api.Code_META_UNAVAILABLE:
+		return true
+	}
+	return false
+}
