@@ -32,6 +32,11 @@ const (
 	Sync
 )
 
+var kindNames = [...]string{Create: "create", Write: "write", Truncate: "truncate", Remove: "remove", Sync: "sync"}
+
+// String is the kind's name.
+func (k Kind) String() string { return kindNames[k] }
+
 // Operation is a change of the disk as a Watcher sees it.
 type Operation struct {
 	Kind Kind
@@ -110,6 +115,36 @@ func (d *Disk) Platter(name string) []byte {
 		return f.durable[name].durable
 	}
 	return nil
+}
+
+// proper reports whether a name is one that a file may have, as env.Disk says. A
+// folder's ends with a slash.
+func proper(name string) bool {
+	for element := range strings.SplitSeq(name, "/") {
+		if element == "" || element == "." || element == ".." {
+			return false
+		}
+		for i := range len(element) {
+			if !strings.Contains("abcdefghijklmnopqrstuvwxyz0123456789-_.", element[i:i+1]) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// blocked reports whether a file cannot have a name because a folder has it, or a
+// file that of a folder above.
+func (d *Disk) blocked(name string) bool {
+	if d.folders[name+"/"] != nil {
+		return true
+	}
+	for above := parent(name); above != ""; above = parent(above) {
+		if d.files[strings.TrimSuffix(above, "/")] != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // parent is the folder that a name stands in.

@@ -2,6 +2,7 @@ package disk
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/reprise-mq/reprise/broker/env"
 )
@@ -24,6 +25,9 @@ func (h *Handle) Create(name string, size int64) {
 		return
 	case d.files[name] != nil:
 		h.fail(name, env.ErrExist)
+		return
+	case !proper(name), d.blocked(name):
+		h.fail(name, env.ErrIO)
 		return
 	}
 	above := d.makeFolder(parent(name))
@@ -140,9 +144,13 @@ func (h *Handle) List(ticket env.Ticket, name string) {
 	if h.dead() {
 		return
 	}
+	var err error
+	if name != "" && (!strings.HasSuffix(name, "/") || !proper(name[:len(name)-1])) {
+		err = env.ErrIO
+	}
 	entries := h.disk.list(name)
 	h.later(&lane{}, h.disk.loadDelay(0), func() {
-		h.answer(func(p env.Process) { p.Listed(ticket, entries, nil) })
+		h.answer(func(p env.Process) { p.Listed(ticket, entries, err) })
 	})
 }
 
