@@ -169,6 +169,26 @@ func TestDrawsAreApart(t *testing.T) {
 	}
 }
 
+// TestLinksAreApart: two links, two classes or two copies do not share a fate.
+func TestLinksAreApart(t *testing.T) {
+	n := New(7, Profile{Jitter: Time(second), Duplicate: million})
+	arrivals := map[Time]int{}
+	for i := range 100 {
+		now := Time(i) * 10 * Time(second)
+		for _, link := range [][2]string{{"a", "b"}, {"b", "a"}, {"c", "b"}, {"a", "c"}} {
+			for _, class := range []Class{Peer, Client} {
+				for _, d := range n.Send(now, link[0], link[1], 1, class) {
+					arrivals[d.At]++
+				}
+			}
+		}
+	}
+	// 4 links, 2 copies on a peer's and 1 on a client's.
+	if want := 100 * 4 * 3; len(arrivals) != want {
+		t.Errorf("%d different arrivals, want %d", len(arrivals), want)
+	}
+}
+
 // TestChances: each knob alone does what it says, about as often as it says.
 func TestChances(t *testing.T) {
 	const messages, chance = 20_000, 100_000
