@@ -70,6 +70,7 @@ type endpoints struct {
 
 // link is the state of one direction.
 type link struct {
+	// hash of the seed and the ends: where every draw begins.
 	hash uint64
 	// sent messages, broken connections.
 	sent, broken uint64
@@ -111,7 +112,7 @@ func New(seed uint64, profile Profile) *Network {
 // and Break says when its ends notice. The answer is valid until the next Send.
 func (n *Network) Send(now Time, from, to string, size int, class Class) []Delivery {
 	l := n.link(from, to, class)
-	d := draws{seed: n.seed, link: l.hash, number: l.sent}
+	d := draws{link: l.hash, number: l.sent}
 	l.sent++
 	n.counts.Sent++
 	n.out = n.out[:0]
@@ -129,7 +130,7 @@ func (n *Network) Send(now Time, from, to string, size int, class Class) []Deliv
 func (n *Network) Break(now Time, client, node string) (atClient, atNode Time) {
 	l := n.link(client, node, Client)
 	profile, _ := n.conditions(now, client, node)
-	d := draws{seed: n.seed, link: l.hash, number: l.broken}
+	d := draws{link: l.hash, number: l.broken}
 	l.broken++
 	var at [2]Time
 	for end := range at {
@@ -149,7 +150,7 @@ func (n *Network) link(from, to string, class Class) *link {
 	key := endpoints{from, to, class}
 	l := n.links[key]
 	if l == nil {
-		l = &link{hash: prng.Hash(prng.HashString(from), prng.HashString(to), uint64(class))}
+		l = &link{hash: prng.Hash(n.seed, prng.HashString(from), prng.HashString(to), uint64(class))}
 		n.links[key] = l
 	}
 	return l
@@ -241,10 +242,10 @@ func (n *Network) deliver(at Time, damaged int64) {
 }
 
 // draws are the random numbers of one copy of one message.
-type draws struct{ seed, link, number, copy uint64 }
+type draws struct{ link, number, copy uint64 }
 
 func (d draws) draw(purpose uint64) uint64 {
-	return prng.Hash(d.seed, d.link, d.number, d.copy, purpose)
+	return prng.Hash(d.link, d.number, d.copy, purpose)
 }
 
 // chance is true so many times in a million.

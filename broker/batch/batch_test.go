@@ -160,6 +160,17 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestParseChecksCount: an offset is assigned by the header alone, so Parse must
+// see when it contradicts itself.
+func TestParseChecksCount(t *testing.T) {
+	data := encode(t, Plain{}, NoProducer, Record{}, Record{})
+	data[atCount+3]--
+	mend(data)
+	if info, err := Parse(data); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("accepted as %+v, %v", info, err)
+	}
+}
+
 // TestEveryBitCounts flips each bit that the CRC covers.
 func TestEveryBitCounts(t *testing.T) {
 	data := encode(t, Plain{}, Producer{1, 1, 1}, Record{Value: []byte("v"), Timestamp: 5})

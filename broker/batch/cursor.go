@@ -32,13 +32,7 @@ func (c *cursor) record(offsetDelta int32) view {
 	}
 	r.key = body.field()
 	r.value = body.field()
-	// A header takes two bytes at least, so no count makes a caller allocate more
-	// than the record is long.
 	r.headers = body.number()
-	if r.headers > len(body.rest)/2 {
-		body.fail()
-		r.headers = 0
-	}
 	r.tail = body
 	return r
 }
@@ -63,7 +57,8 @@ func (c *cursor) field() []byte {
 	return c.take(c.bounded(n))
 }
 
-// number reads a length or count that cannot be null.
+// number reads a length or count that cannot be null. What it counts takes a byte
+// at least, so no number makes a caller allocate out of proportion to the input.
 func (c *cursor) number() int { return c.bounded(c.varint()) }
 
 func (c *cursor) bounded(n int64) int {
