@@ -1,6 +1,5 @@
-// Package command is the head with which every command in a raft log begins, and
-// the time that a log of commands tells. It owns no command: each state machine
-// draws its own after the head.
+// Package command is the head with which every command in a raft log begins. It
+// owns no command: each state machine draws its own after the head.
 //
 //	byte     format version, 1
 //	byte     kind, numbered by the state machine

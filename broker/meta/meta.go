@@ -13,6 +13,7 @@ package meta
 import (
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/command"
+	"github.com/reprise-mq/reprise/broker/idle"
 )
 
 // Bounds of a cluster.
@@ -39,7 +40,7 @@ type Tag = command.Tag
 type State struct {
 	cluster      string // "" until founded or restored
 	segmentBytes uint64
-	clock        command.Clock
+	clock        idle.Clock
 	// nodes and topics ascend by id; removed ones leave no gap behind.
 	nodes  []*Node
 	topics []*Topic

@@ -105,7 +105,7 @@ func (s *State) MetaConfig() (voters, learners []api.ReplicaID) {
 		}
 		return cmp.Compare(a.ID, b.ID)
 	})
-	n := min(MaxMetaVoters, len(live)-1|1)
+	n := min(MaxMetaVoters, (len(live)-1)|1)
 	for i, node := range live {
 		if i < n {
 			voters = append(voters, node.MetaReplica())

@@ -17,6 +17,10 @@ func (s *State) Cluster() string { return s.cluster }
 // otherwise, as in the meta group.
 func (s *State) SegmentBytes() uint64 { return s.segmentBytes }
 
+// LastGroup is the newest group number given out: a group up to it that no topic has
+// is gone for good.
+func (s *State) LastGroup() api.GroupID { return s.lastGroup }
+
 // PreferredMeta is the node that was elected to lead the meta group, 0 for any.
 func (s *State) PreferredMeta() api.NodeID { return s.preferred }
 
@@ -129,6 +133,16 @@ func (p *Partition) Wanted() []api.ReplicaID {
 	}
 	slices.Sort(ids)
 	return ids
+}
+
+// LastReplica is the newest replica number given out in the group: one up to it that
+// is not listed is gone for good.
+func (p *Partition) LastReplica() api.ReplicaID { return p.lastReplica }
+
+// Changing reports whether the wanted replicas are not yet, or not yet alone, the
+// voters of the group.
+func (p *Partition) Changing() bool {
+	return slices.ContainsFunc(p.Replicas, func(r Replica) bool { return r.Adding || r.Removing })
 }
 
 // String is the partition as people name it.

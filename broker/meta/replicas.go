@@ -50,7 +50,7 @@ func (s *State) checkMove(p *Partition, from, to api.NodeID) *api.Error {
 			return err
 		}
 	}
-	if p.changing() && (to == 0 || !p.givesUp(from)) || len(p.Replicas) == maxListed {
+	if p.Changing() && (to == 0 || !p.givesUp(from)) || len(p.Replicas) == maxListed {
 		return api.Errorf(api.Code_MOVE_IN_PROGRESS,
 			"the replicas of %s are changing already; wait, or name another node for the new replica", p)
 	}
@@ -87,12 +87,6 @@ func (s *State) checkTo(p *Partition, to api.NodeID) *api.Error {
 		return api.Errorf(api.Code_INVALID_REQUEST, "node %d is being removed; name another node", to)
 	}
 	return nil
-}
-
-// changing reports whether the wanted replicas are not yet, or not yet alone, the
-// voters of the group.
-func (p *Partition) changing() bool {
-	return slices.ContainsFunc(p.Replicas, func(r Replica) bool { return r.Adding || r.Removing })
 }
 
 // givesUp reports whether a move away from the node only replaces a replica that

@@ -6,7 +6,7 @@ import (
 
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/codec"
-	"github.com/reprise-mq/reprise/broker/command"
+	"github.com/reprise-mq/reprise/broker/idle"
 )
 
 // A saved state, in the numbers of broker/codec:
@@ -14,7 +14,7 @@ import (
 //	byte     format version, 1
 //	bytes    cluster id
 //	uvarint  default segment bytes
-//	clock    of package command
+//	clock    of package idle
 //	uvarint  last node, topic, group, producer given out (4 numbers)
 //	uvarint  preferred leader of the meta group
 //	uvarint  index of the meta group's latest configuration
@@ -36,11 +36,12 @@ import (
 //	      uvarint  node
 //	      uvarint  replica
 //	      byte     flags: 1 adding, 2 removing
+//	uvarint  the highest epoch of a producer that was forgotten
 //	uvarint  number of producers with an epoch above 0, then for each, the longest
 //	         idle first
 //	  uvarint  id
-//	  uvarint  epoch
 //	  uvarint  time when the epoch was given out, by the clock
+//	  uvarint  epoch
 //
 // Equal states give equal bytes.
 
@@ -159,7 +160,7 @@ func (r *loader) load() {
 	founded := s.cluster != ""
 	r.need(len(s.cluster) <= maxClusterBytes)
 	r.need(!founded && s.segmentBytes == 0 || founded && checkSegmentBytes(s.segmentBytes) == nil)
-	clock, ok := command.ReadClock(r.Reader)
+	clock, ok := idle.ReadClock(r.Reader)
 	s.clock = clock
 	r.need(ok)
 	s.lastNode, s.lastTopic = api.NodeID(r.number()), api.TopicID(r.number())

@@ -16,11 +16,11 @@
 //	byte     format version, 1
 //	uvarint  log start
 //	uvarint  end
-//	clock    of package command
+//	clock    of package idle
 //	uvarint  number of producers, then for each
 //	  uvarint  id
-//	  uvarint  epoch
 //	  uvarint  time of last use, by the clock
+//	  uvarint  epoch
 //	  uvarint  sequence of the first batch known
 //	  byte     number of batches known, 1 to 5, then for each, oldest first
 //	    uvarint  count of records; the next batch's sequence follows from it
@@ -37,6 +37,7 @@ import (
 	"github.com/reprise-mq/reprise/broker/batch"
 	"github.com/reprise-mq/reprise/broker/codec"
 	"github.com/reprise-mq/reprise/broker/command"
+	"github.com/reprise-mq/reprise/broker/idle"
 )
 
 // Tag names a proposal; see command.Tag.
@@ -46,7 +47,7 @@ type Tag = command.Tag
 type State struct {
 	// Records from start up to, and without, end can be read; 0 <= start <= end.
 	start, end api.Offset
-	clock      command.Clock
+	clock      idle.Clock
 	producers  producers
 }
 
@@ -102,7 +103,7 @@ func (s *State) apply(data []byte, out *Outcome) {
 		return
 	}
 	s.clock.Advance(c.head.Now)
-	s.producers.expire(s.clock.Elapsed())
+	s.producers.Expire(s.clock.Elapsed())
 	if c.head.Kind == kindTrim {
 		s.trim(c.before, out)
 		return
@@ -164,7 +165,7 @@ const stateVersion = 1
 
 // Save gives the state as bytes: equal states give equal bytes.
 func (s *State) Save() []byte {
-	b := append(make([]byte, 0, 64+s.producers.len()*bytesPerProducer), stateVersion)
+	b := append(make([]byte, 0, 64+s.producers.Len()*bytesPerProducer), stateVersion)
 	b = codec.AppendUvarint(b, uint64(s.start))
 	b = codec.AppendUvarint(b, uint64(s.end))
 	b = s.clock.Append(b)
@@ -179,7 +180,7 @@ func (s *State) Restore(data []byte) error {
 		return ErrState
 	}
 	n := State{start: api.Offset(r.Uvarint()), end: api.Offset(r.Uvarint())}
-	clock, ok := command.ReadClock(r)
+	clock, ok := idle.ReadClock(r)
 	if !ok || n.start < 0 || n.end < n.start {
 		return ErrState
 	}

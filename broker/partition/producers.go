@@ -1,13 +1,12 @@
 package partition
 
 import (
-	"container/list"
 	"math"
 
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/batch"
 	"github.com/reprise-mq/reprise/broker/codec"
-	"github.com/reprise-mq/reprise/broker/command"
+	"github.com/reprise-mq/reprise/broker/idle"
 )
 
 // Bounds of the table of producers.
@@ -19,26 +18,18 @@ const (
 	// knownBatches of a producer can be told from new ones, as in Kafka: a producer
 	// has at most so many unanswered at a time.
 	knownBatches = 5
-	// expiredPerApply bounds the producers forgotten by one command. It is above the
-	// one that a command can add, so the table shrinks to those in use.
-	expiredPerApply = 4
 
 	bytesPerProducer = 48
 )
 
-// producers is what is known of idempotent producers, after KIP-98 and KIP-360.
+// producers is what is known of idempotent producers, after KIP-98 and KIP-360. A
+// producer is used by each batch that is appended or found to be a duplicate.
 type producers struct {
-	byID map[api.ProducerID]*list.Element
-	// byUse holds a *producer for each in byID, the longest idle in front: used
-	// never falls from one to the next.
-	byUse *list.List
+	idle.Table[api.ProducerID, producer]
 }
 
 type producer struct {
-	id    api.ProducerID
 	epoch api.Epoch
-	// used is the clock's time at the last batch, new or repeated.
-	used api.Milliseconds
 	// batches are the latest of this epoch, 1 to knownBatches, oldest first; the
 	// sequences of each follow those of the one before.
 	batches []appended
@@ -52,16 +43,14 @@ type appended struct {
 }
 
 func newProducers() producers {
-	return producers{byID: make(map[api.ProducerID]*list.Element), byUse: list.New()}
+	return producers{idle.NewTable[api.ProducerID, producer](MaxProducers)}
 }
-
-func (t *producers) len() int { return t.byUse.Len() }
 
 // admit reports whether a batch is new and next in its producer's order. If not,
 // out says why, or where the same batch stands already.
 func (t *producers) admit(info batch.Info, now api.Milliseconds, out *Outcome) bool {
-	e := t.byID[info.Producer]
-	if e == nil {
+	p := t.Get(info.Producer)
+	if p == nil {
 		if info.Sequence != 0 {
 			out.refuse(api.Code_UNKNOWN_PRODUCER,
 				"nothing is known of producer %d, so its first sequence must be 0, not %d; get a new producer id",
@@ -69,7 +58,6 @@ func (t *producers) admit(info batch.Info, now api.Milliseconds, out *Outcome) b
 		}
 		return info.Sequence == 0
 	}
-	p := e.Value.(*producer)
 	switch {
 	case info.Epoch < p.epoch:
 		out.refuse(api.Code_PRODUCER_FENCED,
@@ -88,7 +76,7 @@ func (t *producers) admit(info batch.Info, now api.Milliseconds, out *Outcome) b
 	}
 	if base, ok := p.find(info.Sequence, info.Count); ok {
 		out.Base, out.Duplicate = base, true
-		t.touch(e, now)
+		t.Use(info.Producer, now)
 		return false
 	}
 	p.refuse(info, out)
@@ -106,12 +94,12 @@ func (p *producer) refuse(info batch.Info, out *Outcome) {
 	if ahead := (info.Sequence - p.next()) & math.MaxInt32; ahead < half {
 		out.refuse(api.Code_OUT_OF_ORDER_SEQUENCE,
 			"the next sequence of producer %d is %d, not %d; an earlier batch is missing",
-			p.id, p.next(), info.Sequence)
+			info.Producer, p.next(), info.Sequence)
 		return
 	}
 	out.refuse(api.Code_DUPLICATE_SEQUENCE,
 		"the next sequence of producer %d is %d, and none of its last %d batches is %d records from %d; they were appended before",
-		p.id, p.next(), len(p.batches), info.Count, info.Sequence)
+		info.Producer, p.next(), len(p.batches), info.Count, info.Sequence)
 }
 
 // find looks for a batch among those known. Both its ends must be the same: a batch
@@ -134,64 +122,29 @@ func (b appended) next() api.Sequence {
 
 // record notes a batch that admit let through.
 func (t *producers) record(info batch.Info, base api.Offset, now api.Milliseconds) {
-	e := t.byID[info.Producer]
-	if e == nil {
-		if t.len() == MaxProducers {
-			t.forget(t.byUse.Front())
-		}
-		e = t.add(&producer{id: info.Producer, epoch: info.Epoch})
-	}
-	p := e.Value.(*producer)
+	p := t.Use(info.Producer, now)
 	if p.epoch != info.Epoch {
-		p.epoch, p.batches = info.Epoch, nil
+		*p = producer{epoch: info.Epoch}
 	}
 	if len(p.batches) == knownBatches {
 		copy(p.batches, p.batches[1:])
 		p.batches = p.batches[:knownBatches-1]
 	}
 	p.batches = append(p.batches, appended{sequence: info.Sequence, count: info.Count, base: base})
-	t.touch(e, now)
-}
-
-func (t *producers) add(p *producer) *list.Element {
-	e := t.byUse.PushBack(p)
-	t.byID[p.id] = e
-	return e
-}
-
-func (t *producers) touch(e *list.Element, now api.Milliseconds) {
-	e.Value.(*producer).used = now
-	t.byUse.MoveToBack(e)
-}
-
-// expire forgets producers that were idle for a day, a few at a time.
-func (t *producers) expire(now api.Milliseconds) {
-	for range expiredPerApply {
-		e := t.byUse.Front()
-		if e == nil || now-e.Value.(*producer).used < command.Day {
-			return
-		}
-		t.forget(e)
-	}
-}
-
-func (t *producers) forget(e *list.Element) {
-	delete(t.byID, e.Value.(*producer).id)
-	t.byUse.Remove(e)
 }
 
 func (t *producers) append(b []byte) []byte {
-	b = codec.AppendUvarint(b, uint64(t.len()))
-	for e := t.byUse.Front(); e != nil; e = e.Next() {
-		b = e.Value.(*producer).append(b)
+	b = codec.AppendUvarint(b, uint64(t.Len()))
+	for e := range t.All() {
+		b = codec.AppendUvarint(b, uint64(e.Key))
+		b = codec.AppendUvarint(b, uint64(e.Used))
+		b = e.Value.append(b)
 	}
 	return b
 }
 
 func (p *producer) append(b []byte) []byte {
-	b = codec.AppendUvarint(b, uint64(p.id))
 	b = codec.AppendUvarint(b, uint64(p.epoch))
-	b = codec.AppendUvarint(b, uint64(p.used))
 	b = codec.AppendUvarint(b, uint64(p.batches[0].sequence))
 	b = append(b, byte(len(p.batches)))
 	for _, k := range p.batches {
@@ -206,39 +159,31 @@ func (p *producer) append(b []byte) []byte {
 func readProducers(r *codec.Reader, end api.Offset, now api.Milliseconds) (producers, bool) {
 	const leastBytes = 7
 	t := newProducers()
-	n := r.Count(leastBytes)
-	if n > MaxProducers {
-		return t, false
-	}
-	used := api.Milliseconds(0)
-	for range n {
-		p, ok := readProducer(r, end)
-		if !ok || p.used < used || p.used > now || t.byID[p.id] != nil {
+	for range r.Count(leastBytes) {
+		e := idle.Entry[api.ProducerID, producer]{Key: api.ProducerID(r.Uvarint()), Used: api.Milliseconds(r.Uvarint())}
+		var ok bool
+		if e.Value, ok = readProducer(r, end); !ok || e.Key < 1 || !t.Restore(e, now) {
 			return t, false
 		}
-		used = p.used
-		t.add(p)
 	}
-	return t, true
+	return t, r.Err() == nil
 }
 
-func readProducer(r *codec.Reader, end api.Offset) (*producer, bool) {
-	id, epoch, used := r.Uvarint(), r.Uvarint(), r.Uvarint()
-	sequence, n := r.Uvarint(), int(r.Byte())
-	if id-1 >= math.MaxInt64 || epoch > math.MaxInt16 || used > math.MaxInt64 ||
-		sequence > math.MaxInt32 || n < 1 || n > knownBatches {
-		return nil, false
+func readProducer(r *codec.Reader, end api.Offset) (producer, bool) {
+	epoch, sequence, n := r.Uvarint(), r.Uvarint(), int(r.Byte())
+	if epoch > math.MaxInt16 || sequence > math.MaxInt32 || n < 1 || n > knownBatches {
+		return producer{}, false
 	}
-	p := &producer{id: api.ProducerID(id), epoch: api.Epoch(epoch), used: api.Milliseconds(used)}
+	p := producer{epoch: api.Epoch(epoch)}
 	next, low := api.Sequence(sequence), api.Offset(0)
 	for range n {
 		count, base := r.Uvarint(), api.Offset(r.Uvarint())
-		if count-1 >= maxRecords || base < low || base > end-api.Offset(count) {
-			return nil, false
+		if count < 1 || count > maxRecords || base < low || base > end-api.Offset(count) {
+			return producer{}, false
 		}
 		k := appended{sequence: next, count: int32(count), base: base}
 		p.batches = append(p.batches, k)
 		next, low = k.next(), base+api.Offset(count)
 	}
-	return p, r.Err() == nil
+	return p, true
 }
