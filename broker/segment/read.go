@@ -1,0 +1,142 @@
+package segment
+
+import (
+	"errors"
+	"fmt"
+	"sort"
+
+	"go.etcd.io/raft/v3/raftpb"
+
+	"github.com/reprise-mq/reprise/broker/api"
+)
+
+// Entries reads entries from lo on, which must lie above First and not above Last:
+// at least one, and no more than maxBytes of frames unless the first is longer. An
+// answer may end where a segment does. done may run before Entries returns. It
+// gets ErrGone if retention dropped lo.
+func (s *Store) Entries(lo api.Index, maxBytes int, done func([]*raftpb.Entry, error)) {
+	if lo > s.last {
+		panic(fmt.Sprintf("segment: entry %d asked for, the last is %d", lo, s.last))
+	}
+	if lo <= s.First() {
+		done(nil, ErrGone)
+		return
+	}
+	r := &reading{
+		s: s, max: maxBytes,
+		wanted: func(fr *Frame) bool { return fr.Index >= lo },
+		done:   func(frames []Frame, err error) { done(entries(frames), err) },
+	}
+	if cached := s.tail.fromIndex(lo); cached != nil {
+		r.take(cached)
+		r.done(r.got, nil)
+		return
+	}
+	n := sort.Search(len(s.segments), func(i int) bool { return s.segments[i].index >= lo })
+	r.from(s.segments[n-1], func(p place) bool { return p.index > lo })
+}
+
+// Read reads the frames that hold records, beginning with the one that holds an
+// offset from Start to below Next: at least one, and no more than maxBytes of
+// frames unless the first is longer. An answer may end where a segment does. done
+// may run before Read returns. It gets ErrGone if retention dropped the offset.
+func (s *Store) Read(from api.Offset, maxBytes int, done func([]Frame, error)) {
+	if from >= s.next {
+		panic(fmt.Sprintf("segment: offset %d asked for, the next is %d", from, s.next))
+	}
+	if from < s.Start() {
+		done(nil, ErrGone)
+		return
+	}
+	r := &reading{
+		s: s, max: maxBytes, done: done,
+		wanted: func(fr *Frame) bool { return fr.Kind == KindRecords && fr.next() > from },
+	}
+	if cached := s.tail.fromOffset(from); cached != nil {
+		r.take(cached)
+		r.done(r.got, nil)
+		return
+	}
+	n := sort.Search(len(s.segments), func(i int) bool { return s.segments[i].base > from })
+	r.from(s.segments[n-1], func(p place) bool { return p.offset > from })
+}
+
+// reading is one call of Entries or Read under way.
+type reading struct {
+	s *Store
+	// segment is the one being read.
+	segment *segment
+	wanted  func(*Frame) bool
+	max     int
+	// got is the answer so far, of size bytes.
+	got  []Frame
+	size int
+	done func([]Frame, error)
+}
+
+// take adds the wanted ones of the next frames, and says whether there is room
+// for more.
+func (r *reading) take(frames []Frame) bool {
+	for i := range frames {
+		fr := &frames[i]
+		if !r.wanted(fr) {
+			continue
+		}
+		if len(r.got) > 0 && r.size+fr.bytes() > r.max {
+			return false
+		}
+		r.got = append(r.got, *fr)
+		r.size += fr.bytes()
+	}
+	return r.size < r.max
+}
+
+// from reads a segment, beginning at the last known place that is not beyond the
+// first frame wanted.
+func (r *reading) from(g *segment, beyond func(place) bool) {
+	r.segment = g
+	r.s.touch(g)
+	w := &walk{
+		f: r.s.f, name: g.name, at: g.seek(beyond), end: g.length,
+		load: min(max(r.max, minLoadBytes)+markBytes, maxLoadBytes),
+		done: r.ended,
+	}
+	w.visit = func(at place, _ []byte, frames []Frame) bool {
+		for i := range frames {
+			g.note(at, &frames[i])
+			at = at.after(&frames[i])
+		}
+		return r.take(frames)
+	}
+	w.next(0)
+}
+
+// ended takes the end of a walk. A segment that retention dropped meanwhile may
+// fail in any way.
+func (r *reading) ended(err error) {
+	if len(r.got) > 0 {
+		r.done(r.got, nil) // checked, frame by frame; what follows fails the next read
+		return
+	}
+	_, held := r.s.find(r.segment.index)
+	switch {
+	case !held:
+		err = ErrGone
+	case err == nil || errors.Is(err, ErrFrame):
+		err = fmt.Errorf("%w: read of %s", ErrDamaged, r.segment.name)
+	}
+	r.done(nil, err)
+}
+
+func entries(frames []Frame) []*raftpb.Entry {
+	var es []*raftpb.Entry
+	for _, fr := range frames {
+		es = append(es, &raftpb.Entry{
+			Term:  new(uint64(fr.Term)),
+			Index: new(uint64(fr.Index)),
+			Type:  new(fr.Type),
+			Data:  fr.Data,
+		})
+	}
+	return es
+}

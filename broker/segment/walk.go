@@ -1,0 +1,91 @@
+package segment
+
+import (
+	"fmt"
+
+	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/files"
+)
+
+const (
+	// minLoadBytes and maxLoadBytes bound how much of a file is read at once; a
+	// frame longer than that is read whole.
+	minLoadBytes = 64 << 10
+	maxLoadBytes = 1 << 20
+)
+
+// walk reads the entries' frames of one file in order, and checks of each that it
+// is the one that must stand there.
+type walk struct {
+	f    *files.Files
+	name string
+	// at is the place of the next frame; end is where the last one ends.
+	at  place
+	end int64
+	// term is that of the frame before, if known: terms never go back.
+	term api.Term
+	// load is how much to read at once.
+	load int
+	// visit takes the next frames, whose bytes are raw and begin at a place, and
+	// says whether to go on.
+	visit func(at place, raw []byte, frames []Frame) bool
+	// done is called once: at the end, when visit had enough, or with ErrFrame if
+	// what stands at w.at is not the frame that must.
+	done func(error)
+}
+
+// next loads what follows w.at, at least need bytes if the file has them.
+func (w *walk) next(need int) {
+	length := min(int64(max(need, w.load)), w.end-w.at.position)
+	if length == 0 {
+		w.done(nil)
+		return
+	}
+	w.f.Load(w.name, w.at.position, int(length), func(data []byte, err error) {
+		if err != nil {
+			w.done(fmt.Errorf("load %s at %d: %w", w.name, w.at.position, err))
+			return
+		}
+		w.loaded(data, length)
+	})
+}
+
+// loaded hands on the whole frames of what was loaded.
+func (w *walk) loaded(data []byte, asked int64) {
+	start, frames, rest := w.at, []Frame(nil), data
+	var bad error
+	need := 0
+	for len(rest) > 0 {
+		h, err := decodeHeader(rest)
+		if len(rest) < headerBytes || (err == nil && len(rest) < h.bytes()) {
+			need = max(headerBytes, h.bytes()) // the frame goes on behind what was loaded
+			break
+		}
+		if err != nil || !w.fits(&h.frame) {
+			bad = ErrFrame
+			break
+		}
+		fr, err := h.with(rest[headerBytes:h.bytes():h.bytes()])
+		if err != nil {
+			bad = ErrFrame
+			break
+		}
+		frames = append(frames, fr)
+		w.at, w.term = w.at.after(&fr), fr.Term
+		rest = rest[h.bytes():]
+	}
+	short := int64(len(data)) < asked || w.at.position+int64(need) > w.end
+	if len(frames) > 0 && !w.visit(start, data[:len(data)-len(rest)], frames) {
+		w.done(nil)
+		return
+	}
+	if bad != nil || short {
+		w.done(ErrFrame)
+		return
+	}
+	w.next(need)
+}
+
+func (w *walk) fits(fr *Frame) bool {
+	return fr.Kind != KindState && fr.Index == w.at.index && fr.Base == w.at.offset && fr.Term >= w.term
+}
