@@ -1,0 +1,91 @@
+package osenv
+
+// poolFiles is how many files of one top folder stay open.
+const poolFiles = 256
+
+// open opens the lane's file, if it is not open.
+func (d *Disk) open(l *lane) error {
+	if l.file != nil {
+		d.touch(l)
+		return nil
+	}
+	file, err := d.fs.Open(l.name, false)
+	if err != nil {
+		return explain(err, "open", l.name)
+	}
+	size, err := file.Size()
+	if err != nil {
+		file.Close()
+		return explain(err, "open", l.name)
+	}
+	d.keep(l, file, size)
+	return nil
+}
+
+func (d *Disk) touch(l *lane) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.clock++
+	l.used = d.clock
+}
+
+// keep holds an open file, and closes the one that was used longest ago if there
+// are too many.
+func (d *Disk) keep(l *lane, file File, size int64) {
+	l.file, l.size = file, size
+	d.touch(l)
+	d.mu.Lock()
+	l.pool.open++
+	oldest := d.oldest(l.pool)
+	if oldest != nil {
+		oldest.owned = true
+	}
+	d.mu.Unlock()
+	if oldest == nil {
+		return
+	}
+	d.evict(oldest)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	oldest.owned = false
+	d.schedule(oldest)
+	d.forget(oldest)
+}
+
+// oldest finds an open file to close; nil if there is room, or all are in use.
+func (d *Disk) oldest(p *pool) *lane {
+	if p.open <= poolFiles {
+		return nil
+	}
+	var oldest *lane
+	for _, l := range d.lanes {
+		if l.pool == p && !l.owned && l.file != nil && (oldest == nil || l.used < oldest.used) {
+			oldest = l
+		}
+	}
+	return oldest
+}
+
+// evict closes a file. It is synced before: an error found while the operating
+// system writes it back would have no open file to be reported to.
+func (d *Disk) evict(l *lane) {
+	if l.broken == nil {
+		d.syncs.Add(1)
+		// The lane remembers a failure, and its next sync tells.
+		_ = l.synced(l.file.Sync())
+	}
+	d.drop(l)
+}
+
+// drop closes the lane's file, if it is open. What was written stays written, so
+// an error here says nothing that a sync would not.
+func (d *Disk) drop(l *lane) {
+	if l.file == nil {
+		return
+	}
+	l.file.Close()
+	l.file = nil
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	l.pool.open--
+}
