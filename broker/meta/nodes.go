@@ -79,9 +79,12 @@ func (s *State) removeNode(r *api.RemoveNodeRequest) *api.Response {
 	return &api.Response{Body: &api.Response_RemoveNode{RemoveNode: &api.RemoveNodeResponse{}}}
 }
 
-// metaChanged takes a committed configuration of the meta group.
+// metaChanged takes a committed configuration of the meta group. The latest one
+// counts again, unlike that of another group: a node may be removed that was in no
+// configuration yet, and then none will follow to let it go. No older one can look
+// like it, for these reports stand in the same log as the configurations.
 func (s *State) metaChanged(r *api.ReplicaChangedRequest) {
-	if api.Index(r.Index) <= s.changed {
+	if api.Index(r.Index) < s.changed {
 		return
 	}
 	s.changed = api.Index(r.Index)

@@ -1,0 +1,240 @@
+package broker
+
+import (
+	"slices"
+
+	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/batch"
+	"github.com/reprise-mq/reprise/broker/env"
+	"github.com/reprise-mq/reprise/broker/partition"
+	"github.com/reprise-mq/reprise/broker/segment"
+)
+
+// Bounds of a fetch.
+const (
+	maxFetchBytes = 8 << 20
+	maxFetchWait  = 30 * env.Second
+	// Fetches of one group that wait for records.
+	maxPolls = 16384
+)
+
+// poll is a fetch that waits for records. That there were none at its offset was
+// confirmed by a quorum after it was asked, so it may say so when its time is up.
+type poll struct {
+	caller   caller
+	group    *group
+	offset   api.Offset
+	maxBytes int
+	minBytes int
+	done     bool
+	// Records are being read; growth meanwhile is looked at afterwards.
+	reading bool
+}
+
+// fetch answers with committed records, or, once its wait is over, that there are
+// none: a statement as strong as any, made after a quorum has confirmed the leader.
+func (n *Node) fetch(c caller, q *api.FetchRequest) {
+	refuse := func(e *api.Error) { n.refuse(c, e) }
+	if q.GetOffset() < 0 || q.GetMaxBytes() < 0 || q.GetMinBytes() < 0 || q.GetMaxWaitMs() < 0 {
+		refuse(api.Errorf(api.Code_INVALID_REQUEST,
+			"fetch of %s/%d at offset %d with max bytes %d, min bytes %d, max wait %d ms: none may be negative",
+			q.GetTopic().GetName(), q.GetPartition(), q.GetOffset(), q.GetMaxBytes(), q.GetMinBytes(), q.GetMaxWaitMs()))
+		return
+	}
+	n.withGroup(q.GetTopic(), q.GetPartition(), refuse, func(g *group) {
+		p := &poll{
+			caller: c, group: g, offset: api.Offset(q.GetOffset()),
+			maxBytes: bound(int(q.GetMaxBytes()), maxFetchBytes),
+			minBytes: max(int(q.GetMinBytes()), 1),
+		}
+		p.minBytes = min(p.minBytes, p.maxBytes)
+		wait := min(env.Time(q.GetMaxWaitMs())*env.Millisecond, maxFetchWait)
+		if g.replica.Serves() && p.offset < g.partition.state.End() && p.minBytes == 1 {
+			p.read(func(batches []byte) { p.answer(batches) })
+			return
+		}
+		g.replica.Read(func(err error) { p.begin(err, wait) })
+	})
+}
+
+func bound(asked, limit int) int {
+	if asked == 0 {
+		return limit
+	}
+	return min(asked, limit)
+}
+
+// begin goes on once the leader is confirmed: answer, or wait.
+func (p *poll) begin(err error, wait env.Time) {
+	g := p.group
+	if err != nil {
+		p.refuse(g.node.notLeader(g.id))
+		return
+	}
+	if end := g.partition.state.End(); p.offset > end {
+		p.refuse(outOfRange(g, p.offset))
+		return
+	}
+	if wait == 0 || len(g.polls) >= maxPolls {
+		p.finish()
+		return
+	}
+	g.polls = append(g.polls, p)
+	p.look()
+	g.node.timers.at(g.node.world.Clock.Now()+wait, func() {
+		if !p.done {
+			p.leave()
+			p.finish()
+		}
+	})
+}
+
+// look answers if enough is there now.
+func (p *poll) look() {
+	if p.done || p.reading || p.offset >= p.group.partition.state.End() {
+		return
+	}
+	p.reading = true
+	end := p.group.partition.state.End()
+	p.read(func(batches []byte) {
+		p.reading = false
+		if p.done {
+			return
+		}
+		if len(batches) >= p.minBytes {
+			p.leave()
+			p.answer(batches)
+			return
+		}
+		if p.group.partition.state.End() > end {
+			p.look()
+		}
+	})
+}
+
+// finish answers with what is there, be it nothing.
+func (p *poll) finish() {
+	if p.offset >= p.group.partition.state.End() {
+		p.answer(nil)
+		return
+	}
+	p.read(func(batches []byte) { p.answer(batches) })
+}
+
+func (p *poll) leave() {
+	p.done = true
+	p.group.polls = slices.DeleteFunc(p.group.polls, func(other *poll) bool { return other == p })
+}
+
+// read gathers whole batches from the offset on, with their offsets put in.
+func (p *poll) read(then func([]byte)) {
+	g := p.group
+	if p.offset < g.partition.state.LogStart() {
+		p.leave()
+		p.refuse(outOfRange(g, p.offset))
+		return
+	}
+	g.replica.Store().Read(p.offset, p.maxBytes, func(frames []segment.Frame, err error) {
+		if err != nil {
+			if p.offset < g.partition.state.LogStart() {
+				p.leave()
+				p.refuse(outOfRange(g, p.offset))
+				return
+			}
+			g.node.Fail(err)
+			return
+		}
+		then(join(frames, p.maxBytes))
+	})
+}
+
+// join copies the batches of some frames, the first in any case, and then as many
+// as fit; a batch's own offset says 0 until here.
+func join(frames []segment.Frame, limit int) []byte {
+	var out []byte
+	for _, frame := range frames {
+		data, ok := partition.Batch(frame.Data)
+		if !ok {
+			panic("broker: a record frame without a batch")
+		}
+		if len(out) > 0 && len(out)+len(data) > limit {
+			break
+		}
+		at := len(out)
+		out = append(out, data...)
+		batch.SetBaseOffset(out[at:], frame.Base)
+	}
+	return out
+}
+
+func (p *poll) answer(batches []byte) {
+	state := p.group.partition.state
+	p.group.node.reply(p.caller, &api.Response{Body: &api.Response_Fetch{Fetch: &api.FetchResponse{
+		Batches: batches, HighWatermark: int64(state.End()), LogStart: int64(state.LogStart()),
+	}}})
+}
+
+func (p *poll) refuse(e *api.Error) { p.group.node.refuse(p.caller, e) }
+
+func outOfRange(g *group, offset api.Offset) *api.Error {
+	state := g.partition.state
+	return api.Errorf(api.Code_OFFSET_OUT_OF_RANGE, "offset %d is outside the log, which has %d to %d; list offsets",
+		offset, state.LogStart(), state.End())
+}
+
+// endPolls refuses everything that waits, for this node leads no more.
+func (g *group) endPolls() {
+	polls := g.polls
+	g.polls = nil
+	for _, p := range polls {
+		p.done = true
+		p.refuse(g.node.notLeader(g.id))
+	}
+}
+
+// dropPolls forgets the fetches of a client that is gone.
+func (n *Node) dropPolls(peer env.Endpoint) {
+	for _, g := range n.ordered() {
+		g.polls = slices.DeleteFunc(g.polls, func(p *poll) bool {
+			gone := p.caller.endpoint == peer
+			p.done = p.done || gone
+			return gone
+		})
+	}
+}
+
+// settle looks after what a pump of a group has changed.
+func (n *Node) settle(id api.GroupID) {
+	g := n.groups[id]
+	if g == nil {
+		return
+	}
+	if id == api.MetaGroup {
+		n.followMeta()
+		return
+	}
+	if g.grown {
+		g.grown = false
+		for _, p := range slices.Clone(g.polls) {
+			p.look()
+		}
+	}
+}
+
+// listOffsets answers with an end of the log that a quorum has confirmed.
+func (n *Node) listOffsets(c caller, q *api.ListOffsetsRequest) {
+	refuse := func(e *api.Error) { n.refuse(c, e) }
+	n.withGroup(q.GetTopic(), q.GetPartition(), refuse, func(g *group) {
+		g.replica.Read(func(err error) {
+			if err != nil {
+				refuse(n.notLeader(g.id))
+				return
+			}
+			offset := g.partition.state.End()
+			if q.GetSpec() == api.OffsetSpec_EARLIEST {
+				offset = g.partition.state.LogStart()
+			}
+			n.reply(c, &api.Response{Body: &api.Response_ListOffsets{ListOffsets: &api.ListOffsetsResponse{Offset: int64(offset)}}})
+		})
+	})
+}

@@ -1,0 +1,165 @@
+package broker
+
+import (
+	"maps"
+	"slices"
+
+	"go.etcd.io/raft/v3"
+
+	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/codec"
+	"github.com/reprise-mq/reprise/broker/command"
+	"github.com/reprise-mq/reprise/broker/partition"
+	"github.com/reprise-mq/reprise/broker/replica"
+)
+
+// group is one raft group as its node sees it: the replica, and who waits for
+// what it will apply.
+type group struct {
+	node *Node
+	id   api.GroupID
+	// nil while it is being opened or made.
+	replica *replica.Replica
+	// What the group agrees on; nil in the meta group, which has node.meta.
+	partition *partitionMachine
+	// Proposals of this life that have not been applied, by tag number. They are
+	// failed when the leadership in whose term they were made ends.
+	waiting map[uint64]func(*api.Response)
+	polls   []*poll
+	// Records were applied since polls were last looked at.
+	grown bool
+	// This replica leads, as of the last change of its role.
+	leads bool
+	// The replica that meta wants to lead, as last seen, and the tick from which
+	// leadership may be handed to it.
+	preferred api.ReplicaID
+	balanceAt uint64
+	// Ticks at which a founder may call the first election, while none leads.
+	campaigns int
+	// The configuration whose commitment meta was last told of.
+	reported api.Index
+}
+
+// encoder makes a command with the tag and the time it is given.
+type encoder func(command.Tag, api.Milliseconds) ([]byte, *api.Error)
+
+// maxWaiting bounds the proposals of one group that wait to be applied.
+const maxWaiting = 16384
+
+// partitionMachine is a partition's state with what the replica needs of it:
+//
+//	uvarint  segment bytes
+//	rest     partition.State
+type partitionMachine struct {
+	group        *group
+	state        *partition.State
+	segmentBytes uint64
+}
+
+// Apply is replica.Machine.
+func (m *partitionMachine) Apply(_ api.Index, data []byte) int32 {
+	out := m.state.Apply(data)
+	m.group.applied(out)
+	return out.Count
+}
+
+// Save is replica.Machine.
+func (m *partitionMachine) Save() []byte {
+	return append(codec.AppendUvarint(nil, m.segmentBytes), m.state.Save()...)
+}
+
+// Restore is replica.Machine.
+func (m *partitionMachine) Restore(data []byte) error {
+	r := codec.NewReader(data)
+	m.segmentBytes = r.Uvarint()
+	if r.Err() != nil {
+		return r.Err()
+	}
+	return m.state.Restore(data[len(data)-r.Len():])
+}
+
+// SegmentBytes is replica.Machine.
+func (m *partitionMachine) SegmentBytes() uint64 { return m.segmentBytes }
+
+// applied answers whoever waits for the entry.
+func (g *group) applied(out partition.Outcome) {
+	g.grown = g.grown || out.Count > 0
+	if g.replica != nil {
+		g.replica.DropBefore(out.LogStart)
+	}
+	g.answer(out.Tag, func() *api.Response { return partitionResponse(out) })
+}
+
+// answer finishes the proposal with a tag, if it was made in this life.
+func (g *group) answer(tag command.Tag, response func() *api.Response) {
+	if tag.Origin != g.node.nonce {
+		return
+	}
+	if done, ok := g.waiting[tag.Number]; ok {
+		delete(g.waiting, tag.Number)
+		done(response())
+	}
+}
+
+// propose appends a command to the group's log and calls done when it has been
+// applied here, or can no longer be known to be. nil done: nobody waits.
+func (g *group) propose(encode encoder, done func(*api.Response)) {
+	n := g.node
+	fail := func(e *api.Error) {
+		if done != nil {
+			done(&api.Response{Error: e})
+		}
+	}
+	if !g.replica.Leads() {
+		fail(n.notLeader(g.id))
+		return
+	}
+	if len(g.waiting) >= maxWaiting || n.stall.frozen[g.id] {
+		fail(api.Errorf(api.Code_OVERLOADED, "group %d has %d proposals under way; retry after a pause", g.id, len(g.waiting)))
+		return
+	}
+	n.proposals++
+	number := n.proposals
+	data, e := encode(command.Tag{Origin: n.nonce, Number: number}, n.now())
+	if e != nil {
+		fail(e)
+		return
+	}
+	switch err := g.replica.Propose(data); {
+	case err == nil && done != nil:
+		g.waiting[number] = done
+	case err != nil:
+		// raft refused before it appended anything: its bound of uncommitted
+		// bytes is reached, or leadership is being handed over.
+		fail(api.Errorf(api.Code_OVERLOADED, "group %d takes no proposals now: %v; retry after a pause", g.id, err))
+	}
+}
+
+// lost ends the leadership of a term: what was proposed in it may be applied by
+// the next leader, or not.
+func (g *group) lost() {
+	waiting := g.waiting
+	g.waiting = make(map[uint64]func(*api.Response))
+	for _, number := range slices.Sorted(maps.Keys(waiting)) {
+		waiting[number](&api.Response{Error: api.Errorf(api.Code_LEADERSHIP_LOST,
+			"the leadership of group %d changed before the request was committed; it may still be", g.id)})
+	}
+	g.endPolls()
+}
+
+// Changed is replica.Host: a replica's role, term or leader is another.
+func (n *Node) Changed(r *replica.Replica) {
+	g := n.groups[r.Group()]
+	if g == nil || g.replica != r {
+		return
+	}
+	if g.leads {
+		g.leads = false
+		g.lost()
+	}
+	if r.Role().State == raft.StateLeader {
+		g.leads = true
+		g.balanceAt = n.ticks + uint64(n.cfg.BalanceTicks)
+		n.announce(g)
+	}
+}

@@ -1,0 +1,148 @@
+package broker
+
+import (
+	"go.etcd.io/raft/v3/raftpb"
+
+	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/meta"
+)
+
+// GroupView is one replica laid open, for whoever checks it from outside.
+type GroupView struct {
+	Group   api.GroupID
+	Replica api.ReplicaID
+	Term    api.Term
+	Leads   bool
+	Commit  api.Index
+	Applied api.Index
+	// State is the saved state of the group's machine as of Applied.
+	State []byte
+	Conf  *raftpb.ConfState
+	// Folder holds the live segments; "" in a joiner without a snapshot.
+	Folder string
+}
+
+// Inspect lays every replica open, ascending by group. It changes nothing.
+func (n *Node) Inspect() []GroupView {
+	var views []GroupView
+	for _, g := range n.ordered() {
+		if g.replica == nil {
+			continue
+		}
+		conf, _ := g.replica.Conf()
+		status := g.replica.Status()
+		view := GroupView{
+			Group: g.id, Replica: g.replica.ID(), Term: status.Term, Leads: g.replica.Leads(),
+			Commit: status.Commit, Applied: g.replica.Applied(), Conf: conf, Folder: g.replica.Folder(),
+		}
+		if g.partition != nil {
+			view.State = g.partition.Save()
+		} else {
+			view.State = n.meta.Save()
+		}
+		views = append(views, view)
+	}
+	return views
+}
+
+// Identity is the cluster and the node's id, "" and 0 while it has none.
+func (n *Node) Identity() (cluster string, id api.NodeID) { return n.identity.cluster, n.identity.node }
+
+// describe answers with every replica of this node as it sees it.
+func (n *Node) describe(c caller) {
+	out := &api.DescribeNodeResponse{
+		NodeId: uint64(n.identity.node), ClusterId: n.identity.cluster, Version: n.cfg.Version,
+	}
+	for _, g := range n.ordered() {
+		if g.replica == nil {
+			continue
+		}
+		s := g.replica.Status()
+		conf, _ := g.replica.Conf()
+		status := &api.GroupStatus{
+			Group: uint64(g.id), Replica: uint64(g.replica.ID()), Role: s.Role, Term: uint64(s.Term),
+			LeaderReplica: uint64(s.Leader), Commit: uint64(s.Commit), Applied: uint64(g.replica.Applied()),
+			Voters: conf.GetVoters(), VotersOutgoing: conf.GetVotersOutgoing(), Learners: conf.GetLearners(),
+			Progress: s.Progress,
+		}
+		if store := g.replica.Store(); store != nil {
+			status.FirstIndex = uint64(store.First()) + 1
+		}
+		if g.partition != nil {
+			status.LogStart, status.LogEnd = int64(g.partition.state.LogStart()), int64(g.partition.state.End())
+		}
+		out.Groups = append(out.Groups, status)
+	}
+	n.reply(c, &api.Response{Body: &api.Response_DescribeNode{DescribeNode: out}})
+}
+
+// metadata answers with what the node knows of the cluster, or, where that is
+// asked or a topic is not found, with what is known everywhere.
+func (n *Node) metadata(c caller, q *api.MetadataRequest) {
+	if response := n.metadataNow(q); response.GetError() == nil && !q.GetLinearizable() {
+		n.reply(c, response)
+		return
+	}
+	n.meta.group.replica.Read(func(err error) {
+		if err != nil {
+			n.refuse(c, n.metaUnavailable())
+			return
+		}
+		n.reply(c, n.metadataNow(q))
+	})
+}
+
+func (n *Node) metadataNow(q *api.MetadataRequest) *api.Response {
+	state := n.meta.state
+	topics := state.Topics()
+	if len(q.GetTopics()) > 0 {
+		topics = nil
+		for _, ref := range q.GetTopics() {
+			t, e := state.ResolveTopic(ref)
+			if e != nil {
+				return &api.Response{Error: e}
+			}
+			topics = append(topics, t)
+		}
+	}
+	out := &api.MetadataResponse{ClusterId: state.Cluster(), NodeId: uint64(n.identity.node)}
+	if leader, ok := n.leaderOf(api.MetaGroup); ok {
+		out.MetaLeader = uint64(leader)
+	}
+	for _, node := range state.Nodes() {
+		out.Nodes = append(out.Nodes, &api.NodeInfo{Id: uint64(node.ID), Address: node.Address, MetaVoter: node.Voter})
+	}
+	for _, t := range topics {
+		out.Topics = append(out.Topics, n.topicInfo(t))
+	}
+	return &api.Response{Body: &api.Response_Metadata{Metadata: out}}
+}
+
+func (n *Node) topicInfo(t *meta.Topic) *api.TopicInfo {
+	info := &api.TopicInfo{Name: t.Name, Id: uint64(t.ID), SegmentBytes: t.SegmentBytes}
+	for _, p := range t.Partitions {
+		part := &api.PartitionInfo{Partition: int32(p.Number), Group: uint64(p.Group)}
+		if leader, ok := n.leaderOf(p.Group); ok {
+			part.Leader, part.LeaderTerm = uint64(leader), uint64(n.leaderTerm(p.Group))
+		}
+		for _, r := range p.Replicas {
+			part.Replicas = append(part.Replicas, &api.ReplicaInfo{
+				Node: uint64(r.Node), Replica: uint64(r.ID), Adding: r.Adding, Removing: r.Removing,
+			})
+		}
+		info.Partitions = append(info.Partitions, part)
+	}
+	return info
+}
+
+// leaderTerm is the term in which leaderOf knows the leader.
+func (n *Node) leaderTerm(id api.GroupID) api.Term {
+	var term api.Term
+	if hint := n.peers.hints[id]; hint != nil {
+		term = api.Term(hint.GetTerm())
+	}
+	if g := n.groups[id]; g != nil && g.replica != nil && g.replica.Role().Leader != 0 {
+		term = max(term, g.replica.Role().Term)
+	}
+	return term
+}

@@ -1,0 +1,261 @@
+// Package broker is one node: it takes events from the world (a message, the
+// answer of a disk, a wake-up), routes each to the group it concerns, and after a
+// burst pumps every group that has work and flushes once, so that journal writes
+// and messages of all groups travel together.
+//
+// It owns the routing, the handling of requests, and the making and ending of
+// replicas as meta wants them. It never touches a clock, a file or a socket but
+// through broker/env, and never decides what only an applied entry may decide.
+package broker
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/batch"
+	"github.com/reprise-mq/reprise/broker/env"
+	"github.com/reprise-mq/reprise/broker/files"
+	"github.com/reprise-mq/reprise/broker/journal"
+	"github.com/reprise-mq/reprise/broker/replica"
+	"github.com/reprise-mq/reprise/broker/trace"
+	"github.com/reprise-mq/reprise/sim/prng"
+)
+
+// Config is what a node is told by whoever starts it. What all nodes must agree
+// on is not here but in meta.
+type Config struct {
+	// Address at which clients and other nodes reach this node.
+	Address env.Endpoint
+	// Init founds a new cluster if the disk is empty.
+	Init bool
+	// Join names nodes of a cluster to join if the disk is empty.
+	Join []env.Endpoint
+	// SegmentBytes is the new cluster's default for topics; with Init only.
+	SegmentBytes uint64
+	// JournalFileBytes and JournalFiles size the journal.
+	JournalFileBytes int64
+	JournalFiles     int
+	// CheckpointBytes is how much of one group the journal holds before the
+	// group's segments are synced.
+	CheckpointBytes int
+	// Tick is raft's unit of time: a leader is missed after 10 to 20 ticks.
+	Tick env.Time
+	// BalanceTicks is how long a leader that is not the preferred one stays.
+	BalanceTicks int
+	// StallTicks is how long a sync may take before the node gives up leading.
+	StallTicks int
+	// MaxBatchBytes bounds a record batch as sent.
+	MaxBatchBytes int
+	// Codecs are the compressions whose batches are accepted.
+	Codecs batch.Codecs
+	// Version is told to whoever asks.
+	Version string
+}
+
+// DefaultConfig is a node as it runs on real machines. Address, and Init or Join,
+// are left to set.
+func DefaultConfig() Config {
+	return Config{
+		SegmentBytes:     64 << 20,
+		JournalFileBytes: 64 << 20,
+		JournalFiles:     8,
+		CheckpointBytes:  16 << 20,
+		Tick:             50 * env.Millisecond,
+		BalanceTicks:     100,
+		StallTicks:       40,
+		MaxBatchBytes:    1 << 20,
+		Codecs:           batch.NewCodecs(batch.NewGzip()),
+	}
+}
+
+// World is what a node acts through.
+type World struct {
+	Clock   env.Clock
+	Disk    env.Disk
+	Network env.Network
+	// Random is the node's own stream; no two nodes, and no two lives of one, get
+	// equal ones.
+	Random *prng.Stream
+	Trace  trace.Sink
+}
+
+// Node is one broker. It implements env.Process.
+type Node struct {
+	cfg   Config
+	world World
+	files *files.Files
+	trace trace.Sink
+	// Differs between lives: tags of proposals and contexts of reads carry it.
+	nonce uint64
+
+	identity identity
+	journal  *journal.Journal
+	phase    phase
+	failed   error
+
+	meta   *metaGroup
+	groups map[api.GroupID]*group
+	// Replicas to pump at the next flush, each once, in the order they asked.
+	dirty    []*replica.Replica
+	isDirty  map[*replica.Replica]bool
+	nextTick env.Time
+	ticks    uint64
+
+	proposals uint64 // number of the last tag
+	timers    timers
+	peers     peers
+	calls     calls
+	stall     stall
+	leaving   leaving
+}
+
+// phase says how far a node has come.
+type phase uint8
+
+const (
+	phaseOpening phase = iota // reading the identity and the journal
+	phaseJoining              // asking a cluster for an identity
+	phaseServing              // replicas are open
+)
+
+// New starts a node on a disk: it recovers what is there, or founds or joins a
+// cluster. Requests are answered NOT_READY until then.
+func New(cfg Config, world World) *Node {
+	n := &Node{
+		cfg:     cfg,
+		world:   world,
+		files:   files.New(world.Disk),
+		trace:   world.Trace,
+		nonce:   world.Random.Uint64(),
+		groups:  make(map[api.GroupID]*group),
+		isDirty: make(map[*replica.Replica]bool),
+	}
+	n.peers.init()
+	n.calls.init(n)
+	n.nextTick = world.Clock.Now() + cfg.Tick
+	n.open()
+	return n
+}
+
+// Failed is why the node cannot go on, nil while it can. The driver asks after
+// each Flush, and stops a node that failed.
+func (n *Node) Failed() error { return n.failed }
+
+// Fail stops the node: it sends and acknowledges nothing more. The first cause
+// stands.
+func (n *Node) Fail(err error) {
+	if n.failed == nil {
+		n.failed = err
+		n.trace(trace.Event{Level: trace.Fatal, Name: "node failed", Detail: err.Error()})
+	}
+}
+
+// Wake is env.Process: time has passed.
+func (n *Node) Wake() {
+	now := n.world.Clock.Now()
+	// A node that was paused does not make up for lost time: one tick is enough
+	// to find out what happened meanwhile.
+	if now >= n.nextTick {
+		n.nextTick = now + n.cfg.Tick
+		n.tick()
+	}
+	n.timers.fire(now)
+}
+
+// Synced is env.Process.
+func (n *Node) Synced(t env.Ticket, err error) { n.files.Synced(t, err) }
+
+// Loaded is env.Process.
+func (n *Node) Loaded(t env.Ticket, data []byte, err error) { n.files.Loaded(t, data, err) }
+
+// Listed is env.Process.
+func (n *Node) Listed(t env.Ticket, entries []env.FileInfo, err error) {
+	n.files.Listed(t, entries, err)
+}
+
+// Receive is env.Process.
+func (n *Node) Receive(from env.Endpoint, m *api.Message) {
+	switch body := m.GetBody().(type) {
+	case *api.Message_Request:
+		n.request(caller{from, body.Request.GetId()}, body.Request)
+	case *api.Message_Response:
+		n.calls.answered(from, body.Response)
+	case *api.Message_Peer:
+		n.receivePeer(from, body.Peer)
+	}
+}
+
+// Lost is env.Process: what was sent to an endpoint may be lost.
+func (n *Node) Lost(peer env.Endpoint) {
+	n.calls.lost(peer)
+	n.dropPolls(peer)
+	n.unreachable(peer)
+}
+
+// Flush is env.Process: groups with work do it, then the journal writes and the
+// messages leave.
+func (n *Node) Flush() {
+	for len(n.dirty) > 0 && n.failed == nil {
+		r := n.dirty[0]
+		n.dirty = n.dirty[1:]
+		delete(n.isDirty, r)
+		r.Pump()
+		n.settle(r.Group())
+	}
+	if n.failed != nil {
+		return
+	}
+	if n.journal != nil {
+		n.relieveJournal()
+		n.journal.Flush()
+	}
+	n.sendPeers()
+	n.world.Clock.WakeAt(min(n.nextTick, n.timers.next()))
+}
+
+// Dirty is replica.Host.
+func (n *Node) Dirty(r *replica.Replica) {
+	if !n.isDirty[r] {
+		n.isDirty[r] = true
+		n.dirty = append(n.dirty, r)
+	}
+}
+
+// tick moves every group's clock on and looks after what needs looking after.
+func (n *Node) tick() {
+	n.ticks++
+	if n.phase != phaseServing || n.failed != nil {
+		return
+	}
+	n.watchStall()
+	for _, g := range n.ordered() {
+		if g.replica == nil || n.stall.frozen[g.id] {
+			continue
+		}
+		g.replica.Tick()
+		n.tend(g)
+	}
+	n.watchNode()
+}
+
+// ordered lists the groups by id.
+func (n *Node) ordered() []*group {
+	list := make([]*group, 0, len(n.groups))
+	for _, id := range slices.Sorted(maps.Keys(n.groups)) {
+		list = append(list, n.groups[id])
+	}
+	return list
+}
+
+// relieveJournal checkpoints the groups that keep the oldest journal file alive.
+func (n *Node) relieveJournal() {
+	for _, id := range n.journal.Pressure() {
+		if g := n.groups[id]; g != nil && g.replica != nil {
+			g.replica.Checkpoint()
+		}
+	}
+}
+
+// now is the wall clock that is stamped into entries.
+func (n *Node) now() api.Milliseconds { return api.Milliseconds(n.world.Clock.Wall()) }

@@ -1,0 +1,195 @@
+package broker
+
+import (
+	"maps"
+	"slices"
+
+	"go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/env"
+	"github.com/reprise-mq/reprise/broker/replica"
+	"github.com/reprise-mq/reprise/broker/trace"
+)
+
+// peers is what goes to and comes from other nodes, apart from calls.
+type peers struct {
+	// One batch for each node that has something to be told at the next flush.
+	outbox map[api.NodeID]*api.PeerBatch
+	// Where nodes were last heard, for those that meta does not know (yet).
+	heard map[api.NodeID]env.Endpoint
+	// On which node a replica was last heard, likewise.
+	routes map[route]api.NodeID
+	// Who leads the groups that have no replica here, by the newest hint.
+	hints map[api.GroupID]*api.LeaderHint
+}
+
+type route struct {
+	group   api.GroupID
+	replica api.ReplicaID
+}
+
+func (p *peers) init() {
+	p.outbox = make(map[api.NodeID]*api.PeerBatch)
+	p.heard = make(map[api.NodeID]env.Endpoint)
+	p.routes = make(map[route]api.NodeID)
+	p.hints = make(map[api.GroupID]*api.LeaderHint)
+}
+
+// Transmit is replica.Host: the message leaves at the end of the flush, with all
+// others for that node. To a replica that nobody has heard of it is lost.
+func (n *Node) Transmit(group api.GroupID, m *raftpb.Message) {
+	to, ok := n.nodeOf(group, api.ReplicaID(m.GetTo()))
+	if !ok || n.stall.frozen[group] {
+		return
+	}
+	data, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+	if err != nil {
+		panic("broker: raft message cannot be encoded")
+	}
+	out := n.batchFor(to)
+	out.Raft = append(out.Raft, &api.RaftMessage{Group: uint64(group), Message: data})
+}
+
+func (n *Node) batchFor(to api.NodeID) *api.PeerBatch {
+	out := n.peers.outbox[to]
+	if out == nil {
+		out = &api.PeerBatch{ClusterId: n.identity.cluster, From: uint64(n.identity.node), To: uint64(to)}
+		n.peers.outbox[to] = out
+	}
+	return out
+}
+
+// sendPeers sends what the flush gathered.
+func (n *Node) sendPeers() {
+	for _, to := range slices.Sorted(maps.Keys(n.peers.outbox)) {
+		if address, ok := n.addressOf(to); ok {
+			n.world.Network.Send(address, &api.Message{Body: &api.Message_Peer{Peer: n.peers.outbox[to]}})
+		}
+	}
+	clear(n.peers.outbox)
+}
+
+// receivePeer takes another node's batch. One for another cluster, or for whoever
+// had this address before, is dropped.
+func (n *Node) receivePeer(from env.Endpoint, in *api.PeerBatch) {
+	if n.phase != phaseServing || n.failed != nil {
+		return
+	}
+	if in.GetClusterId() != n.identity.cluster || in.GetTo() != uint64(n.identity.node) {
+		n.trace(trace.Event{Level: trace.Warn, Name: "message for another node dropped", Detail: string(from)})
+		return
+	}
+	sender := api.NodeID(in.GetFrom())
+	n.peers.heard[sender] = from
+	for _, hint := range in.GetLeaders() {
+		n.takeHint(hint)
+	}
+	for _, wrapped := range in.GetRaft() {
+		m := &raftpb.Message{}
+		if proto.Unmarshal(wrapped.GetMessage(), m) != nil {
+			continue
+		}
+		id := api.GroupID(wrapped.GetGroup())
+		g := n.groups[id]
+		if g == nil || g.replica == nil || n.stall.frozen[id] {
+			continue
+		}
+		n.peers.routes[route{id, api.ReplicaID(m.GetFrom())}] = sender
+		g.replica.Step(m)
+	}
+}
+
+func (n *Node) takeHint(hint *api.LeaderHint) {
+	known := n.peers.hints[api.GroupID(hint.GetGroup())]
+	if known == nil || known.GetTerm() < hint.GetTerm() {
+		n.peers.hints[api.GroupID(hint.GetGroup())] = hint
+	}
+}
+
+// announce tells every node who leads a group now.
+func (n *Node) announce(g *group) {
+	hint := &api.LeaderHint{Group: uint64(g.id), Term: uint64(g.replica.Role().Term), Node: uint64(n.identity.node)}
+	n.takeHint(hint)
+	for _, node := range n.meta.state.Nodes() {
+		if node.ID != n.identity.node {
+			out := n.batchFor(node.ID)
+			out.Leaders = append(out.Leaders, hint)
+		}
+	}
+}
+
+// nodeOf says on which node a replica is: as meta says, else as last heard.
+func (n *Node) nodeOf(id api.GroupID, r api.ReplicaID) (api.NodeID, bool) {
+	if node, ok := n.meta.nodeOf(id, r); ok {
+		return node, true
+	}
+	node, ok := n.peers.routes[route{id, r}]
+	return node, ok
+}
+
+func (n *Node) addressOf(id api.NodeID) (env.Endpoint, bool) {
+	if node := n.meta.state.Node(id); node != nil {
+		return env.Endpoint(node.Address), true
+	}
+	address, ok := n.peers.heard[id]
+	return address, ok
+}
+
+// unreachable tells the groups that what they sent to a node may be lost.
+func (n *Node) unreachable(peer env.Endpoint) {
+	if n.phase != phaseServing {
+		return
+	}
+	for _, g := range n.ordered() {
+		if g.replica == nil || !g.replica.Leads() {
+			continue
+		}
+		for _, id := range g.replica.Members() {
+			node, ok := n.nodeOf(g.id, id)
+			if address, known := n.addressOf(node); ok && known && address == peer {
+				g.replica.Unreachable(id)
+			}
+		}
+	}
+}
+
+// CopyFrom is replica.Host.
+func (n *Node) CopyFrom(group api.GroupID, from api.ReplicaID, segment api.Index, position int64, length int, done func([]byte, error)) {
+	var address env.Endpoint
+	node, ok := n.nodeOf(group, from)
+	if ok {
+		address, ok = n.addressOf(node)
+	}
+	if !ok {
+		done(nil, errNoRoute)
+		return
+	}
+	n.calls.send(address, &api.Request{Body: &api.Request_CopySegment{CopySegment: &api.CopySegmentRequest{
+		Group: uint64(group), Segment: uint64(segment), Position: position, Length: int32(length),
+	}}}, func(response *api.Response) {
+		if response.GetError() != nil {
+			done(nil, response.GetError())
+			return
+		}
+		done(response.GetCopySegment().GetData(), nil)
+	})
+}
+
+func (n *Node) copySegment(c caller, q *api.CopySegmentRequest) {
+	g := n.groups[api.GroupID(q.GetGroup())]
+	if g == nil || g.replica == nil || q.GetPosition() < 0 || q.GetLength() <= 0 {
+		n.refuse(c, api.Errorf(api.Code_SEGMENT_GONE, "no group %d here, or no such range", q.GetGroup()))
+		return
+	}
+	g.replica.Serve(api.Index(q.GetSegment()), q.GetPosition(), int(q.GetLength()), func(data []byte, err error) {
+		if err != nil {
+			n.refuse(c, api.Errorf(api.Code_SEGMENT_GONE, "segment %d of group %d: %v", q.GetSegment(), q.GetGroup(), err))
+			return
+		}
+		n.reply(c, &api.Response{Body: &api.Response_CopySegment{CopySegment: &api.CopySegmentResponse{Data: data}}})
+	})
+}
+
+var _ replica.Host = (*Node)(nil)

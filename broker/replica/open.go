@@ -1,0 +1,213 @@
+package replica
+
+import (
+	"fmt"
+
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
+
+	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/env"
+	"github.com/reprise-mq/reprise/broker/journal"
+	"github.com/reprise-mq/reprise/broker/segment"
+	"github.com/reprise-mq/reprise/broker/trace"
+)
+
+// The first frame of every group stands here; no entry of raft's ever does. A
+// replica that is not a founder has nothing at it, so it can only enter by a
+// snapshot.
+const (
+	firstIndex api.Index = 1
+	firstTerm  api.Term  = 1
+)
+
+// Bootstrap makes the log of a founding replica: one segment with the machine's
+// present state and the founders as voters, the same bytes on each. It calls done
+// when the journal's mark of it is synced.
+func Bootstrap(cfg Config, founders []api.ReplicaID, done func(*Replica)) {
+	const folder = 1
+	clearFolder(cfg, folder, func() {
+		conf := &raftpb.ConfState{}
+		for _, id := range founders {
+			conf.Voters = append(conf.Voters, uint64(id))
+		}
+		store := segment.Create(cfg.Files, folderName(cfg, folder), segment.State{
+			Index: firstIndex, Term: firstTerm, Conf: conf, Machine: cfg.Machine.Save(),
+		})
+		store.Checkpoint(func(at segment.Position, err error) {
+			if err != nil {
+				cfg.Host.Fail(err)
+				return
+			}
+			mark := journal.Checkpoint(at)
+			cfg.Journal.Append(journal.Update{
+				Group:      cfg.Group,
+				Install:    &journal.Install{Replica: cfg.ID, Folder: folder, Index: firstIndex, Term: firstTerm},
+				Hard:       &journal.HardState{Term: firstTerm, Commit: firstIndex},
+				Checkpoint: &mark,
+			}, func() {
+				done(start(cfg, store, folder, conf, firstTerm))
+			})
+		})
+	})
+}
+
+// Join makes a replica that has nothing and waits for a snapshot. It calls done
+// when the journal's mark of it is synced.
+func Join(cfg Config, done func(*Replica)) {
+	cfg.Journal.Append(journal.Update{
+		Group:   cfg.Group,
+		Install: &journal.Install{Replica: cfg.ID},
+		Hard:    &journal.HardState{},
+	}, func() {
+		done(start(cfg, nil, 0, &raftpb.ConfState{}, 0))
+	})
+}
+
+// Recover opens the replica that the journal's image describes. An error means
+// that what was synced is not there any more.
+func Recover(cfg Config, done func(*Replica, error)) {
+	image := cfg.Journal.Image(cfg.Group)
+	clearOthers(cfg, image.Folder, func() {
+		if image.Folder == 0 {
+			done(start(cfg, nil, 0, &raftpb.ConfState{}, 0), nil)
+			return
+		}
+		name := folderName(cfg, image.Folder)
+		segment.Open(cfg.Files, name, position(image.Checkpoint), func(store *segment.Store, tail segment.Tail, err error) {
+			if err != nil {
+				done(nil, fmt.Errorf("group %d: open %s: %w", cfg.Group, name, err))
+				return
+			}
+			r := prepare(cfg, store, image.Folder)
+			if err := r.restore(tail); err != nil {
+				done(nil, fmt.Errorf("group %d: restore %s: %w", cfg.Group, name, err))
+				return
+			}
+			r.run()
+			done(r, nil)
+		})
+	})
+}
+
+// start makes a replica whose machine is as new as its log.
+func start(cfg Config, store *segment.Store, folder uint64, conf *raftpb.ConfState, term api.Term) *Replica {
+	r := prepare(cfg, store, folder)
+	r.conf, r.appliedTerm = conf, term
+	r.run()
+	return r
+}
+
+func prepare(cfg Config, store *segment.Store, folder uint64) *Replica {
+	return &Replica{
+		cfg: cfg, machine: cfg.Machine, image: cfg.Journal.Image(cfg.Group),
+		store: store, folder: folder, lastFolder: folder,
+		conf: &raftpb.ConfState{},
+	}
+}
+
+// restore puts the machine and the configuration where the log ends: the last
+// state frame, then the entries after it, as they were applied the first time.
+func (r *Replica) restore(tail segment.Tail) error {
+	if err := r.machine.Restore(tail.State.Machine); err != nil {
+		return err
+	}
+	r.conf, r.confIndex, r.appliedTerm = tail.State.Conf, tail.State.Index, tail.State.Term
+	for _, frame := range tail.Frames {
+		r.appliedTerm = frame.Term
+		if frame.Type == raftpb.EntryNormal {
+			if n := r.machine.Apply(frame.Index, frame.Data); n != frame.Count {
+				return fmt.Errorf("entry %d gives %d records, its frame has %d", frame.Index, n, frame.Count)
+			}
+			continue
+		}
+		conf, err := changed(r.conf, decodeConfChange(frame))
+		if err != nil {
+			return err
+		}
+		r.conf, r.confIndex = conf, frame.Index
+	}
+	return nil
+}
+
+// run starts raft on what the journal and the segments hold.
+func (r *Replica) run() {
+	node, err := raft.NewRawNode(&raft.Config{
+		ID:                        uint64(r.cfg.ID),
+		ElectionTick:              electionTicks,
+		HeartbeatTick:             heartbeatTicks,
+		Storage:                   storage{r},
+		Applied:                   uint64(r.Applied()),
+		AsyncStorageWrites:        true,
+		MaxSizePerMsg:             maxMessageBytes,
+		MaxCommittedSizePerReady:  maxApplyBytes,
+		MaxUncommittedEntriesSize: maxUncommittedBytes,
+		MaxInflightMsgs:           maxInflightMessages,
+		MaxInflightBytes:          maxInflightBytes,
+		CheckQuorum:               true,
+		PreVote:                   true,
+		ReadOnlyOption:            raft.ReadOnlySafe,
+		DisableProposalForwarding: true,
+		StepDownOnRemoval:         true,
+		Logger:                    logger{},
+	})
+	if err != nil {
+		panic(fmt.Sprintf("replica: raft refuses its configuration: %v", err))
+	}
+	r.raft = node
+	status := node.BasicStatus()
+	r.role = Role{State: status.RaftState, Term: api.Term(status.GetTerm())}
+	r.cfg.Host.Dirty(r)
+}
+
+func folderName(cfg Config, number uint64) string {
+	return fmt.Sprintf("%s%d/", cfg.Folder, number)
+}
+
+// clearFolder removes what a crash may have left in a folder that is to be used.
+func clearFolder(cfg Config, number uint64, done func()) {
+	segment.RemoveAll(cfg.Files, folderName(cfg, number), func(err error) {
+		if err != nil {
+			cfg.Host.Fail(err)
+			return
+		}
+		done()
+	})
+}
+
+func removeFolder(cfg Config, number uint64) {
+	if number != 0 {
+		clearFolder(cfg, number, func() {})
+	}
+}
+
+// clearOthers removes all folders of the group but the live one: copies that a
+// crash cut short, and logs that a snapshot replaced.
+func clearOthers(cfg Config, live uint64, done func()) {
+	cfg.Files.List(cfg.Folder, func(entries []env.FileInfo, err error) {
+		if err != nil {
+			cfg.Host.Fail(err)
+			return
+		}
+		var next func(i int)
+		next = func(i int) {
+			if i == len(entries) {
+				done()
+				return
+			}
+			if name := entries[i].Name; name != folderName(cfg, live) {
+				cfg.Trace(trace.Event{Level: trace.Mark, Name: "leftover folder removed", Group: cfg.Group})
+				segment.RemoveAll(cfg.Files, name, func(err error) {
+					if err != nil {
+						cfg.Host.Fail(err)
+						return
+					}
+					next(i + 1)
+				})
+				return
+			}
+			next(i + 1)
+		}
+		next(0)
+	})
+}

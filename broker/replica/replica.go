@@ -1,0 +1,275 @@
+// Package replica is one raft group on one node: a raft.RawNode with
+// asynchronous storage writes, its share of the node's journal, its segments, and
+// the state machine that its entries drive.
+//
+// It owns the order in which these meet: what raft wants durable goes to the
+// journal and is answered when the sync that covers it has returned; what raft
+// says is committed is applied to the machine and appended to the segments; what
+// a follower lacks comes from memory, from segments, or as a snapshot. It never
+// knows what an entry means, who the clients are, or where a peer lives.
+package replica
+
+import (
+	"errors"
+
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
+
+	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/files"
+	"github.com/reprise-mq/reprise/broker/journal"
+	"github.com/reprise-mq/reprise/broker/segment"
+	"github.com/reprise-mq/reprise/broker/trace"
+)
+
+// Machine is what a group agrees on. The same entries in the same order give the
+// same state and the same saved bytes on every replica.
+type Machine interface {
+	// Apply takes a committed entry and says how many records it adds to the
+	// log; each takes an offset. Data may be empty. It must not fail: what an
+	// entry asks for and cannot have is an outcome.
+	Apply(index api.Index, data []byte) (records int32)
+	// Save encodes the state.
+	Save() []byte
+	// Restore replaces the state with a saved one.
+	Restore(state []byte) error
+	// SegmentBytes is the size at which the group's segments roll; it is part of
+	// the state.
+	SegmentBytes() uint64
+}
+
+// Host is the node around a replica.
+type Host interface {
+	// Transmit sends a message to another replica of the group. It may be lost.
+	Transmit(group api.GroupID, m *raftpb.Message)
+	// CopyFrom asks the node that holds a replica for a range of a segment.
+	CopyFrom(group api.GroupID, replica api.ReplicaID, segment api.Index, position int64, length int, done func([]byte, error))
+	// Dirty says that the replica has work for Pump.
+	Dirty(r *Replica)
+	// Changed says that the replica's role, term or leader is another.
+	Changed(r *Replica)
+	// Fail says that the node cannot go on.
+	Fail(err error)
+}
+
+// Config describes one replica.
+type Config struct {
+	Group   api.GroupID
+	ID      api.ReplicaID
+	Folder  string // of the group; each log has a numbered folder in it
+	Machine Machine
+	Host    Host
+	Files   *files.Files
+	Journal *journal.Journal
+	Trace   trace.Sink
+	// Nonce differs between the lives of a node, so that no answer to a read of
+	// an earlier life is taken for one of this.
+	Nonce uint64
+	// CheckpointBytes is how much the journal holds of the group before its
+	// segments are synced.
+	CheckpointBytes int
+}
+
+// Bounds of one group, and its clock in ticks. A tick is the node's (see
+// broker.Config).
+const (
+	electionTicks  = 10
+	heartbeatTicks = 2
+	// A read that no quorum confirms in this time fails; it may be asked again.
+	readPatienceTicks = 2 * electionTicks
+	// A follower that was sent a snapshot and asked for nothing in this time is
+	// sent another.
+	snapshotPatienceTicks = 6 * electionTicks
+
+	maxMessageBytes     = 1 << 20
+	maxInflightMessages = 256
+	maxInflightBytes    = 16 << 20
+	maxUncommittedBytes = 64 << 20
+	maxApplyBytes       = 4 << 20
+)
+
+// ErrReadLost: a read could not be confirmed: the leadership changed, or no
+// quorum answered in time. Nothing happened; ask again.
+var ErrReadLost = errors.New("read not confirmed by a quorum")
+
+// Replica is one incarnation of a group's member.
+type Replica struct {
+	cfg     Config
+	raft    *raft.RawNode
+	machine Machine
+	// The journal's image of the group: entries above the last checkpoint. Not
+	// nil; the journal keeps the pointer valid until the replica is destroyed.
+	image *journal.Image
+	// The committed log. nil in a joiner until its first snapshot.
+	store *segment.Store
+	// The group's configuration as of the last applied entry. Not nil.
+	conf *raftpb.ConfState
+	// Index of the last applied configuration entry.
+	confIndex api.Index
+	// Term of the last applied entry.
+	appliedTerm api.Term
+	// What the host was last told.
+	role Role
+
+	reads     reads
+	snapshots snapshots
+	loads     loads
+
+	// Folder number of the live log, and of the newest one ever begun.
+	folder, lastFolder uint64
+	checkpointing      bool
+	// Whole segments below this offset may go at the next checkpoint.
+	dropBefore api.Offset
+	// Set by Close: late answers of disk and peers find nobody.
+	closed bool
+}
+
+// Role is a replica's part in its group.
+type Role struct {
+	State  raft.StateType
+	Term   api.Term
+	Leader api.ReplicaID // 0 when unknown
+}
+
+// Group is the replica's group.
+func (r *Replica) Group() api.GroupID { return r.cfg.Group }
+
+// ID is the replica's raft id.
+func (r *Replica) ID() api.ReplicaID { return r.cfg.ID }
+
+// Role is the replica's part as of the last Pump.
+func (r *Replica) Role() Role { return r.role }
+
+// Leads reports whether the replica believes that it leads.
+func (r *Replica) Leads() bool {
+	return r.raft.BasicStatus().RaftState == raft.StateLeader
+}
+
+// Serves reports whether the replica leads and has applied an entry of its own
+// term, so that its state holds everything acknowledged before it was elected.
+func (r *Replica) Serves() bool {
+	return r.role.State == raft.StateLeader && r.appliedTerm == r.role.Term
+}
+
+// Applied is the index of the last applied entry, 0 in a new joiner.
+func (r *Replica) Applied() api.Index {
+	if r.store == nil {
+		return 0
+	}
+	return r.store.Last()
+}
+
+// Store is the committed log, nil in a joiner that has had no snapshot.
+func (r *Replica) Store() *segment.Store { return r.store }
+
+// Conf is the configuration as of the last applied entry, and the index of the
+// entry that made it. The caller must not change it.
+func (r *Replica) Conf() (*raftpb.ConfState, api.Index) { return r.conf, r.confIndex }
+
+// Step takes a message of another replica. Messages for an earlier or later
+// incarnation are dropped.
+func (r *Replica) Step(m *raftpb.Message) {
+	if r.closed || m.GetTo() != uint64(r.cfg.ID) || raft.IsLocalMsg(m.GetType()) {
+		return
+	}
+	if m.GetType() == raftpb.MsgSnap && r.offerSnapshot(m) {
+		return
+	}
+	r.step(m)
+}
+
+// step hands a message to raft, whose only errors say that it dropped it.
+func (r *Replica) step(m *raftpb.Message) {
+	_ = r.raft.Step(m)
+	r.cfg.Host.Dirty(r)
+}
+
+// Tick moves the group's clock on.
+func (r *Replica) Tick() {
+	r.raft.Tick()
+	r.expireReads()
+	r.expireSnapshots()
+	r.cfg.Host.Dirty(r)
+}
+
+// Propose appends data to the log if the replica leads. An error means that it
+// did not and will not happen.
+func (r *Replica) Propose(data []byte) error {
+	r.cfg.Host.Dirty(r)
+	return r.raft.Propose(data)
+}
+
+// Campaign starts an election at once.
+func (r *Replica) Campaign() {
+	_ = r.raft.Campaign()
+	r.cfg.Host.Dirty(r)
+}
+
+// Transfer hands leadership to another replica, if it leads and the other is fit.
+func (r *Replica) Transfer(to api.ReplicaID) {
+	r.raft.TransferLeader(uint64(to))
+	r.cfg.Host.Dirty(r)
+}
+
+// Unreachable says that what was sent to a peer may be lost.
+func (r *Replica) Unreachable(peer api.ReplicaID) {
+	r.raft.ReportUnreachable(uint64(peer))
+	r.cfg.Host.Dirty(r)
+}
+
+// DropBefore lets the next checkpoint unlink the segments below an offset. The
+// group must have agreed on it.
+func (r *Replica) DropBefore(offset api.Offset) { r.dropBefore = max(r.dropBefore, offset) }
+
+// Close ends the replica in memory; the journal and the files keep what they have.
+func (r *Replica) Close() {
+	r.closed = true
+	r.FailReads()
+}
+
+// Destroy ends the replica for good: the journal's mark is synced before the
+// files go, so that it cannot come back with its promises forgotten.
+func (r *Replica) Destroy() {
+	r.Close()
+	update := journal.Update{Group: r.cfg.Group, Destroyed: r.cfg.ID}
+	r.cfg.Journal.Append(update, func() {
+		removeFolder(r.cfg, r.folder)
+	})
+}
+
+// Checkpoint syncs the group's segments, tells the journal that it needs the
+// entries no more, and unlinks what retention has given up.
+func (r *Replica) Checkpoint() {
+	if r.checkpointing || r.closed || r.store == nil || r.snapshots.importing != nil {
+		return
+	}
+	r.checkpointing = true
+	store, before := r.store, r.dropBefore
+	store.Checkpoint(func(at segment.Position, err error) {
+		r.checkpointing = false
+		if err != nil {
+			r.cfg.Host.Fail(err)
+			return
+		}
+		if r.closed || r.store != store {
+			return
+		}
+		mark := journal.Checkpoint(at)
+		r.cfg.Journal.Append(journal.Update{Group: r.cfg.Group, Checkpoint: &mark}, func() {
+			if !r.closed && r.store == store {
+				store.Drop(before)
+			}
+		})
+	})
+}
+
+// checkpointIfDue bounds what the journal holds of the group.
+func (r *Replica) checkpointIfDue() {
+	due := r.image.Bytes() >= r.cfg.CheckpointBytes
+	if r.store != nil && r.dropBefore > 0 && r.store.Droppable(r.dropBefore) > 0 {
+		due = true
+	}
+	if due {
+		r.Checkpoint()
+	}
+}

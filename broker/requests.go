@@ -1,0 +1,143 @@
+package broker
+
+import (
+	"errors"
+
+	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/env"
+	"github.com/reprise-mq/reprise/broker/meta"
+	"github.com/reprise-mq/reprise/broker/partition"
+)
+
+// caller is who asked, and under which number.
+type caller struct {
+	endpoint env.Endpoint
+	id       uint64
+}
+
+var errNoRoute = errors.New("nobody knows where the replica is")
+
+// request routes one request. Every request is answered exactly once, but for a
+// produce with acks NONE, which never is.
+func (n *Node) request(c caller, q *api.Request) {
+	if n.failed != nil {
+		n.refuse(c, api.Errorf(api.Code_SHUTTING_DOWN, "node %d failed and is stopping; ask another", n.identity.node))
+		return
+	}
+	if n.phase != phaseServing || !n.meta.informed() {
+		if q.GetProduce().GetAcks() != api.Acks_NONE || q.GetProduce() == nil {
+			n.refuse(c, api.Errorf(api.Code_NOT_READY, "the node is still recovering or joining; retry after a pause"))
+		}
+		return
+	}
+	switch body := q.GetBody().(type) {
+	case *api.Request_Produce:
+		n.produce(c, body.Produce)
+	case *api.Request_Fetch:
+		n.fetch(c, body.Fetch)
+	case *api.Request_ListOffsets:
+		n.listOffsets(c, body.ListOffsets)
+	case *api.Request_DeleteRecords:
+		n.deleteRecords(c, body.DeleteRecords)
+	case *api.Request_Metadata:
+		n.metadata(c, body.Metadata)
+	case *api.Request_DescribeNode:
+		n.describe(c)
+	case *api.Request_CopySegment:
+		n.copySegment(c, body.CopySegment)
+	default:
+		n.changeMeta(c, q)
+	}
+}
+
+func (n *Node) reply(c caller, response *api.Response) {
+	response.Id = c.id
+	n.world.Network.Send(c.endpoint, &api.Message{Body: &api.Message_Response{Response: response}})
+}
+
+func (n *Node) refuse(c caller, e *api.Error) { n.reply(c, &api.Response{Error: e}) }
+
+// withGroup finds the group of a partition and calls then with it if this node
+// leads it; otherwise it refuses. That a topic is unknown is said only by a state
+// as new as the question.
+func (n *Node) withGroup(ref *api.TopicRef, partition int32, refuse func(*api.Error), then func(*group)) {
+	n.withPartition(ref, partition, refuse, func(p *meta.Partition) {
+		g := n.groups[p.Group]
+		if g == nil || g.replica == nil || !g.replica.Leads() || n.stall.frozen[g.id] {
+			refuse(n.notLeader(p.Group))
+			return
+		}
+		if n.leaving.asked {
+			refuse(api.Errorf(api.Code_SHUTTING_DOWN, "node %d is leaving; ask another", n.identity.node))
+			return
+		}
+		then(g)
+	})
+}
+
+func (n *Node) withPartition(ref *api.TopicRef, partition int32, refuse func(*api.Error), then func(*meta.Partition)) {
+	if p, e := n.meta.state.Resolve(ref, partition); e == nil {
+		then(p)
+		return
+	}
+	n.meta.group.replica.Read(func(err error) {
+		if err != nil {
+			refuse(n.metaUnavailable())
+			return
+		}
+		p, e := n.meta.state.Resolve(ref, partition)
+		if e != nil {
+			refuse(e)
+			return
+		}
+		then(p)
+	})
+}
+
+func (n *Node) metaUnavailable() *api.Error {
+	return api.Errorf(api.Code_META_UNAVAILABLE, "node %d reaches no leader of the meta group; retry after a pause", n.identity.node)
+}
+
+// notLeader says who leads instead, as far as this node knows.
+func (n *Node) notLeader(id api.GroupID) *api.Error {
+	e := api.Errorf(api.Code_NOT_LEADER, "node %d does not lead group %d", n.identity.node, id)
+	node, ok := n.leaderOf(id)
+	if !ok || node == n.identity.node {
+		return e
+	}
+	if address, known := n.addressOf(node); known {
+		e.LeaderId, e.LeaderAddress = uint64(node), string(address)
+	}
+	return e
+}
+
+// leaderOf is the node that leads a group as far as this one knows: from its own
+// replica, else from the newest hint.
+func (n *Node) leaderOf(id api.GroupID) (api.NodeID, bool) {
+	hint := n.peers.hints[id]
+	if g := n.groups[id]; g != nil && g.replica != nil {
+		role := g.replica.Role()
+		if role.Leader != 0 && (hint == nil || role.Term >= api.Term(hint.GetTerm())) {
+			return n.nodeOf(id, role.Leader)
+		}
+	}
+	if hint == nil {
+		return 0, false
+	}
+	return api.NodeID(hint.GetNode()), true
+}
+
+// partitionResponse is a partition's outcome for a client.
+func partitionResponse(out partition.Outcome) *api.Response {
+	if out.Code != api.Code_OK {
+		return &api.Response{Error: &api.Error{Code: out.Code, Message: out.Message}}
+	}
+	if out.Base == partition.NoOffset {
+		return &api.Response{Body: &api.Response_DeleteRecords{DeleteRecords: &api.DeleteRecordsResponse{
+			LogStart: int64(out.LogStart),
+		}}}
+	}
+	return &api.Response{Body: &api.Response_Produce{Produce: &api.ProduceResponse{
+		BaseOffset: int64(out.Base), LogStart: int64(out.LogStart),
+	}}}
+}

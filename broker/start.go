@@ -1,0 +1,321 @@
+package broker
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/env"
+	"github.com/reprise-mq/reprise/broker/journal"
+	"github.com/reprise-mq/reprise/broker/meta"
+	"github.com/reprise-mq/reprise/broker/partition"
+	"github.com/reprise-mq/reprise/broker/replica"
+	"github.com/reprise-mq/reprise/broker/segment"
+	"github.com/reprise-mq/reprise/broker/trace"
+)
+
+// Why a node cannot start.
+var (
+	// ErrNoCluster: the disk is empty and the node was told neither to found a
+	// cluster nor to join one.
+	ErrNoCluster = errors.New("the data folder is empty: found a new cluster with --init, or join one with --join HOST:PORT")
+	// ErrWrongCluster: the disk belongs to another cluster than the one that the
+	// node was told to join. Start it without --join, or on another folder.
+	ErrWrongCluster = errors.New("the data folder belongs to another cluster")
+	// ErrIdentity: the journal is there but the node's identity cannot be read.
+	// Move the folder away and join again: the node gets a new identity.
+	ErrIdentity = errors.New("the file identity is damaged, and without it the journal cannot be trusted: move the data folder away and join the cluster again")
+)
+
+const (
+	groupsFolder  = "groups/"
+	journalFolder = "journal/"
+	// How long a node waits between two attempts to join.
+	joinPause = 500 * env.Millisecond
+)
+
+// open reads who the node is and goes on from there.
+func (n *Node) open() {
+	n.meta = &metaGroup{state: meta.New()}
+	n.meta.group = n.newGroup(api.MetaGroup)
+	n.files.Load(identityFile, 0, maxIdentityBytes, func(data []byte, err error) {
+		switch {
+		case errors.Is(err, env.ErrNotExist):
+			n.begin()
+		case err != nil:
+			n.Fail(fmt.Errorf("read %s: %w", identityFile, err))
+		default:
+			n.recognise(data)
+		}
+	})
+}
+
+// recognise takes the identity that is on the disk. One that a crash cut short
+// while it was first written is as good as none.
+func (n *Node) recognise(data []byte) {
+	who, ok := decodeIdentity(data)
+	if ok {
+		n.identity = who
+		n.checkCluster()
+		n.openJournal()
+		return
+	}
+	n.files.List(journalFolder, func(entries []env.FileInfo, err error) {
+		if err != nil || len(entries) > 0 {
+			n.Fail(errors.Join(ErrIdentity, err))
+			return
+		}
+		n.files.Remove(identityFile)
+		n.begin()
+	})
+}
+
+// begin makes an identity for an empty disk.
+func (n *Node) begin() {
+	switch {
+	case n.cfg.Init:
+		cluster, token := make([]byte, 16), make([]byte, tokenBytes)
+		_, _ = n.world.Random.Read(cluster)
+		_, _ = n.world.Random.Read(token)
+		n.keep(identityFile, identity{
+			cluster: hex.EncodeToString(cluster), node: 1, replica: 1, token: token,
+			founded: string(n.cfg.Address), segmentBytes: n.cfg.SegmentBytes,
+		}, n.openJournal)
+	case len(n.cfg.Join) > 0:
+		n.findToken()
+	default:
+		n.Fail(ErrNoCluster)
+	}
+}
+
+// keep writes an identity to a file and goes on once it is durable.
+func (n *Node) keep(name string, who identity, then func()) {
+	n.files.Create(name, 0)
+	n.files.Append(name, who.encode())
+	n.files.Sync(name, func(err error) {
+		if err != nil {
+			n.Fail(fmt.Errorf("write %s: %w", name, err))
+			return
+		}
+		n.files.Sync("", func(err error) {
+			if err != nil {
+				n.Fail(fmt.Errorf("write %s: %w", name, err))
+				return
+			}
+			n.identity = who
+			then()
+		})
+	})
+}
+
+// findToken takes the token of an earlier attempt to join, or draws one. Asking
+// twice with one token gives one identity.
+func (n *Node) findToken() {
+	n.files.Load(tokenFile, 0, maxIdentityBytes, func(data []byte, err error) {
+		who, ok := decodeIdentity(data)
+		switch {
+		case err == nil && ok:
+			n.identity = who
+			n.join(0)
+			return
+		case err == nil:
+			n.files.Remove(tokenFile)
+		case !errors.Is(err, env.ErrNotExist):
+			n.Fail(fmt.Errorf("read %s: %w", tokenFile, err))
+			return
+		}
+		token := make([]byte, tokenBytes)
+		_, _ = n.world.Random.Read(token)
+		n.keep(tokenFile, identity{token: token}, func() { n.join(0) })
+	})
+}
+
+// join asks the cluster for an identity, one node after the other, until one
+// answers; each may name the leader of the meta group, who decides.
+func (n *Node) join(attempt int) {
+	n.phase = phaseJoining
+	n.askToJoin(n.cfg.Join[attempt%len(n.cfg.Join)], func() {
+		n.timers.at(n.world.Clock.Now()+joinPause, func() { n.join(attempt + 1) })
+	})
+}
+
+func (n *Node) askToJoin(to env.Endpoint, again func()) {
+	q := &api.Request{Body: &api.Request_Join{Join: &api.JoinRequest{Token: n.identity.token, Address: string(n.cfg.Address)}}}
+	n.calls.send(to, q, func(response *api.Response) {
+		e := response.GetError()
+		switch {
+		case e == nil:
+			j := response.GetJoin()
+			n.keep(identityFile, identity{
+				cluster: j.GetClusterId(), node: api.NodeID(j.GetNodeId()),
+				replica: api.ReplicaID(j.GetMetaReplica()), token: n.identity.token,
+			}, n.openJournal)
+		case e.GetCode() == api.Code_NOT_LEADER && e.GetLeaderAddress() != "" && env.Endpoint(e.GetLeaderAddress()) != to:
+			n.askToJoin(env.Endpoint(e.GetLeaderAddress()), again)
+		case e.GetCode().Retriable():
+			again()
+		default:
+			n.Fail(fmt.Errorf("join through %s: %w", to, e))
+		}
+	})
+}
+
+// checkCluster refuses a disk of another cluster than the one it is told to join.
+func (n *Node) checkCluster() {
+	for _, to := range n.cfg.Join {
+		q := &api.Request{Body: &api.Request_Metadata{Metadata: &api.MetadataRequest{}}}
+		n.calls.send(to, q, func(response *api.Response) {
+			theirs := response.GetMetadata().GetClusterId()
+			if theirs != "" && theirs != n.identity.cluster {
+				n.Fail(fmt.Errorf("%w: it is of cluster %s, and %s of %s; start without --join, or on another folder",
+					ErrWrongCluster, n.identity.cluster, to, theirs))
+			}
+		})
+	}
+}
+
+func (n *Node) openJournal() {
+	journal.Open(n.files, journal.Options{
+		Folder:    journalFolder,
+		FileBytes: n.cfg.JournalFileBytes,
+		Files:     n.cfg.JournalFiles,
+		Salt:      n.world.Random.Uint64,
+		Fail:      n.Fail,
+		Trace:     n.trace,
+	}, func(j *journal.Journal, err error) {
+		if err != nil {
+			n.Fail(err)
+			return
+		}
+		n.journal = j
+		n.clearLeftovers(n.openGroups)
+	})
+}
+
+// clearLeftovers removes the files of groups that the journal knows nothing of: a
+// crash came between the end of a replica and that of its files.
+func (n *Node) clearLeftovers(then func()) {
+	n.files.List(groupsFolder, func(folders []env.FileInfo, err error) {
+		if err != nil {
+			n.Fail(err)
+			return
+		}
+		left := 1
+		done := func(err error) {
+			if err != nil {
+				n.Fail(err)
+			}
+			if left--; left == 0 && n.failed == nil {
+				then()
+			}
+		}
+		for _, folder := range folders {
+			var id api.GroupID
+			if _, err := fmt.Sscanf(folder.Name, groupsFolder+"%d/", &id); err != nil {
+				continue
+			}
+			if image := n.journal.Image(id); image == nil || image.Folder == 0 {
+				left++
+				n.removeGroupFolder(folder.Name, done)
+			}
+		}
+		done(nil)
+	})
+}
+
+func (n *Node) removeGroupFolder(name string, done func(error)) {
+	n.files.List(name, func(logs []env.FileInfo, err error) {
+		left := 1
+		one := func(e error) {
+			err = errors.Join(err, e)
+			if left--; left == 0 {
+				done(err)
+			}
+		}
+		for _, folder := range logs {
+			left++
+			segment.RemoveAll(n.files, folder.Name, one)
+		}
+		one(nil)
+	})
+}
+
+// openGroups opens every replica that the journal has, then serves.
+func (n *Node) openGroups() {
+	left := 1
+	done := func() {
+		if left--; left == 0 && n.failed == nil {
+			n.serve()
+		}
+	}
+	if n.journal.Image(api.MetaGroup) == nil {
+		left++
+		n.makeMeta(done)
+	}
+	for _, id := range n.journal.Groups() {
+		image := n.journal.Image(id)
+		if image.Replica == 0 {
+			continue
+		}
+		g := n.meta.group
+		if id != api.MetaGroup {
+			g = n.newGroup(id)
+		}
+		left++
+		replica.Recover(n.replicaConfig(g, image.Replica), func(r *replica.Replica, err error) {
+			if err != nil {
+				n.Fail(err)
+				return
+			}
+			n.opened(g, r)
+			done()
+		})
+	}
+	done()
+}
+
+// makeMeta makes the node's replica of the meta group: the founder's holds the
+// first state, any other waits for a snapshot.
+func (n *Node) makeMeta(done func()) {
+	made := func(r *replica.Replica) {
+		n.opened(n.meta.group, r)
+		done()
+	}
+	cfg := n.replicaConfig(n.meta.group, n.identity.replica)
+	if n.identity.founded == "" {
+		replica.Join(cfg, made)
+		return
+	}
+	state, e := meta.Found(n.identity.cluster, n.identity.founded, n.identity.token, n.identity.segmentBytes)
+	if e != nil {
+		n.Fail(fmt.Errorf("found a cluster: %w", e))
+		return
+	}
+	n.meta.state = state
+	n.meta.group.campaigns = maxCampaigns
+	replica.Bootstrap(cfg, []api.ReplicaID{n.identity.replica}, made)
+}
+
+// serve begins normal work.
+func (n *Node) serve() {
+	n.phase = phaseServing
+	for _, id := range n.journal.Groups() {
+		gone := n.journal.Image(id).Replica == 0 && id <= n.meta.state.LastGroup()
+		if gone && n.meta.state.PartitionOf(id) == nil {
+			n.bury(id)
+		}
+	}
+	n.trace(trace.Event{Level: trace.Info, Name: "node serves", Detail: fmt.Sprintf("node %d of cluster %s", n.identity.node, n.identity.cluster)})
+	n.meta.moved = true
+	n.Dirty(n.meta.group.replica)
+}
+
+func (n *Node) newGroup(id api.GroupID) *group {
+	g := &group{node: n, id: id, waiting: make(map[uint64]func(*api.Response))}
+	if id != api.MetaGroup {
+		g.partition = &partitionMachine{group: g, state: partition.New()}
+	}
+	n.groups[id] = g
+	return g
+}

@@ -1,0 +1,221 @@
+package broker
+
+import (
+	"slices"
+
+	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/env"
+	"github.com/reprise-mq/reprise/broker/meta"
+	"github.com/reprise-mq/reprise/broker/replica"
+	"github.com/reprise-mq/reprise/broker/trace"
+)
+
+// What a node looks after from tick to tick is level-triggered: it compares what
+// is with what meta wants and takes one step. So it goes on after any
+// interruption, on whichever node leads by then.
+
+const (
+	// A group's configuration and leader are looked at every so many ticks.
+	tendEvery = 4
+	// A new group's first founder calls an election every few ticks until there is
+	// a leader: the other founders may not have made their replicas yet.
+	campaignEvery = 3
+	maxCampaigns  = 10
+	// A node that leaves waits this many ticks for others to take over.
+	leavePatienceTicks = 20
+	// A node whose address has changed tells meta every so many ticks.
+	updateEvery = 20
+)
+
+func (n *Node) tend(g *group) {
+	n.callElection(g)
+	if !g.replica.Serves() || (n.ticks+uint64(g.id))%tendEvery != 0 {
+		return
+	}
+	if g.id == api.MetaGroup {
+		n.tendMeta(g)
+		return
+	}
+	p := n.meta.state.PartitionOf(g.id)
+	if p == nil {
+		return
+	}
+	settled := g.replica.Reconcile(replica.Membership{Voters: p.Wanted()})
+	if settled && p.Changing() {
+		n.tellMeta(replicaChanged(g))
+	}
+	n.balance(g, preferred(p))
+}
+
+// tendMeta gives the meta group the voters that its own state asks for.
+func (n *Node) tendMeta(g *group) {
+	voters, learners := n.meta.state.MetaConfig()
+	settled := g.replica.Reconcile(replica.Membership{Voters: voters, Learners: learners})
+	_, index := g.replica.Conf()
+	if settled && g.reported != index {
+		g.reported = index
+		n.proposeMeta(replicaChanged(g), nil)
+	}
+	if node := n.meta.state.PreferredMeta(); node != 0 {
+		n.balance(g, api.ReplicaID(node))
+	}
+	n.forget()
+}
+
+// replicaChanged is the report of a group's committed configuration.
+func replicaChanged(g *group) *api.Request {
+	conf, index := g.replica.Conf()
+	return &api.Request{Body: &api.Request_ReplicaChanged{ReplicaChanged: &api.ReplicaChangedRequest{
+		Group: uint64(g.id), Index: uint64(index), Voters: conf.GetVoters(), Learners: conf.GetLearners(),
+	}}}
+}
+
+// preferred is the replica that should lead: the first that is to stay.
+func preferred(p *meta.Partition) api.ReplicaID {
+	i := slices.IndexFunc(p.Replicas, func(r meta.Replica) bool { return !r.Removing && !r.Adding })
+	if i < 0 {
+		return 0
+	}
+	return p.Replicas[i].ID
+}
+
+// balance hands leadership to the preferred replica: at once when another was
+// just elected, else only after a while, lest a replica that comes and goes takes
+// the leadership along.
+func (n *Node) balance(g *group, to api.ReplicaID) {
+	if g.preferred != to {
+		if g.preferred != 0 {
+			g.balanceAt = n.ticks
+		}
+		g.preferred = to
+	}
+	if to == 0 || to == g.replica.ID() || n.ticks < g.balanceAt || !g.replica.Fit(to) {
+		return
+	}
+	g.balanceAt = n.ticks + uint64(n.cfg.BalanceTicks)
+	g.replica.Transfer(to)
+}
+
+func (n *Node) callElection(g *group) {
+	if g.campaigns == 0 || n.ticks%campaignEvery != 0 {
+		return
+	}
+	g.campaigns--
+	if g.replica.Role().Leader != 0 {
+		g.campaigns = 0
+		return
+	}
+	g.replica.Campaign()
+}
+
+// watchNode looks after what concerns the node as a whole.
+func (n *Node) watchNode() {
+	n.handOver()
+	if n.ticks%updateEvery != 0 || !n.meta.informed() {
+		return
+	}
+	me := n.meta.state.Node(n.identity.node)
+	if me != nil && env.Endpoint(me.Address) != n.cfg.Address {
+		n.tellMeta(&api.Request{Body: &api.Request_UpdateNode{UpdateNode: &api.UpdateNodeRequest{
+			NodeId: uint64(n.identity.node), Token: n.identity.token, Address: string(n.cfg.Address),
+		}}})
+	}
+}
+
+// stall watches the journal's syncs. A leader whose disk hangs holds everyone up:
+// its heartbeats go on while nothing it is given becomes durable.
+type stall struct {
+	// The oldest batch that waits for its sync, and for how many ticks it has.
+	batch uint64
+	ticks int
+	// Groups that are led here and could not be handed over: they are not ticked,
+	// and their messages dropped both ways, so that others elect a leader.
+	frozen map[api.GroupID]bool
+}
+
+func (n *Node) watchStall() {
+	batch, waiting := n.journal.Oldest()
+	if !waiting || batch != n.stall.batch {
+		n.stall = stall{batch: batch}
+		return
+	}
+	n.stall.ticks++
+	if n.stall.ticks < n.cfg.StallTicks {
+		return
+	}
+	first := n.stall.ticks == n.cfg.StallTicks
+	for _, g := range n.ordered() {
+		if g.replica == nil || !g.replica.Leads() {
+			continue
+		}
+		if to, ok := g.replica.Successor(); first && ok {
+			g.replica.Transfer(to)
+		}
+		if n.stall.ticks == 2*n.cfg.StallTicks {
+			n.freeze(g)
+		}
+	}
+	if first {
+		n.trace(trace.Event{Level: trace.Warn, Name: "journal sync stalled, leadership handed over"})
+	}
+}
+
+func (n *Node) freeze(g *group) {
+	if n.stall.frozen == nil {
+		n.stall.frozen = make(map[api.GroupID]bool)
+	}
+	n.stall.frozen[g.id] = true
+	g.replica.FailReads()
+	g.lost()
+	n.trace(trace.Event{Level: trace.Warn, Name: "journal sync stalled, group frozen", Group: g.id})
+}
+
+// leaving is a clean shutdown under way.
+type leaving struct {
+	asked bool
+	ticks int
+}
+
+// Shutdown hands leadership to others. The driver may stop the node once Done.
+func (n *Node) Shutdown() {
+	if n.leaving.asked {
+		return
+	}
+	n.leaving.asked = true
+	n.trace(trace.Event{Level: trace.Info, Name: "leadership is handed over"})
+	n.handOver()
+}
+
+// Done reports whether a shutdown has nothing left to wait for: no other replica
+// is fit to lead what this node still leads, or they have had their time.
+func (n *Node) Done() bool {
+	if n.failed != nil {
+		return true
+	}
+	if !n.leaving.asked {
+		return false
+	}
+	return n.phase != phaseServing || n.leaving.ticks >= leavePatienceTicks || len(n.handable()) == 0
+}
+
+func (n *Node) handOver() {
+	if !n.leaving.asked || n.phase != phaseServing {
+		return
+	}
+	n.leaving.ticks++
+	for _, g := range n.handable() {
+		to, _ := g.replica.Successor()
+		g.replica.Transfer(to)
+	}
+}
+
+// handable lists the groups that are led here and that another replica could lead.
+func (n *Node) handable() []*group {
+	return slices.DeleteFunc(n.ordered(), func(g *group) bool {
+		if g.replica == nil || !g.replica.Leads() {
+			return true
+		}
+		_, ok := g.replica.Successor()
+		return !ok
+	})
+}
