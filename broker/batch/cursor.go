@@ -24,7 +24,8 @@ type view struct {
 
 // record reads the record with the given offset delta.
 func (c *cursor) record(offsetDelta int32) view {
-	body := cursor{rest: c.take(c.number()), bad: c.bad}
+	inside := c.take(c.number())
+	body := cursor{rest: inside, bad: c.bad}
 	attributes := body.take(1)
 	r := view{delta: api.Milliseconds(body.varint())}
 	if body.varint() != int64(offsetDelta) || body.bad || attributes[0] != 0 {
