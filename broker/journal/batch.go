@@ -1,0 +1,137 @@
+package journal
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+
+	"github.com/reprise-mq/reprise/broker/codec"
+)
+
+// Batch is what one write put into the journal.
+type Batch struct {
+	Header
+	// Updates in the order they were appended.
+	Updates []Update
+}
+
+// Header is what the journal needs to know of a batch to judge it.
+type Header struct {
+	// Number counts batches from 1.
+	Number uint64
+	// Salt names the run of the journal, from one opening to the next, that wrote
+	// the batch. A newer run's is greater.
+	Salt uint64
+	// Start is the number of the run's first batch. It voids every batch of an
+	// older run from this number on.
+	Start uint64
+	// Synced is the last batch known to be synced when this one was written.
+	Synced uint64
+	// Oldest is the first batch that still matters once this one is synced.
+	Oldest uint64
+}
+
+const (
+	// sector is what a disk writes whole or not at all.
+	sector = 512
+	// chunk is what a sector carries beside its tag.
+	chunk = sector - 1
+
+	tagHead = 'J' // of a batch's first sector
+	tagRest = 'j' // of its others; never-written sectors are zero
+
+	magic = "rpj1"
+
+	// headerBytes stand before the records of a batch, checkedFrom says where
+	// what the CRC covers begins.
+	headerBytes = 4 + 4 + 6*8
+	checkedFrom = 8
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// sectors is the space that a batch of n bytes, header and records, takes up.
+func sectors(n int) int64 { return int64(n+chunk-1) / chunk * sector }
+
+// seal completes the batch in plain, whose first headerBytes are free for the
+// header, and spreads it over tagged sectors, which it appends to out.
+func seal(out, plain []byte, h Header) []byte {
+	b := append(plain[:0], magic...)
+	b = append(b, 0, 0, 0, 0)
+	for _, v := range [...]uint64{uint64(len(plain) - headerBytes), h.Number, h.Salt, h.Start, h.Synced, h.Oldest} {
+		b = codec.AppendFixed(b, v)
+	}
+	binary.LittleEndian.PutUint32(plain[4:], crc32.Checksum(plain[checkedFrom:], castagnoli))
+	tag := byte(tagHead)
+	for len(plain) > 0 {
+		n := min(len(plain), chunk)
+		out = append(out, tag)
+		out = append(out, plain[:n]...)
+		out = append(out, zeros[:chunk-n]...)
+		plain, tag = plain[n:], tagRest
+	}
+	return out
+}
+
+var zeros [chunk]byte
+
+// examine reads the header of the batch at the start of data, and how many bytes
+// of sectors the batch takes. Size 0: no batch begins here, or not a whole one;
+// then the header is what the first sector says, if it says anything.
+func examine(data []byte) (h Header, size int64) {
+	if len(data) < sector || data[0] != tagHead || string(data[1:1+len(magic)]) != magic {
+		return Header{}, 0
+	}
+	r := codec.NewReader(data[1+checkedFrom : 1+headerBytes])
+	records := r.Fixed()
+	h = Header{Number: r.Fixed(), Salt: r.Fixed(), Start: r.Fixed(), Synced: r.Fixed(), Oldest: r.Fixed()}
+	if records > uint64(len(data)) || sectors(headerBytes+int(records)) > int64(len(data)) {
+		return h, 0
+	}
+	want := binary.LittleEndian.Uint32(data[1+4:])
+	if !h.sensible() || checksum(data, headerBytes+int(records)) != want {
+		return h, 0
+	}
+	return h, sectors(headerBytes + int(records))
+}
+
+func (h Header) sensible() bool {
+	return h.Start >= 1 && h.Start <= h.Number && h.Synced < h.Number && h.Oldest >= 1 && h.Oldest <= h.Number
+}
+
+// checksum is the CRC of a batch of n bytes that stands in sectors; a tag out of
+// place gives a wrong one.
+func checksum(data []byte, n int) uint32 {
+	sum := crc32.Update(0, castagnoli, data[1+checkedFrom:1+min(n, chunk)])
+	for n -= chunk; n > 0; n -= chunk {
+		data = data[sector:]
+		if data[0] != tagRest {
+			return ^sum
+		}
+		sum = crc32.Update(sum, castagnoli, data[1:1+min(n, chunk)])
+	}
+	return sum
+}
+
+// DecodeBatch reads the batch at the start of data, and gives what stands behind
+// its last sector. The error is codec.ErrMalformed: what is there is not a whole
+// batch.
+func DecodeBatch(data []byte) (Batch, []byte, error) {
+	h, size := examine(data)
+	if size == 0 {
+		return Batch{}, data, codec.ErrMalformed
+	}
+	plain := make([]byte, 0, size/sector*chunk)
+	for at := int64(0); at < size; at += sector {
+		plain = append(plain, data[at+1:at+sector]...)
+	}
+	records := binary.LittleEndian.Uint64(plain[checkedFrom:])
+	r := codec.NewReader(plain[headerBytes : headerBytes+records])
+	b := Batch{Header: h}
+	for r.Len() > 0 {
+		b.Updates = append(b.Updates, decodeUpdate(r))
+	}
+	if r.Err() != nil {
+		return Batch{}, data, r.Err()
+	}
+	return b, data[size:], nil
+}

@@ -1,0 +1,206 @@
+package journal
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/files"
+	"github.com/reprise-mq/reprise/broker/trace"
+)
+
+// Options of a journal.
+type Options struct {
+	// Folder of its files; ends with a slash. Nothing else may stand there.
+	Folder string
+	// FileBytes is the size of a file, a multiple of 512. Only a batch that is
+	// larger makes its file larger.
+	FileBytes int64
+	// Files is how many files there may be, at least minFiles. All of them should
+	// hold a few times what the groups keep in entries at once.
+	Files int
+	// Salt draws a random number.
+	Salt func() uint64
+	// Fail is told, once, of a write or sync that failed. The node must stop: no
+	// promise can be kept any more.
+	Fail func(error)
+	// Trace hears of rare paths.
+	Trace trace.Sink
+}
+
+// Journal is the write-ahead log of a node.
+type Journal struct {
+	disk   *files.Files
+	opts   Options
+	images map[api.GroupID]*Image
+
+	// The batch that gathers: room for a header, then records; who waits for it;
+	// the images that begin in it.
+	plain   []byte
+	waiting []func()
+	begun   []*Image
+	// idle counts the calls of Flush that left something undone for which nobody
+	// waits.
+	idle int
+	// unattested: the last batch written holds updates, so a mark is due that
+	// says it was synced.
+	unattested bool
+
+	// The batch in flight, if there is one: its sectors, who waits, and its
+	// header's Oldest.
+	flying bool
+	out    []byte
+	flown  []func()
+	oldest uint64
+
+	salt, start  uint64
+	next, synced uint64
+	failed       bool
+	slots
+}
+
+const (
+	// minFiles lets one file be written while one holds what is older and one
+	// stands ready.
+	minFiles = 3
+	// patience is how many calls of Flush that have nothing urgent to do pass
+	// before what nobody waits for is written all the same.
+	patience = 16
+	// idleBytes of records are written though nobody waits for them.
+	idleBytes = 256 << 10
+	// keptBuffer is the largest buffer that is kept for the next batch.
+	keptBuffer = 8 << 20
+)
+
+// Append adds an update to the batch that gathers and to the group's image. It
+// calls done when a sync covers it and everything appended before; a nil done
+// says that nobody waits, and then the update may stay unwritten while nothing
+// else is. The entries must not be changed afterwards.
+func (j *Journal) Append(u Update, done func()) {
+	if done != nil {
+		j.waiting = append(j.waiting, done)
+	}
+	if u.fields() == 0 {
+		return
+	}
+	i := j.images[u.Group]
+	if i == nil {
+		if u.Forget {
+			return
+		}
+		i, u.anew = &Image{Group: u.Group}, true
+		j.images[u.Group] = i
+		j.begun = append(j.begun, i)
+	}
+	if err := i.check(&u); err != nil {
+		panic(fmt.Sprintf("journal: group %d: %v: %s", u.Group, err, i.against(&u)))
+	}
+	j.plain = u.append(j.plain)
+	before := i.bytes
+	i.apply(&u)
+	if i.home != nil {
+		i.home.bytes += i.bytes - before
+	}
+	if u.Checkpoint != nil {
+		i.relieved = j.rolls
+	}
+	if u.Forget {
+		i.leave()
+		delete(j.images, u.Group)
+	}
+}
+
+// Flush writes and syncs what gathered, unless a batch is in flight or the next
+// file is not ready; the node calls it after every burst of events. What nobody
+// waits for, and the mark that the last batch is synced, wait for company through
+// a number of calls.
+func (j *Journal) Flush() {
+	if j.flying || j.failed || !j.due() {
+		return
+	}
+	if j.full(sectors(len(j.plain))) && !j.roll() {
+		return
+	}
+	j.write()
+}
+
+func (j *Journal) due() bool {
+	records := len(j.plain) - headerBytes
+	if len(j.waiting) > 0 || records >= idleBytes {
+		return true
+	}
+	if records == 0 && !j.unattested {
+		return false
+	}
+	j.idle++
+	return j.idle >= patience
+}
+
+// write sends the batch that gathered on its way.
+func (j *Journal) write() {
+	f := j.live[len(j.live)-1]
+	for _, i := range j.begun {
+		if j.images[i.Group] == i {
+			i.enter(f)
+		}
+	}
+	j.begun = j.begun[:0]
+	j.oldest = j.stillNeeded()
+	j.out = seal(j.out[:0], j.plain, Header{
+		Number: j.next, Salt: j.salt, Start: j.start, Synced: j.synced, Oldest: j.oldest,
+	})
+	j.unattested = len(j.plain) > headerBytes
+	j.plain = blank(j.plain)
+	j.waiting, j.flown = j.flown[:0], j.waiting
+	j.idle = 0
+	f.last = j.next
+	j.next++
+	j.flying = true
+	j.put(j.out, j.landed)
+}
+
+// landed ends the flight of a batch.
+func (j *Journal) landed(err error) {
+	if err != nil {
+		j.fail(fmt.Errorf("journal: write %s: %w", j.live[len(j.live)-1].slot.name, err))
+		return
+	}
+	j.synced = j.next - 1
+	j.release(j.oldest)
+	if cap(j.out) > keptBuffer {
+		j.out = nil
+	}
+	for k, done := range j.flown {
+		j.flown[k] = nil
+		done()
+	}
+	j.flown = j.flown[:0]
+	j.flying = false
+}
+
+func (j *Journal) fail(err error) {
+	if j.failed {
+		return
+	}
+	j.failed = true
+	j.opts.Fail(err)
+}
+
+// Groups lists the groups that have an image, sorted.
+func (j *Journal) Groups() []api.GroupID { return slices.Sorted(maps.Keys(j.images)) }
+
+// Image is the image of a group, nil if there is none. It stays the group's own,
+// and changes with every Append, until the group is forgotten.
+func (j *Journal) Image(g api.GroupID) *Image { return j.images[g] }
+
+// Idle says that no sync is under way and nobody waits for one.
+func (j *Journal) Idle() bool { return !j.flying && !j.making && len(j.waiting) == 0 }
+
+// blank gives an empty batch in the same memory, unless that has grown too large.
+func blank(plain []byte) []byte {
+	if cap(plain) > keptBuffer {
+		plain = nil
+	}
+	return append(plain[:0], zeros[:headerBytes]...)
+}
