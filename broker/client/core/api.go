@@ -178,7 +178,7 @@ func (c *Client) ElectLeader(topic string, p api.Partition, node api.NodeID, tim
 		target:  targetMeta, done: done,
 	}
 	if topic != "" {
-		o.target, o.ref, o.partition = targetPartition, request.Topic, p
+		o.ref, o.partition = request.Topic, p
 	}
 	c.start(o, timeout)
 }

@@ -88,6 +88,8 @@ func New(config Config, clock env.Clock, network env.Network, random *prng.Strea
 		calls:   map[uint64]*call{},
 		lanes:   map[laneKey]*lane{},
 		alarm:   noAlarm,
+		// An answer to an earlier life must not be taken for one to this.
+		lastCall: random.Uint64() >> 16,
 	}
 }
 

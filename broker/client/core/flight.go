@@ -17,6 +17,8 @@ type flight struct {
 	// call is the attempt under way, nil while the batch waits to be sent again.
 	call     *call
 	attempts int
+	// order is the place of the last attempt among all of the lane.
+	order uint64
 	// last is the error of the last attempt, doubt the one that left a doubt.
 	last, doubt *api.Error
 }
@@ -36,9 +38,13 @@ func (f *flight) latest() env.Time {
 // batch that is under way at another node, or that waits: the order would break.
 func (l *lane) send(now env.Time) {
 	to, ok := l.route(now)
-	for _, f := range l.flight {
+	for i, f := range l.flight {
 		switch {
 		case !ok || f.call != nil && f.call.to != to:
+			return
+		case f.call == nil && i > 0 && l.flight[i-1].order < f.order:
+			// It went out after the one before it and was refused: it is no use to
+			// send it again until that one was.
 			return
 		case f.call == nil:
 			l.attempt(f, to, now)
@@ -128,6 +134,8 @@ func after(s api.Sequence, n int) api.Sequence {
 
 func (l *lane) attempt(f *flight, to env.Endpoint, now env.Time) {
 	f.attempts++
+	l.sent++
+	f.order = l.sent
 	timeout := max(expirySlack, min(l.client.config.AttemptTimeout, f.latest()-now))
 	request := &api.Request{Body: &api.Request_Produce{Produce: f.request}}
 	f.call = l.client.send(to, request, timeout, func(r *api.Response) { l.answered(f, to, r) })
@@ -162,7 +170,7 @@ func (l *lane) answered(f *flight, from env.Endpoint, r *api.Response) {
 	f.call = nil
 	l.client.touch(l)
 	if r.Error == nil {
-		l.acknowledged(f, api.Offset(r.GetProduce().BaseOffset))
+		l.acknowledged(f, r)
 		return
 	}
 	code := r.Error.Code
@@ -222,11 +230,12 @@ func (l *lane) pause(from env.Endpoint, err *api.Error) {
 }
 
 // acknowledged ends a batch that was appended.
-func (l *lane) acknowledged(f *flight, offset api.Offset) {
+func (l *lane) acknowledged(f *flight, r *api.Response) {
 	l.remove(f)
+	offset := api.Offset(r.GetProduce().BaseOffset)
 	l.failures, l.hops = 0, 0
 	for _, p := range f.calls {
-		l.client.conclude(p, Result{Definite: true, Attempts: f.attempts, Topic: l.topic, Offset: offset})
+		l.client.conclude(p, Result{Response: r, Definite: true, Attempts: f.attempts, Topic: l.topic, Offset: offset})
 		offset += api.Offset(len(p.records))
 	}
 }

@@ -50,6 +50,8 @@ type lane struct {
 
 	// flight holds the batches sent and not ended, by sequence.
 	flight []*flight
+	// sent counts the attempts.
+	sent uint64
 	// orphans are calls of a broken lane that go back to the head of the queue.
 	orphans []*produce
 
@@ -219,6 +221,8 @@ func (l *lane) mend() {
 		l.client.mark("client queued records again under a new identity")
 	}
 	orphans := slices.DeleteFunc(l.orphans, func(p *produce) bool { return p.ended })
+	// A batch may have been orphaned after a later one, which had its answer first.
+	slices.SortFunc(orphans, func(a, b *produce) int { return cmp.Compare(a.number, b.number) })
 	for _, p := range orphans {
 		l.queued += p.bytes
 	}

@@ -19,9 +19,10 @@ type Result struct {
 	Attempts int
 	// Topic is the incarnation that was addressed, 0 if none was.
 	Topic api.TopicID
-	// Response is what the node answered, nil unless it happened.
+	// Response is what the node answered, nil unless it happened. After Produce it
+	// is of the batch that the records shared with those of other calls.
 	Response *api.Response
-	// Offset of the first record, after Produce.
+	// Offset of the call's first record, after Produce.
 	Offset api.Offset
 	// Records, after Fetch: those at the offset asked for and above.
 	Records []Record

@@ -1,0 +1,289 @@
+package core_test
+
+import (
+	"encoding/binary"
+	"fmt"
+	"testing"
+
+	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/batch"
+	"github.com/reprise-mq/reprise/broker/client/core"
+	"github.com/reprise-mq/reprise/broker/client/core/coretest"
+	"github.com/reprise-mq/reprise/broker/env"
+	"github.com/reprise-mq/reprise/sim/prng"
+)
+
+// sent is one call of Produce and what became of it.
+type sent struct {
+	topic     string
+	partition api.Partition
+	mode      core.Mode
+	values    []uint64
+	called    env.Time
+	timeout   env.Time
+	ended     env.Time
+	results   int
+	result    core.Result
+}
+
+// story is a client in a world whose fate a seed decides, and all it produced.
+type story struct {
+	world  *coretest.World
+	client *core.Client
+	random *prng.Stream
+	sent   []*sent
+	// reads and others count the results of what is not produce.
+	asked, answered int
+	value           uint64
+	digest          uint64
+}
+
+const (
+	topics     = 2
+	partitions = 2
+	chaos      = 60 * env.Second
+)
+
+func newStory(seed uint64) *story {
+	s := &story{world: coretest.NewWorld(seed, 3), random: prng.New(seed).Split("story")}
+	for i := range topics {
+		s.world.CreateTopic(fmt.Sprint("t", i), partitions)
+	}
+	host := s.world.NewHost("client")
+	s.client = core.New(core.Config{
+		Bootstrap:  s.world.Endpoints()[:1+s.random.Below(3)],
+		Codec:      codec(s.random),
+		Codecs:     batch.NewCodecs(batch.NewGzip()),
+		Linger:     env.Time(s.random.Below(3)) * 5 * env.Millisecond,
+		BatchBytes: int(s.random.Between(100, 2000)),
+	}, host, host, prng.New(seed).Split("client"))
+	host.Attach(s.client)
+	return s
+}
+
+func codec(r *prng.Stream) batch.Codec {
+	if r.Chance(1, 2) {
+		return batch.NewGzip()
+	}
+	return batch.Plain{}
+}
+
+func (s *story) produce() {
+	p := &sent{
+		topic: fmt.Sprint("t", s.random.Below(topics)), partition: api.Partition(s.random.Below(partitions)),
+		called: s.world.Now(), timeout: env.Time(s.random.Between(1, 20)) * env.Second,
+	}
+	if s.random.Chance(1, 4) {
+		p.mode = core.Mode(1 + s.random.Below(2))
+	}
+	var records []batch.Record
+	for range s.random.Between(1, 4) {
+		s.value++
+		p.values = append(p.values, s.value)
+		records = append(records, batch.Record{Value: binary.LittleEndian.AppendUint64(nil, s.value)})
+	}
+	s.sent = append(s.sent, p)
+	s.client.Produce(p.topic, p.partition, records, core.ProduceOptions{Mode: p.mode, Timeout: p.timeout}, func(r core.Result) {
+		p.results++
+		p.ended, p.result = s.world.Now(), r
+		s.digest = prng.Hash(s.digest, uint64(p.ended), p.values[0], uint64(r.Offset), uint64(r.Err.GetCode()), uint64(r.Attempts))
+	})
+}
+
+// other asks for something that changes nothing here; it must be answered.
+func (s *story) other() {
+	s.asked++
+	done := func(core.Result) { s.answered++ }
+	topic, p := fmt.Sprint("t", s.random.Below(topics+1)), api.Partition(s.random.Below(partitions+1))
+	switch s.random.Below(4) {
+	case 0:
+		s.client.Fetch(topic, p, 0, core.FetchOptions{MaxBytes: 1000}, done)
+	case 1:
+		s.client.ListOffsets(topic, p, api.OffsetSpec_LATEST, 0, done)
+	case 2:
+		s.client.InitProducer(0, 0, 0, done)
+	case 3:
+		s.client.Metadata(&api.MetadataRequest{}, 0, done)
+	}
+}
+
+// fate is one act of the world against the client.
+func (s *story) fate() {
+	w, r := s.world, s.random
+	topic := w.Topic(fmt.Sprint("t", r.Below(topics)))
+	switch r.Below(5) {
+	case 0:
+		topic.Partitions[r.Below(partitions)].Lead(api.NodeID(r.Below(4)))
+	case 1:
+		w.LeadMeta(api.NodeID(r.Between(1, 3)))
+	case 2, 3:
+		w.SetUp(api.NodeID(r.Between(1, 3)), r.Chance(1, 2))
+	case 4:
+		if r.Chance(1, 4) {
+			w.DeleteTopic(topic.Name)
+			w.CreateTopic(topic.Name, partitions)
+		}
+	}
+}
+
+func (s *story) heal() {
+	s.world.Faults = coretest.Faults{Delay: env.Millisecond}
+	s.world.LeadMeta(1)
+	for id := range api.NodeID(3) {
+		s.world.SetUp(id+1, true)
+	}
+	for i := range topics {
+		for _, p := range s.world.Topic(fmt.Sprint("t", i)).Partitions {
+			if p.Leader == 0 {
+				p.Lead(2)
+			}
+		}
+	}
+}
+
+// run tells the whole story: chaos, then peace until everything has ended.
+func (s *story) run() {
+	r := s.random
+	level := []int64{0, 5, 30, 120}[r.Below(4)]
+	f := &s.world.Faults
+	for _, chance := range []*int64{&f.LoseRequest, &f.LoseAnswer, &f.LateAnswer, &f.Twice, &f.Break, &f.Refuse, &f.Doubt, &f.NoHint} {
+		if r.Chance(1, 2) {
+			*chance = r.Below(level + 1)
+		}
+	}
+	pace := r.Between(20, 200)
+	for s.world.Now() < chaos {
+		s.world.Run(s.world.Now() + env.Time(r.Between(1, 2*pace))*env.Millisecond)
+		for range r.Between(0, 5) {
+			s.produce()
+		}
+		if r.Chance(1, 5) {
+			s.other()
+		}
+		if r.Chance(level, 2000) {
+			s.fate()
+		}
+		s.client.Flush()
+	}
+	s.heal()
+	s.world.Run(chaos + 60*env.Second)
+}
+
+func TestStories(t *testing.T) {
+	count := uint64(100)
+	if testing.Short() {
+		count = 20
+	}
+	var total tally
+	for seed := range count {
+		s := newStory(seed)
+		s.run()
+		s.judge(t, &total)
+		if t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
+	}
+	t.Logf("%+v", total)
+	if total.ok < 1000 || total.failed < 100 || total.unknown < 100 || total.retried < 100 {
+		t.Errorf("the stories prove little: %+v", total)
+	}
+}
+
+type tally struct{ ok, failed, unknown, retried int }
+
+// judge holds results against the logs of every incarnation.
+func (s *story) judge(t *testing.T, total *tally) {
+	if s.asked != s.answered || s.client.Pending() != 0 {
+		t.Errorf("%d asked, %d answered, %d pending", s.asked, s.answered, s.client.Pending())
+	}
+	found := s.places(t)
+	type lane struct {
+		topic     api.TopicID
+		partition api.Partition
+		mode      core.Mode
+	}
+	last := map[lane]api.Offset{}
+	for _, p := range s.sent {
+		r := p.result
+		if p.results != 1 {
+			t.Errorf("produce of %v has %d results", p.values, p.results)
+		}
+		if late := p.ended - p.called - p.timeout; late > 20*env.Millisecond {
+			t.Errorf("produce of %v ended %d ms after its deadline", p.values, late/env.Millisecond)
+		}
+		if r.Err != nil && r.Definite != r.Err.Code.Definite() {
+			t.Errorf("produce of %v: %v, definite %v", p.values, r.Err, r.Definite)
+		}
+		if r.Attempts > 1 {
+			total.retried++
+		}
+		switch {
+		case r.Definite && r.Err == nil:
+			total.ok++
+			key := lane{r.Topic, p.partition, p.mode}
+			if before, ok := last[key]; ok && r.Offset <= before {
+				t.Errorf("produce of %v at %d, after an earlier one at %d", p.values, r.Offset, before)
+			}
+			last[key] = r.Offset
+			for i, v := range p.values {
+				if at := found[v]; len(at) != 1 || at[0] != (place{r.Topic, p.partition, r.Offset + api.Offset(i)}) {
+					t.Errorf("value %d acknowledged at %v/%d offset %d stands at %v", v, r.Topic, p.partition, r.Offset+api.Offset(i), at)
+				}
+			}
+		case r.Definite:
+			total.failed++
+			for _, v := range p.values {
+				if len(found[v]) > 0 {
+					t.Errorf("value %d failed (%v) and stands at %v", v, r.Err, found[v])
+				}
+			}
+		default:
+			total.unknown++
+			for _, v := range p.values {
+				if len(found[v]) != len(found[p.values[0]]) || len(found[v]) > 1 {
+					t.Errorf("value %d of %v in doubt stands at %v", v, p.values, found[v])
+				}
+			}
+		}
+	}
+}
+
+type place struct {
+	topic     api.TopicID
+	partition api.Partition
+	offset    api.Offset
+}
+
+func (s *story) places(t *testing.T) map[uint64][]place {
+	found := map[uint64][]place{}
+	all := s.world.Deleted
+	for i := range topics {
+		all = append(all, s.world.Topic(fmt.Sprint("t", i)))
+	}
+	for _, topic := range all {
+		for i, p := range topic.Partitions {
+			for offset, record := range p.Log {
+				v := binary.LittleEndian.Uint64(record.Value)
+				found[v] = append(found[v], place{topic.ID, api.Partition(i), api.Offset(offset)})
+			}
+		}
+	}
+	return found
+}
+
+// The same seed tells the same story.
+func TestDeterminism(t *testing.T) {
+	seen := map[uint64]bool{}
+	for seed := range uint64(10) {
+		a, b := newStory(seed), newStory(seed)
+		a.run()
+		b.run()
+		if a.digest != b.digest {
+			t.Errorf("seed %d: two runs differ", seed)
+		}
+		seen[a.digest] = true
+	}
+	if len(seen) != 10 {
+		t.Errorf("10 seeds told %d stories", len(seen))
+	}
+}
