@@ -98,8 +98,8 @@ func (p *producer) refuse(info batch.Info, out *Outcome) {
 		return
 	}
 	out.refuse(api.Code_DUPLICATE_SEQUENCE,
-		"the next sequence of producer %d is %d, and none of its last %d batches is %d records from %d; they were appended before",
-		info.Producer, p.next(), len(p.batches), info.Count, info.Sequence)
+		"producer %d is past sequence %d, at %d, and this is none of its last %d batches; all of it, or a part, was appended before",
+		info.Producer, info.Sequence, p.next(), len(p.batches))
 }
 
 // find looks for a batch among those known. Both its ends must be the same: a batch
