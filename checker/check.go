@@ -1,0 +1,242 @@
+package checker
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/histories"
+)
+
+// Check judges a history. Facts are nil where no simulation knows them.
+func Check(h *histories.History, facts *Facts, options Options) Report {
+	report := Report{Partitions: []PartitionReport{}}
+	run, err := prepare(h, facts, options)
+	if err != nil {
+		report.Verdict = Fail
+		report.Anomalies = []Anomaly{{Name: MalformedHistory, Message: err.Error(), Offset: -1, Value: -1}}
+		return report
+	}
+	report.Counts = run.counts(len(h.Events))
+	for _, p := range run.partitions {
+		p.judge()
+		report.Partitions = append(report.Partitions, p.report)
+	}
+	for i := range run.operations {
+		run.checkError(&run.operations[i])
+	}
+	report.Anomalies = run.findings.sorted()
+	report.Verdict, report.Reasons = conclude(&report, options)
+	return report
+}
+
+// conclude weighs what was found.
+func conclude(r *Report, options Options) (Verdict, []string) {
+	var unknown []string
+	for _, p := range r.Partitions {
+		if p.Sweep == OutOfBudget || p.Porcupine == OutOfBudget {
+			unknown = append(unknown, fmt.Sprintf("%v: a judge ran out of its budget", Key{p.Topic, p.Partition}))
+		}
+	}
+	weak := options.Thresholds.shortfalls(r, options.Run)
+	switch {
+	case len(r.Anomalies) > 0:
+		return Fail, nil
+	case len(unknown) > 0:
+		return Unknown, append(unknown, weak...)
+	case len(weak) > 0:
+		return Weak, weak
+	}
+	return Pass, nil
+}
+
+// run is a history made ready: its operations by partition.
+type run struct {
+	operations []histories.Operation
+	partitions []*partition
+	findings   *findings
+}
+
+// origin is where a value comes from.
+type origin struct {
+	partition *partition
+	// send and position say which produce of the partition, and which of its values.
+	send, position int
+}
+
+// prepare pairs the events and sorts the operations by partition.
+func prepare(h *histories.History, facts *Facts, options Options) (*run, error) {
+	operations, err := h.Operations()
+	if err != nil {
+		return nil, err
+	}
+	r := &run{operations: operations, findings: newFindings()}
+	origins := make(map[histories.Value]origin, len(operations))
+	byKey := make(map[Key]*partition)
+	at := func(key Key) *partition {
+		if byKey[key] == nil {
+			byKey[key] = &partition{
+				key: key, origins: origins, findings: r.findings, retention: options.Retention,
+				report: PartitionReport{Topic: key.Topic, Partition: key.Partition},
+			}
+			r.partitions = append(r.partitions, byKey[key])
+		}
+		return byKey[key]
+	}
+	for i := range operations {
+		o := &operations[i]
+		switch o.Call.Op {
+		case histories.Produce, histories.Fetch, histories.ListOffsets, histories.DeleteRecords:
+			p := at(Key{o.Call.Topic, o.Call.Partition})
+			if err := p.take(o); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if facts != nil {
+		for i := range facts.Logs {
+			at(Key{facts.Logs[i].Topic, facts.Logs[i].Partition}).log = &facts.Logs[i]
+		}
+	}
+	r.markDeleted()
+	slices.SortFunc(r.partitions, func(a, b *partition) int { return a.key.compare(b.key) })
+	return r, nil
+}
+
+// markDeleted tells partitions that their topic may be gone at the end.
+func (r *run) markDeleted() {
+	deleted := make(map[string]bool)
+	for i := range r.operations {
+		o := &r.operations[i]
+		if o.Call.Op == histories.DeleteTopic && o.Outcome != histories.Fail {
+			deleted[o.Call.Topic] = true
+		}
+	}
+	for _, p := range r.partitions {
+		p.deleted = deleted[p.key.Topic]
+	}
+}
+
+// counts sums up the history.
+func (r *run) counts(events int) Counts {
+	c := Counts{Events: events, Operations: len(r.operations)}
+	for i := range r.operations {
+		o := &r.operations[i]
+		switch o.Outcome {
+		case histories.Ok:
+			c.Acknowledged++
+			if o.Call.Op == histories.Produce {
+				c.Produced += len(o.Call.Values)
+			}
+		case histories.Fail:
+			c.Failed++
+		default:
+			c.Unknown++
+		}
+		if o.Answer != nil {
+			c.ReadRecords += len(o.Answer.Records)
+		}
+	}
+	return c
+}
+
+// checkError holds a failed operation to the table of errors: what changes
+// something may only be called failed by a code that says so.
+func (r *run) checkError(o *histories.Operation) {
+	if o.Outcome != histories.Fail || o.Code.Definite() {
+		return
+	}
+	switch o.Call.Op {
+	case histories.Fetch, histories.ListOffsets:
+		return
+	}
+	r.findings.add(Key{o.Call.Topic, o.Call.Partition}, Anomaly{
+		Name: DefiniteError, Offset: -1, Value: -1, Witness: witness(o),
+		Message: fmt.Sprintf("%s ended as failed, but %v does not say that it did not happen", describe(o), o.Code),
+	})
+}
+
+// partition is what is known of one partition while it is judged.
+type partition struct {
+	key       Key
+	origins   map[histories.Value]origin
+	findings  *findings
+	retention bool
+	// deleted: the topic may be gone at the end, so that its final read may be missing.
+	deleted bool
+	// log is nil where no facts are known.
+	log    *Log
+	report PartitionReport
+
+	// Operations in order of invocation.
+	sends   []send
+	fetches []*histories.Operation
+	lists   []*histories.Operation
+	deletes []*histories.Operation
+	// values is how many values were sent, and so the most that the log can hold.
+	values int
+
+	contents
+}
+
+// send is one produce.
+type send struct {
+	*histories.Operation
+	// base is the offset of its first value, or histories.NoOffset where that is
+	// not known.
+	base api.Offset
+	// first is the position of its first value among all of the partition.
+	first int
+}
+
+func (s *send) size() int { return len(s.Call.Values) }
+
+// end is one past the last offset, where the base is known.
+func (s *send) end() api.Offset { return s.base + api.Offset(s.size()) }
+
+// take sorts an operation in.
+func (p *partition) take(o *histories.Operation) error {
+	switch o.Call.Op {
+	case histories.Fetch:
+		p.fetches = append(p.fetches, o)
+	case histories.ListOffsets:
+		p.lists = append(p.lists, o)
+	case histories.DeleteRecords:
+		p.deletes = append(p.deletes, o)
+	case histories.Produce:
+		for i, v := range o.Call.Values {
+			if _, ok := p.origins[v]; ok {
+				return fmt.Errorf("value %d is sent twice, the second time by %s", v, describe(o))
+			}
+			p.origins[v] = origin{p, len(p.sends), i}
+		}
+		p.sends = append(p.sends, send{Operation: o, base: histories.NoOffset, first: p.values})
+		p.values += len(o.Call.Values)
+	}
+	return nil
+}
+
+// judge goes through everything that is asked of a partition.
+func (p *partition) judge() {
+	p.readContents()
+	p.placeSends()
+	p.checkPolls()
+	p.checkSends()
+	p.checkFinalRead()
+	p.judgeOrder()
+	p.judgeLogStart()
+}
+
+// add reports an anomaly of this partition.
+func (p *partition) add(a Anomaly) { p.findings.add(p.key, a) }
+
+// witness gives the indexes that stand for operations; nil ones are left out.
+func witness(operations ...*histories.Operation) []histories.Index {
+	list := []histories.Index{}
+	for _, o := range operations {
+		if o != nil {
+			list = append(list, o.Invoked)
+		}
+	}
+	return list
+}

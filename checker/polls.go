@@ -1,0 +1,132 @@
+package checker
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/histories"
+)
+
+// checkPolls holds every fetch to the order of the log: within its records, to
+// what was asked for, and to where its process stood.
+func (p *partition) checkPolls() {
+	// position[q] is where process q stands, by its last fetch.
+	type position struct {
+		next api.Offset
+		by   *histories.Operation
+	}
+	positions := make(map[histories.Process]position)
+	for _, o := range p.fetches {
+		if o.Answer == nil {
+			if !o.Call.Continue {
+				delete(positions, o.Process)
+			}
+			continue
+		}
+		before, known := positions[o.Process]
+		if o.Call.Continue && known && o.Call.Offset != before.next {
+			p.jump(o, before.by, o.Call.Offset, before.next)
+		}
+		next := o.Call.Offset
+		if records := o.Answer.Records; len(records) > 0 {
+			if records[0].Offset != next {
+				p.jump(o, nil, records[0].Offset, next)
+			}
+			p.checkRecords(o)
+			next = records[len(records)-1].Offset + 1
+		}
+		positions[o.Process] = position{next, o}
+		if o.Outcome != histories.Ok {
+			// The client may or may not go on behind what a failed fetch gave it.
+			delete(positions, o.Process)
+		}
+	}
+}
+
+// jump reports a fetch that began elsewhere than it should.
+func (p *partition) jump(o, before *histories.Operation, got, want api.Offset) {
+	a := Anomaly{Name: PollSkip, Offset: got, Value: -1, Witness: witness(before, o)}
+	if got < want {
+		a.Name = NonmonotonicPoll
+	}
+	if before == nil {
+		a.Message = fmt.Sprintf("%s was given offset %d first", describe(o), got)
+	} else {
+		a.Message = fmt.Sprintf("%s began at offset %d, though %s had left process %d at %d", describe(o), got, describe(before), o.Process, want)
+	}
+	p.add(a)
+}
+
+// checkRecords checks the order of one fetch's records.
+func (p *partition) checkRecords(o *histories.Operation) {
+	records := o.Answer.Records
+	for i := 1; i < len(records); i++ {
+		last, here := records[i-1], records[i]
+		a := Anomaly{Offset: here.Offset, Value: here.Value, Witness: witness(o)}
+		switch {
+		case here.Offset == last.Offset+1:
+			continue
+		case here.Offset > last.Offset:
+			a.Name = IntPollSkip
+		default:
+			a.Name = IntNonmonotonicPoll
+		}
+		a.Message = fmt.Sprintf("%s was given offset %d right after offset %d", describe(o), here.Offset, last.Offset)
+		p.add(a)
+	}
+}
+
+// checkSends holds the batches of each process, and of each producer, to the order
+// in which they were sent.
+func (p *partition) checkSends() {
+	lasts := make(map[histories.Process]*send)
+	var idempotent []*send
+	for i := range p.sends {
+		s := &p.sends[i]
+		if s.base == histories.NoOffset {
+			continue
+		}
+		if last := lasts[s.Process]; last != nil && s.base < last.base {
+			p.disorder(NonmonotonicSend, last, s, "were sent by one process one after the other")
+		}
+		lasts[s.Process] = s
+		if s.Call.Producer != 0 {
+			idempotent = append(idempotent, s)
+		}
+	}
+	p.checkProducers(idempotent)
+}
+
+// checkProducers checks the order of idempotent batches by epoch and sequence.
+func (p *partition) checkProducers(sends []*send) {
+	slices.SortFunc(sends, func(a, b *send) int {
+		return cmp.Or(
+			cmp.Compare(a.Call.Producer, b.Call.Producer), cmp.Compare(a.Call.Epoch, b.Call.Epoch),
+			cmp.Compare(a.Call.Sequence, b.Call.Sequence), cmp.Compare(a.Invoked, b.Invoked))
+	})
+	// Sequences come round to 0 after 2^31-1; so far apart, two do not compare.
+	const far = 1 << 30
+	for i := 1; i < len(sends); i++ {
+		a, b := sends[i-1], sends[i]
+		if a.Call.Producer != b.Call.Producer || a.base < b.base {
+			continue
+		}
+		switch {
+		case a.Call.Epoch != b.Call.Epoch:
+			p.disorder(Unfenced, a, b, "are of one producer, the second of a newer epoch")
+		case b.Call.Sequence-a.Call.Sequence < far && a.Process != b.Process:
+			p.disorder(NonmonotonicSend, a, b, "are of one producer, by ascending sequence")
+		}
+	}
+}
+
+// disorder reports two batches that stand the wrong way round.
+func (p *partition) disorder(name Name, first, second *send, why string) {
+	p.add(Anomaly{
+		Name: name, Offset: second.base, Value: second.Call.Values[0], Witness: witness(first.Operation, second.Operation),
+		Message: fmt.Sprintf("%s and %s %s, but stand at offsets %d and %d",
+			describe(first.Operation), describe(second.Operation), why, first.base, second.base),
+	})
+}
