@@ -197,6 +197,12 @@ func (j *Journal) Image(g api.GroupID) *Image { return j.images[g] }
 // Idle says that no sync is under way and nobody waits for one.
 func (j *Journal) Idle() bool { return !j.flying && !j.making && len(j.waiting) == 0 }
 
+// Oldest gives the number of the oldest batch that is not known to be synced, and
+// whether anybody waits for it. A number that stays for long means a stalled disk.
+func (j *Journal) Oldest() (batch uint64, awaited bool) {
+	return j.synced + 1, j.flying || len(j.waiting) > 0
+}
+
 // blank gives an empty batch in the same memory, unless that has grown too large.
 func blank(plain []byte) []byte {
 	if cap(plain) > keptBuffer {

@@ -160,8 +160,10 @@ func (r *Replica) run() {
 	r.cfg.Host.Dirty(r)
 }
 
+// folderName is that of one log of one incarnation, so that the files of an
+// incarnation that is being removed are never those of the next.
 func folderName(cfg Config, number uint64) string {
-	return fmt.Sprintf("%s%d/", cfg.Folder, number)
+	return fmt.Sprintf("%s%d-%d/", cfg.Folder, cfg.ID, number)
 }
 
 // clearFolder removes what a crash may have left in a folder that is to be used.

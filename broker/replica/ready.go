@@ -116,7 +116,9 @@ func (r *Replica) applyEntry(entry *raftpb.Entry) {
 			frame.Kind = segment.KindRecords
 		}
 	} else {
+		r.changing = true
 		r.conf = r.raft.ApplyConfChange(decodeConfChange(frame))
+		r.changing = false
 		r.confIndex = frame.Index
 	}
 	r.appliedTerm = frame.Term
@@ -153,7 +155,7 @@ func (r *Replica) noteRole() {
 		r.FailReads()
 		r.snapshots.sent = nil
 	}
-	if now.State == raft.StateLeader && now.Term != was.Term {
+	if now.State == raft.StateLeader && (was.State != raft.StateLeader || now.Term != was.Term) {
 		r.note(trace.Info, "became leader", api.Index(0))
 	}
 	r.cfg.Host.Changed(r)

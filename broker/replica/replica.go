@@ -118,6 +118,9 @@ type Replica struct {
 	// Folder number of the live log, and of the newest one ever begun.
 	folder, lastFolder uint64
 	checkpointing      bool
+	// A configuration is being applied: no snapshot can be given, for the log and
+	// the configuration do not fit each other.
+	changing bool
 	// Whole segments below this offset may go at the next checkpoint.
 	dropBefore api.Offset
 	// Set by Close: late answers of disk and peers find nobody.
@@ -246,16 +249,17 @@ func (r *Replica) Checkpoint() {
 	r.checkpointing = true
 	store, before := r.store, r.dropBefore
 	store.Checkpoint(func(at segment.Position, err error) {
-		r.checkpointing = false
 		if err != nil {
 			r.cfg.Host.Fail(err)
 			return
 		}
 		if r.closed || r.store != store {
+			r.checkpointing = false
 			return
 		}
 		mark := journal.Checkpoint(at)
 		r.cfg.Journal.Append(journal.Update{Group: r.cfg.Group, Checkpoint: &mark}, func() {
+			r.checkpointing = false
 			if !r.closed && r.store == store {
 				store.Drop(before)
 			}
@@ -265,11 +269,11 @@ func (r *Replica) Checkpoint() {
 
 // checkpointIfDue bounds what the journal holds of the group.
 func (r *Replica) checkpointIfDue() {
-	due := r.image.Bytes() >= r.cfg.CheckpointBytes
-	if r.store != nil && r.dropBefore > 0 && r.store.Droppable(r.dropBefore) > 0 {
-		due = true
+	if r.store == nil {
+		return
 	}
-	if due {
+	held := r.image.Bytes() >= r.cfg.CheckpointBytes && r.store.Last() >= r.image.First()
+	if held || r.store.Droppable(r.dropBefore) > 0 {
 		r.Checkpoint()
 	}
 }

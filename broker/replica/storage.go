@@ -104,7 +104,7 @@ func (s storage) Entries(lo, hi, maxSize uint64) ([]*raftpb.Entry, error) {
 // Snapshot says that the whole log up to the last applied entry can be copied.
 func (s storage) Snapshot() (*raftpb.Snapshot, error) {
 	r := s.r
-	if r.loads.missed || r.store == nil {
+	if r.loads.missed || r.store == nil || r.changing {
 		r.loads.missed = false
 		return nil, raft.ErrSnapshotTemporarilyUnavailable
 	}

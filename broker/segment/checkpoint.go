@@ -1,7 +1,6 @@
 package segment
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"sort"
@@ -97,8 +96,9 @@ func (s *Store) Droppable(before api.Offset) int {
 	return sort.Search(len(s.segments)-1, func(i int) bool { return s.segments[i+1].base > before })
 }
 
-// Drop removes the droppable segments that are older than the last checkpoint's.
-// The journal must have that checkpoint's mark, synced, or a crash finds damage.
+// Drop removes the droppable segments that are older than the one the last
+// checkpoint ended in. The journal's mark of that checkpoint must be synced: a mark
+// of an older one may name a segment that goes here, and recovery would miss it.
 // Reads of what was dropped get ErrGone from now on.
 func (s *Store) Drop(before api.Offset) {
 	n := s.Droppable(before)
@@ -182,23 +182,31 @@ func (s *Store) Copy(index api.Index, position int64, length int, done func([]by
 // RemoveAll removes a log, also one that does not open or is not there. No store
 // of the folder may be in use.
 func RemoveAll(f *files.Files, folder string, done func(error)) {
-	f.List(folder, func(entries []env.FileInfo, err error) {
-		if err != nil {
-			done(fmt.Errorf("list %s: %w", folder, err))
+	f.List(parent(folder), func(entries []env.FileInfo, err error) {
+		there := slices.ContainsFunc(entries, func(e env.FileInfo) bool { return e.Name == folder })
+		if err != nil || !there {
+			done(wrap("list", parent(folder), err))
 			return
 		}
-		for _, e := range entries {
-			f.Remove(e.Name)
-		}
-		f.Remove(folder)
-		f.Sync(parent(folder), func(err error) {
-			if err != nil && !errors.Is(err, env.ErrNotExist) {
-				done(fmt.Errorf("sync %s: %w", parent(folder), err))
+		f.List(folder, func(entries []env.FileInfo, err error) {
+			if err != nil {
+				done(wrap("list", folder, err))
 				return
 			}
-			done(nil)
+			for _, e := range entries {
+				f.Remove(e.Name)
+			}
+			f.Remove(folder)
+			f.Sync(parent(folder), func(err error) { done(wrap("sync", parent(folder), err)) })
 		})
 	})
+}
+
+func wrap(what, name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s %s: %w", what, name, err)
 }
 
 // parent is the folder that a folder stands in.
