@@ -58,10 +58,10 @@ type FileInfo struct {
 //
 // Calls return at once and are carried out in call order per file. A failed call
 // is reported by the file's next Synced; a Load or List sees every earlier call.
-// Data handed to a call must not be changed afterwards; data handed back belongs
-// to the process. After a crash only what an answered Sync covered is certain:
-// other writes may be there whole, in part (by sectors of 512 bytes), or not at
-// all, and likewise for names in a folder.
+// Data handed to a call must not be changed before a Sync that covers it is
+// answered; data handed back belongs to the process. After a crash only what an
+// answered Sync covered is certain: other writes may be there whole, in part (by
+// sectors of 512 bytes), or not at all, and likewise for names in a folder.
 type Disk interface {
 	// Create makes a new file of size zero bytes (all of them zero), and the
 	// folders above it. It fails with ErrExist if the file is there.

@@ -128,7 +128,11 @@ func DecodeBatch(data []byte) (Batch, []byte, error) {
 	r := codec.NewReader(plain[headerBytes : headerBytes+records])
 	b := Batch{Header: h}
 	for r.Len() > 0 {
-		b.Updates = append(b.Updates, decodeUpdate(r))
+		u, ok := decodeUpdate(r)
+		if !ok {
+			return Batch{}, data, codec.ErrMalformed
+		}
+		b.Updates = append(b.Updates, u)
 	}
 	if r.Err() != nil {
 		return Batch{}, data, r.Err()

@@ -113,6 +113,11 @@ func (i *Image) check(u *Update) error {
 	return nil
 }
 
+// promise says whether an update holds more than a commit index.
+func (i *Image) promise(u *Update) bool {
+	return u.fields() != hasHard || u.Hard.Term != i.Hard.Term || u.Hard.Vote != i.Hard.Vote
+}
+
 // against tells what does not fit.
 func (i *Image) against(u *Update) string {
 	s := fmt.Sprintf("replica %d (%d destroyed), first %d, last %d, term %d", i.Replica, i.Destroyed, i.First(), i.Last(), i.Hard.Term)
@@ -173,7 +178,7 @@ func (i *Image) replace(entries []*raftpb.Entry) {
 func (i *Image) advance(c Checkpoint) {
 	first := i.First()
 	i.Checkpoint = c
-	drop := min(int(i.First()-first), len(i.entries))
+	drop := min(i.First()-first, api.Index(len(i.entries)))
 	i.bytes -= weigh(i.entries[:drop])
 	i.entries = slices.Clone(i.entries[drop:])
 }

@@ -35,11 +35,12 @@ type Journal struct {
 	opts   Options
 	images map[api.GroupID]*Image
 
-	// The batch that gathers: room for a header, then records; who waits for it;
-	// the images that begin in it.
-	plain   []byte
-	waiting []func()
-	begun   []*Image
+	// The batch that gathers: room for a header, then records; whether more than
+	// commit indexes is in them; who waits for it; the images that begin in it.
+	plain     []byte
+	promising bool
+	waiting   []func()
+	begun     []*Image
 	// idle counts the calls of Flush that left something undone for which nobody
 	// waits.
 	idle int
@@ -74,31 +75,44 @@ const (
 )
 
 // Append adds an update to the batch that gathers and to the group's image. It
-// calls done when a sync covers it and everything appended before; a nil done
-// says that nobody waits, and then the update may stay unwritten while nothing
-// else is. The entries must not be changed afterwards.
+// calls done when everything appended so far is synced; a nil done says that
+// nobody waits, and then the update may stay unwritten for a while. A commit index
+// alone is no promise: nobody need wait for it, and if all else is synced done is
+// called at once. The entries must not be changed afterwards.
 func (j *Journal) Append(u Update, done func()) {
-	if done != nil {
+	if j.record(&u) {
+		j.promising = true
+	}
+	switch {
+	case done == nil:
+	case j.promising:
 		j.waiting = append(j.waiting, done)
+	case j.flying:
+		j.flown = append(j.flown, done)
+	default:
+		done()
 	}
-	if u.fields() == 0 {
-		return
-	}
+}
+
+// record adds an update to the batch and to the image, and says whether somebody
+// may rely on it.
+func (j *Journal) record(u *Update) (promise bool) {
 	i := j.images[u.Group]
+	if u.fields() == 0 || i == nil && u.Forget {
+		return false
+	}
 	if i == nil {
-		if u.Forget {
-			return
-		}
 		i, u.anew = &Image{Group: u.Group}, true
 		j.images[u.Group] = i
 		j.begun = append(j.begun, i)
 	}
-	if err := i.check(&u); err != nil {
-		panic(fmt.Sprintf("journal: group %d: %v: %s", u.Group, err, i.against(&u)))
+	if err := i.check(u); err != nil {
+		panic(fmt.Sprintf("journal: group %d: %v: %s", u.Group, err, i.against(u)))
 	}
+	promise = i.promise(u)
 	j.plain = u.append(j.plain)
 	before := i.bytes
-	i.apply(&u)
+	i.apply(u)
 	if i.home != nil {
 		i.home.bytes += i.bytes - before
 	}
@@ -109,6 +123,7 @@ func (j *Journal) Append(u Update, done func()) {
 		i.leave()
 		delete(j.images, u.Group)
 	}
+	return promise
 }
 
 // Flush writes and syncs what gathered, unless a batch is in flight or the next
@@ -153,7 +168,7 @@ func (j *Journal) write() {
 	j.unattested = len(j.plain) > headerBytes
 	j.plain = blank(j.plain)
 	j.waiting, j.flown = j.flown[:0], j.waiting
-	j.idle = 0
+	j.promising, j.idle = false, 0
 	f.last = j.next
 	j.next++
 	j.flying = true
@@ -171,12 +186,16 @@ func (j *Journal) landed(err error) {
 	if cap(j.out) > keptBuffer {
 		j.out = nil
 	}
-	for k, done := range j.flown {
-		j.flown[k] = nil
+	// What they call may append, and even flush.
+	landed := j.flown
+	j.flown, j.flying = nil, false
+	for _, done := range landed {
 		done()
 	}
-	j.flown = j.flown[:0]
-	j.flying = false
+	if j.flown == nil {
+		clear(landed)
+		j.flown = landed[:0]
+	}
 }
 
 func (j *Journal) fail(err error) {

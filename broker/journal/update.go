@@ -125,9 +125,9 @@ func appendEntries(b []byte, entries []*raftpb.Entry) []byte {
 	return b
 }
 
-// decodeUpdate reads one record; r.Err says whether it was one.
-func decodeUpdate(r *codec.Reader) Update {
-	u := Update{Group: api.GroupID(r.Uvarint())}
+// decodeUpdate reads one record; it is good if ok, and r.Err is nil.
+func decodeUpdate(r *codec.Reader) (u Update, ok bool) {
+	u.Group = api.GroupID(r.Uvarint())
 	fields := r.Byte()
 	u.anew = fields&hasAnew != 0
 	if fields&hasInstall != 0 {
@@ -153,7 +153,7 @@ func decodeUpdate(r *codec.Reader) Update {
 		u.Destroyed = api.ReplicaID(r.Uvarint())
 	}
 	u.Forget = fields&hasForget != 0
-	return u
+	return u, u.fields() == fields
 }
 
 // decodeEntries makes all entries of a record in one piece of memory.
