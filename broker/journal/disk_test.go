@@ -18,7 +18,8 @@ type memDisk struct {
 	names   map[string]*memFile
 	durable map[string]*memFile // names that a crash leaves
 	queue   []func()
-	failing map[string]error // by name: what its next syncs answer
+	failing map[string]error      // by name: what its next syncs answer
+	tickets map[string]env.Ticket // of the last sync of each file
 	full    bool
 	writes  int
 }
@@ -36,7 +37,7 @@ type memWrite struct {
 }
 
 func newMemDisk() *memDisk {
-	d := &memDisk{names: map[string]*memFile{}, durable: map[string]*memFile{}, failing: map[string]error{}}
+	d := &memDisk{names: map[string]*memFile{}, durable: map[string]*memFile{}, failing: map[string]error{}, tickets: map[string]env.Ticket{}}
 	d.Files = files.New(d)
 	return d
 }
@@ -73,6 +74,7 @@ func (d *memDisk) Sync(ticket env.Ticket, name string) {
 		})
 		return
 	}
+	d.tickets[name] = ticket
 	f, err := d.names[name], d.failing[name]
 	n := 0
 	if f != nil {
