@@ -22,14 +22,17 @@ type disk struct {
 	// failSync makes the next sync of this name fail and lose what it covers, though
 	// loads still show it.
 	failSync string
-	loads    int
+	// failed are calls on names that were not there, until their next sync.
+	failed map[string]error
+	loads  int
 }
 
 type file struct {
 	// visible is the contents, durable what is certain of it.
 	visible, durable []byte
-	// unsynced are the calls since the last sync.
+	// unsynced are the calls since the last sync, of which calls came before.
 	unsynced []op
+	calls    int
 	failed   error
 }
 
@@ -42,7 +45,7 @@ type op struct {
 const sector = 512
 
 func newDisk(seed uint64) *disk {
-	d := &disk{rng: prng.New(seed), visible: map[string]*file{}, durable: map[string]*file{}}
+	d := &disk{rng: prng.New(seed), visible: map[string]*file{}, durable: map[string]*file{}, failed: map[string]error{}}
 	d.files = files.New(d)
 	return d
 }
@@ -83,7 +86,7 @@ func (d *disk) crash() {
 
 // restart ends the process and leaves the disk as it is.
 func (d *disk) restart() {
-	d.answers = nil
+	d.answers, d.failed = nil, map[string]error{}
 	d.files = files.New(d)
 }
 
@@ -110,7 +113,8 @@ func (f *file) crash(rng *prng.Stream) {
 			b = o.apply(b)
 		}
 	}
-	f.visible, f.durable, f.unsynced, f.failed = bytes.Clone(b), bytes.Clone(b), nil, nil
+	f.visible, f.durable, f.failed = bytes.Clone(b), bytes.Clone(b), nil
+	f.calls, f.unsynced = 0, nil
 }
 
 func (o op) apply(b []byte) []byte {
@@ -150,6 +154,7 @@ func resize(b []byte, size int64) []byte {
 func (d *disk) write(name string, o op) {
 	f := d.visible[name]
 	if f == nil {
+		d.failed[name] = env.ErrNotExist
 		return
 	}
 	f.unsynced = append(f.unsynced, o)
@@ -165,9 +170,11 @@ func (d *disk) Create(name string, size int64) {
 }
 
 func (d *disk) Append(name string, data []byte) {
+	end := int64(0)
 	if f := d.visible[name]; f != nil {
-		d.write(name, op{int64(len(f.visible)), data})
+		end = int64(len(f.visible))
 	}
+	d.write(name, op{end, data})
 }
 
 func (d *disk) WriteAt(name string, position int64, data []byte) {
@@ -176,45 +183,67 @@ func (d *disk) WriteAt(name string, position int64, data []byte) {
 
 func (d *disk) Truncate(name string, size int64) { d.write(name, op{size, nil}) }
 
-func (d *disk) Remove(name string) { delete(d.visible, name) }
-
-func (d *disk) Sync(t env.Ticket, name string) {
-	err := d.sync(name)
-	d.answers = append(d.answers, func() { d.files.Synced(t, err) })
+func (d *disk) Remove(name string) {
+	switch {
+	case d.visible[name] != nil:
+		delete(d.visible, name)
+	case strings.HasSuffix(name, "/") && len(d.list(name)) > 0:
+		d.failed[name] = env.ErrIO
+	case !strings.HasSuffix(name, "/"):
+		d.failed[name] = env.ErrNotExist
+	}
 }
 
-func (d *disk) sync(name string) error {
+// Sync takes effect when it is answered, and covers what was called before it.
+func (d *disk) Sync(t env.Ticket, name string) {
+	settle := d.sync(name)
+	d.answers = append(d.answers, func() { d.files.Synced(t, settle()) })
+}
+
+func (d *disk) sync(name string) func() error {
+	if err := d.failed[name]; err != nil {
+		delete(d.failed, name)
+		return func() error { return err }
+	}
 	if name == "" || strings.HasSuffix(name, "/") {
-		d.syncFolder(name)
-		return nil
+		seen := maps.Clone(d.visible)
+		return func() error { return d.syncFolder(name, seen) }
 	}
 	f := d.visible[name]
-	switch {
-	case f == nil:
-		return env.ErrNotExist
-	case d.failSync == name:
-		d.failSync, f.unsynced = "", nil
-		return env.ErrIO
+	if f == nil {
+		return func() error { return env.ErrNotExist }
+	}
+	if d.failSync == name {
+		d.failSync, f.calls, f.unsynced = "", f.calls+len(f.unsynced), nil
+		return func() error { return env.ErrIO }
+	}
+	through := f.calls + len(f.unsynced)
+	return func() error { return f.sync(through) }
+}
+
+// sync makes the first calls on the file certain.
+func (f *file) sync(through int) error {
+	for ; f.calls < through && len(f.unsynced) > 0; f.calls++ {
+		f.durable = f.unsynced[0].apply(f.durable)
+		f.unsynced = f.unsynced[1:]
 	}
 	err := f.failed
-	for _, o := range f.unsynced {
-		f.durable = o.apply(f.durable)
-	}
-	f.unsynced, f.failed = nil, nil
+	f.failed = nil
 	return err
 }
 
-func (d *disk) syncFolder(folder string) {
+func (d *disk) syncFolder(folder string, seen map[string]*file) error {
 	for name := range d.durable {
-		if strings.HasPrefix(name, folder) && d.visible[name] == nil {
+		if strings.HasPrefix(name, folder) && seen[name] == nil {
 			delete(d.durable, name)
 		}
 	}
-	for name, f := range d.visible {
+	for name, f := range seen {
 		if strings.HasPrefix(name, folder) {
 			d.durable[name] = f
 		}
 	}
+	return nil
 }
 
 func (d *disk) Load(t env.Ticket, name string, position int64, length int) {
@@ -229,11 +258,25 @@ func (d *disk) Load(t env.Ticket, name string, position int64, length int) {
 }
 
 func (d *disk) List(t env.Ticket, folder string) {
+	entries := d.list(folder)
+	d.answers = append(d.answers, func() { d.files.Listed(t, entries, nil) })
+}
+
+// list has a folder for as long as it has files.
+func (d *disk) list(folder string) []env.FileInfo {
 	var entries []env.FileInfo
 	for _, name := range slices.Sorted(maps.Keys(d.visible)) {
-		if strings.HasPrefix(name, folder) {
-			entries = append(entries, env.FileInfo{Name: name, Size: int64(len(d.visible[name].visible))})
+		rest, ok := strings.CutPrefix(name, folder)
+		if !ok {
+			continue
+		}
+		e := env.FileInfo{Name: name, Size: int64(len(d.visible[name].visible))}
+		if below, _, deep := strings.Cut(rest, "/"); deep {
+			e = env.FileInfo{Name: folder + below + "/"}
+		}
+		if !slices.Contains(entries, e) {
+			entries = append(entries, e)
 		}
 	}
-	d.answers = append(d.answers, func() { d.files.Listed(t, entries, nil) })
+	return entries
 }

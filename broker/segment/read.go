@@ -88,7 +88,7 @@ func (r *reading) take(frames []Frame) bool {
 		r.got = append(r.got, *fr)
 		r.size += fr.bytes()
 	}
-	return r.size < r.max
+	return len(r.got) == 0 || r.size < r.max
 }
 
 // from reads a segment, beginning at the last known place that is not beyond the
@@ -128,15 +128,22 @@ func (r *reading) ended(err error) {
 	r.done(nil, err)
 }
 
+// slot is an entry with what it points to: raft's messages hold pointers to
+// numbers, and an allocation for each would cost more than the read.
+type slot struct {
+	entry       raftpb.Entry
+	term, index uint64
+	kind        raftpb.EntryType
+}
+
 func entries(frames []Frame) []*raftpb.Entry {
-	var es []*raftpb.Entry
-	for _, fr := range frames {
-		es = append(es, &raftpb.Entry{
-			Term:  new(uint64(fr.Term)),
-			Index: new(uint64(fr.Index)),
-			Type:  new(fr.Type),
-			Data:  fr.Data,
-		})
+	es := make([]*raftpb.Entry, len(frames))
+	slots := make([]slot, len(frames))
+	for i, fr := range frames {
+		s := &slots[i]
+		s.term, s.index, s.kind = uint64(fr.Term), uint64(fr.Index), fr.Type
+		s.entry.Term, s.entry.Index, s.entry.Type, s.entry.Data = &s.term, &s.index, &s.kind, fr.Data
+		es[i] = &s.entry
 	}
 	return es
 }
