@@ -6,6 +6,7 @@ import (
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
+	"go.etcd.io/raft/v3/tracker"
 
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/journal"
@@ -211,7 +212,20 @@ func (r *Replica) expireSnapshots() {
 	}
 	for _, to := range late {
 		r.snapshotDone(to)
-		r.raft.ReportSnapshot(uint64(to), raft.SnapshotFailure)
-		r.note(trace.Mark, "snapshot offered again", 0)
+		if r.awaitsSnapshot(to) {
+			r.raft.ReportSnapshot(uint64(to), raft.SnapshotFailure)
+			r.note(trace.Mark, "snapshot offered again", 0)
+		}
 	}
+}
+
+// awaitsSnapshot reports whether raft sends a follower nothing until it has
+// answered to a snapshot.
+func (r *Replica) awaitsSnapshot(id api.ReplicaID) (waits bool) {
+	r.raft.WithProgress(func(peer uint64, _ raft.ProgressType, p tracker.Progress) {
+		if peer == uint64(id) {
+			waits = p.State == tracker.StateSnapshot
+		}
+	})
+	return waits
 }
