@@ -1,0 +1,145 @@
+package rpc
+
+import (
+	"context"
+	"sync/atomic"
+
+	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/env"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+)
+
+// brokerService is what clients call.
+type brokerService struct {
+	UnimplementedBrokerServer
+	network *Network
+}
+
+var (
+	errFull   = status.Error(codes.ResourceExhausted, "the node has too many clients, or is leaving; try another")
+	errEnded  = status.Error(codes.Unavailable, "the node has stopped; try another")
+	errBroken = status.Error(codes.ResourceExhausted, "the client does not take its answers")
+)
+
+// Call answers a single request; see service.proto.
+func (s *brokerService) Call(ctx context.Context, q *api.Request) (*api.Response, error) {
+	n := s.network
+	c := caller{answered: make(chan *api.Response, 1), left: make(chan struct{}, 1)}
+	name, ok := n.admit(c)
+	if !ok {
+		return nil, errFull
+	}
+	defer n.dismiss(name)
+	if !n.inbox.Receive(name, requestMessage(q), weight(q)) {
+		return nil, errEnded
+	}
+	if !wantsAnswer(q) {
+		return &api.Response{Id: q.Id}, nil
+	}
+	select {
+	case r := <-c.answered:
+		return r, nil
+	case <-c.left:
+		return nil, errEnded
+	case <-ctx.Done():
+		n.inbox.Lost(name)
+		return nil, status.FromContextError(ctx.Err()).Err()
+	}
+}
+
+func requestMessage(q *api.Request) *api.Message {
+	return &api.Message{Body: &api.Message_Request{Request: q}}
+}
+
+// caller waits for the answer to one Call.
+type caller struct {
+	answered chan *api.Response
+	left     chan struct{}
+}
+
+func (c caller) answer(r *api.Response) {
+	select {
+	case c.answered <- proto.CloneOf(r):
+	default: // answered already
+	}
+}
+
+func (c caller) leave() { c.left <- struct{}{} }
+
+// Link serves a client's link; see service.proto. The link ends when this
+// returns, and only then do a read and a write that hang; so they have goroutines
+// of their own, which end with the link.
+func (s *brokerService) Link(stream grpc.BidiStreamingServer[Requests, Responses]) error {
+	c := &session{network: s.network, out: newOutbox()}
+	name, ok := s.network.admit(c)
+	if !ok {
+		return errFull
+	}
+	c.name = name
+	go c.read(stream)
+	go c.write(stream)
+	<-c.out.done
+	if c.stuck.Load() {
+		return errBroken
+	}
+	return nil
+}
+
+// session is a client's link as the node sees it.
+type session struct {
+	network *Network
+	name    env.Endpoint
+	out     *outbox
+	pending atomic.Int64 // requests without an answer; at most maxPending
+	stuck   atomic.Bool  // the client left too many answers waiting
+}
+
+func (c *session) read(stream grpc.BidiStreamingServer[Requests, Responses]) {
+	defer func() {
+		c.out.abort()
+		c.network.dismiss(c.name)
+		c.network.inbox.Lost(c.name)
+	}()
+	for {
+		c.out.awaitRoom(pauseQueued)
+		batch, err := stream.Recv()
+		if err != nil {
+			return
+		}
+		for _, q := range batch.Requests {
+			if !c.take(q) {
+				return
+			}
+		}
+	}
+}
+
+func (c *session) write(stream grpc.BidiStreamingServer[Requests, Responses]) {
+	if c.out.pump(stream.SendMsg) != nil {
+		c.out.abort()
+	}
+}
+
+// take hands a request to the node; false if the node has ended.
+func (c *session) take(q *api.Request) bool {
+	if wantsAnswer(q) && c.pending.Add(1) > maxPending {
+		c.answer(&api.Response{Id: q.Id, Error: api.Errorf(api.Code_OVERLOADED,
+			"%d requests of this client wait for an answer; send fewer at a time", maxPending)})
+		return true
+	}
+	return c.network.inbox.Receive(c.name, requestMessage(q), weight(q))
+}
+
+func (c *session) answer(r *api.Response) {
+	c.pending.Add(-1)
+	piece := mustEncode(proto.Marshal(&Responses{Responses: []*api.Response{r}}))
+	if !c.out.put(piece) {
+		c.stuck.Store(true)
+		c.out.abort()
+	}
+}
+
+func (c *session) leave() { c.out.finish() }

@@ -1,0 +1,148 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/env"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+)
+
+// Network is the network of a node: it serves clients and peers, and dials peers.
+type Network struct {
+	address env.Endpoint
+	inbox   Inbox
+	server  *grpc.Server
+	peers   dialer
+
+	mu      sync.Mutex
+	closed  bool
+	clients map[env.Endpoint]client // at most maxClients
+	last    uint64                  // numbers the clients
+	gone    sync.Cond               // a client has left
+}
+
+var _ env.Network = (*Network)(nil)
+
+// client is where a client's answers go.
+type client interface {
+	// answer takes a response, which it must not keep.
+	answer(r *api.Response)
+	// leave ends the link once what it holds has been sent.
+	leave()
+}
+
+// NewNetwork makes the network of the node that others reach at address. It hears
+// nothing before Serve.
+func NewNetwork(address env.Endpoint, inbox Inbox, c Credentials) *Network {
+	n := &Network{
+		address: address,
+		inbox:   inbox,
+		server:  grpc.NewServer(serverOptions(c)...),
+		peers: dialer{
+			inbox: inbox, options: dialOptions(c), open: openExchange, pauses: true,
+			links: make(map[env.Endpoint]*link), refused: make(map[env.Endpoint]refusal),
+		},
+		clients: make(map[env.Endpoint]client),
+	}
+	n.gone.L = &n.mu
+	RegisterBrokerServer(n.server, &brokerService{network: n})
+	RegisterPeerServer(n.server, &peerService{network: n})
+	return n
+}
+
+// Serve takes connections from the listener, and closes it, until Close. It
+// returns nil after Close, otherwise what is wrong with the listener.
+func (n *Network) Serve(l net.Listener) error {
+	if err := n.server.Serve(l); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+		return fmt.Errorf("serve at %s: %w", l.Addr(), err)
+	}
+	return nil
+}
+
+// Close ends every link. Answers that wait for a client are sent first, if that
+// does not take long.
+func (n *Network) Close() {
+	late := time.AfterFunc(drainTime, n.server.Stop)
+	n.drain()
+	late.Stop()
+	n.server.Stop()
+	n.peers.close()
+}
+
+func (n *Network) drain() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.closed = true
+	for _, c := range n.clients {
+		c.leave()
+	}
+	for len(n.clients) > 0 {
+		n.gone.Wait()
+	}
+}
+
+// Send queues a message; see env.Network. It never waits.
+func (n *Network) Send(to env.Endpoint, m *api.Message) {
+	if isClient(to) {
+		n.answer(to, m.GetResponse())
+		return
+	}
+	frames := &Frames{From: string(n.address), Frames: [][]byte{api.EncodeFrame(m)}}
+	n.peers.send(to, mustEncode(proto.Marshal(frames)))
+}
+
+func (n *Network) answer(to env.Endpoint, r *api.Response) {
+	n.mu.Lock()
+	c := n.clients[to]
+	n.mu.Unlock()
+	if c == nil {
+		n.inbox.Lost(to)
+		return
+	}
+	c.answer(r)
+}
+
+// admit gives a client a name; false if there are too many or the node leaves.
+func (n *Network) admit(c client) (env.Endpoint, bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed || len(n.clients) >= maxClients {
+		return "", false
+	}
+	n.last++
+	name := env.Endpoint(fmt.Sprintf("%s%d", clientPrefix, n.last))
+	n.clients[name] = c
+	return name, true
+}
+
+func (n *Network) dismiss(name env.Endpoint) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.clients, name)
+	n.gone.Signal()
+}
+
+// exchange is a stream to a peer. Nothing comes back on it.
+type exchange struct {
+	grpc.BidiStreamingClient[Frames, Nothing]
+}
+
+func openExchange(ctx context.Context, conn *grpc.ClientConn) (stream, error) {
+	s, err := NewPeerClient(conn).Exchange(ctx)
+	return exchange{s}, err
+}
+
+func (s exchange) receive(env.Endpoint, func()) {
+	for {
+		if _, err := s.Recv(); err != nil {
+			return
+		}
+	}
+}
