@@ -14,14 +14,7 @@ func (p *partition) judgeOrder() {
 		return
 	}
 	bounds := p.readBounds()
-	for i := range bounds {
-		p.report.End = max(p.report.End, bounds[i].least)
-	}
-	for i := range p.sends {
-		if s := &p.sends[i]; s.base != histories.NoOffset {
-			p.report.End = max(p.report.End, s.end())
-		}
-	}
+	p.measure(bounds)
 	p.report.Reads = len(bounds)
 	raw := p.rawSearch(bounds)
 	switch p.fillHoles(bounds) {
@@ -38,6 +31,18 @@ func (p *partition) judgeOrder() {
 			Name: JudgesDisagree, Offset: -1, Value: -1, Witness: []histories.Index{},
 			Message: fmt.Sprintf("the rank sweep found the partition %s, porcupine found it %s: the checker is wrong", a, b),
 		})
+	}
+}
+
+// measure finds the highest end that anybody saw.
+func (p *partition) measure(bounds []bound) {
+	for i := range bounds {
+		p.report.End = max(p.report.End, bounds[i].least)
+	}
+	for i := range p.sends {
+		if s := &p.sends[i]; s.base != histories.NoOffset {
+			p.report.End = max(p.report.End, s.end())
+		}
 	}
 }
 

@@ -148,7 +148,7 @@ func (p *partition) secondOpinion(raw Judgement, bounds []bound) Judgement {
 // tighten narrows every operation to the time when it can have taken effect:
 // after the latest invocation of itself and of what has a strictly smaller rank,
 // before the earliest return of itself and of what has a strictly larger one.
-// An interval that is left empty is illegal.
+// An interval that is left empty, of ranks or of time, is illegal.
 func (p *partition) tighten(list []porcupine.Operation) bool {
 	type entry struct {
 		low, high    rank
@@ -162,7 +162,9 @@ func (p *partition) tighten(list []porcupine.Operation) bool {
 			e.low, e.high = rank(2*m.base+1), rank(2*(m.base+m.size)-1)
 		} else {
 			x, _ := p.widen(m.least, m.most)
-			e.low, e.high = x.low, x.high
+			if e.low, e.high = x.low, x.high; e.low > e.high {
+				return false
+			}
 		}
 		entries[i] = e
 	}
