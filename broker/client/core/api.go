@@ -198,3 +198,12 @@ func (c *Client) DescribeNode(node env.Endpoint, timeout env.Time, done func(Res
 		effect:  harmless, target: targetNode, node: node, done: done,
 	}, timeout)
 }
+
+// After calls then in a Flush once the pause is over. It is for what drives a
+// client and has no alarm of its own, as the clock has one for each process.
+func (c *Client) After(pause env.Time, then func()) {
+	t := &timer{fire: func() {
+		c.finished = append(c.finished, completion{func(Result) { then() }, Result{}})
+	}}
+	c.timers.set(t, c.clock.Now()+max(0, pause))
+}
