@@ -67,7 +67,7 @@ func (s *State) removeNode(r *api.RemoveNodeRequest) *api.Response {
 	}
 	if held := s.ReplicasOn(n.ID); len(held) > 0 {
 		return refuse(api.Code_NODE_HAS_REPLICAS,
-			"node %d holds %d replicas (%s); move them to other nodes first", n.ID, len(held), names(held))
+			"node %d still holds replicas of %s; move them to other nodes first", n.ID, names(held))
 	}
 	if !slices.ContainsFunc(s.live(), func(other *Node) bool { return other != n }) {
 		return refuse(api.Code_LAST_NODE, "node %d is the last one; join another first", n.ID)

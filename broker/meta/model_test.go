@@ -1,0 +1,311 @@
+package meta
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/reprise-mq/reprise/broker/api"
+	"pgregory.net/rapid"
+)
+
+// raftGroup is what raft does with a partition, as far as meta can tell: its
+// configuration goes step by step to what meta wants, and reports of it arrive late,
+// twice, in any order, or never.
+type raftGroup struct {
+	index            uint64
+	voters, learners []uint64
+	reports          []*api.Request
+}
+
+func (g *raftGroup) commit(id api.GroupID, voters, learners []uint64) {
+	g.index++
+	g.voters, g.learners = slices.Clone(voters), slices.Clone(learners)
+	g.reports = append(g.reports, changed(id, g.index, g.voters, g.learners))
+}
+
+// cluster with its groups, and a replica of meta that starts again and again.
+type clusterMachine struct {
+	live, saved *State
+	groups      map[api.GroupID]*raftGroup
+	joined      int
+	created     int
+	// given holds every number given out, which no other may equal.
+	given map[string]bool
+}
+
+const testTopic = "t"
+
+func newClusterMachine(t *rapid.T) *clusterMachine {
+	m := &clusterMachine{live: founded(t), saved: founded(t), joined: 1,
+		groups: map[api.GroupID]*raftGroup{}, given: map[string]bool{"node 1": true}}
+	m.groups[api.MetaGroup] = &raftGroup{index: 1, voters: []uint64{1}}
+	return m
+}
+
+func (m *clusterMachine) apply(t *rapid.T, request *api.Request) *api.Response {
+	data := encode(t, 0, request)
+	live, saved := m.live.Apply(data).Response, m.saved.Apply(data).Response
+	if describe(live) != describe(saved) {
+		t.Fatalf("%s, and after a restart %s", describe(live), describe(saved))
+	}
+	return live
+}
+
+// fresh notes numbers given out.
+func (m *clusterMachine) fresh(t *rapid.T, format string, args ...any) {
+	name := fmt.Sprintf(format, args...)
+	if m.given[name] {
+		t.Fatalf("%s was given out twice", name)
+	}
+	m.given[name] = true
+}
+
+func (m *clusterMachine) Join(t *rapid.T) {
+	m.joined++
+	r := m.apply(t, join(fmt.Sprint("token", m.joined), "host:1"))
+	m.fresh(t, "node %d", r.GetJoin().GetNodeId())
+}
+
+func (m *clusterMachine) Create(t *rapid.T) {
+	m.created++
+	name := fmt.Sprint(testTopic, m.created)
+	r := m.apply(t, createTopic(name, rapid.Int32Range(1, 3).Draw(t, "partitions"), rapid.Int32Range(0, 4).Draw(t, "replicas")))
+	if r.Error != nil {
+		return
+	}
+	m.fresh(t, "topic %d", r.GetCreateTopic().GetId())
+	for _, p := range m.live.TopicByName(name).Partitions {
+		m.fresh(t, "group %d", p.Group)
+		g := &raftGroup{}
+		for i, node := range p.Founders {
+			if on, ok := p.ReplicaOn(node); !ok || on.ID != api.ReplicaID(i+1) {
+				t.Fatalf("founder %d of %s is not on node %d: %v", i+1, p, node, p.Replicas)
+			}
+			g.voters = append(g.voters, uint64(i+1))
+		}
+		m.groups[p.Group] = g
+	}
+}
+
+func (m *clusterMachine) Delete(t *rapid.T) {
+	if p := m.partition(t); rapid.IntRange(0, 9).Draw(t, "luck") == 0 {
+		m.apply(t, &api.Request{Body: &api.Request_DeleteTopic{DeleteTopic: &api.DeleteTopicRequest{
+			Topic: &api.TopicRef{Id: uint64(p.Topic.ID)}}}})
+	}
+}
+
+func (m *clusterMachine) Move(t *rapid.T) {
+	p := m.partition(t)
+	last := p.lastReplica
+	from, to := m.node(t, "from"), m.node(t, "to")
+	if from == to {
+		t.Skip("no move")
+	}
+	r := m.apply(t, move(p.Topic.Name, int32(p.Number), from, to))
+	if on, ok := p.ReplicaOn(to); r.Error == nil && to != 0 && (!ok || on.ID <= last || !on.Adding) {
+		t.Fatalf("%s was to go to node %d: %v", p, to, p.Replicas)
+	}
+}
+
+func (m *clusterMachine) Remove(t *rapid.T) { m.apply(t, removeNode(uint64(m.node(t, "node")))) }
+
+func (m *clusterMachine) Elect(t *rapid.T) {
+	p, node := m.partition(t), m.node(t, "node")
+	r := m.apply(t, &api.Request{Body: &api.Request_ElectLeader{ElectLeader: &api.ElectLeaderRequest{
+		Topic: &api.TopicRef{Id: uint64(p.Topic.ID)}, Partition: int32(p.Number), Node: uint64(node)}}})
+	if r.Error == nil && p.Replicas[0].Node != node {
+		t.Fatalf("node %d was elected: %v", node, p.Replicas)
+	}
+}
+
+// Step lets raft take one step towards what meta wants: a learner, or the end.
+func (m *clusterMachine) Step(t *rapid.T) {
+	id, g := m.group(t)
+	voters, learners := m.wanted(id)
+	i := slices.IndexFunc(voters, func(v uint64) bool {
+		return !slices.Contains(g.voters, v) && !slices.Contains(g.learners, v)
+	})
+	switch {
+	case i >= 0:
+		g.commit(id, g.voters, append(slices.Clone(g.learners), voters[i]))
+	case rapid.Bool().Draw(t, "leave learners behind"):
+		g.commit(id, voters, slices.DeleteFunc(slices.Clone(g.learners), func(l uint64) bool {
+			return slices.Contains(voters, l)
+		}))
+	default:
+		g.commit(id, voters, learners)
+	}
+}
+
+// Report lets a report arrive.
+func (m *clusterMachine) Report(t *rapid.T) {
+	id, g := m.group(t)
+	if len(g.reports) == 0 {
+		t.Skip("no report")
+	}
+	i := len(g.reports) - 1
+	if id != api.MetaGroup { // whose reports stand in the log of what they report
+		i = rapid.IntRange(0, i).Draw(t, "report")
+	}
+	m.apply(t, g.reports[i])
+}
+
+func (m *clusterMachine) Restart(t *rapid.T) { m.saved = restarted(t, m.saved) }
+
+// Check holds that whoever is in a group's configuration is known to meta, for what
+// meta does not know, a node destroys.
+func (m *clusterMachine) Check(t *rapid.T) {
+	if live, saved := m.live.Save(), m.saved.Save(); !bytes.Equal(live, saved) {
+		t.Fatalf("after a restart the state is\n%x, not\n%x", saved, live)
+	}
+	for _, n := range m.groups[api.MetaGroup].voters {
+		if m.live.Node(api.NodeID(n)) == nil {
+			t.Fatalf("node %d has a vote, and is not there", n)
+		}
+	}
+	for _, topic := range m.live.Topics() {
+		for _, p := range topic.Partitions {
+			m.checkPartition(t, p)
+		}
+	}
+	voters, learners := m.live.MetaConfig()
+	if len(voters)%2 != 1 || len(voters) > MaxMetaVoters || len(voters) < MaxMetaVoters && len(learners) > 1 {
+		t.Fatalf("meta wants voters %v learners %v", voters, learners)
+	}
+}
+
+func (m *clusterMachine) checkPartition(t *rapid.T, p *Partition) {
+	g := m.groups[p.Group]
+	for _, id := range append(slices.Clone(g.voters), g.learners...) {
+		node := p.NodeOf(api.ReplicaID(id))
+		if node == 0 || !slices.Contains(m.live.ReplicasOn(node), p) {
+			t.Fatalf("replica %d of %s is in the configuration %v %v, and not in %v", id, p, g.voters, g.learners, p.Replicas)
+		}
+	}
+	seen := map[api.NodeID]bool{}
+	for _, r := range p.Replicas {
+		if seen[r.Node] || m.live.Node(r.Node) == nil {
+			t.Fatalf("%s stands twice on a node, or on none: %v", p, p.Replicas)
+		}
+		seen[r.Node] = true
+		if complete := slices.Contains(g.voters, uint64(r.ID)); !complete && !r.Adding && !r.Removing {
+			t.Fatalf("replica %d of %s is complete, and no voter: %v", r.ID, p, g.voters)
+		}
+	}
+	if m.live.PartitionOf(p.Group) != p || len(p.Wanted()) == 0 {
+		t.Fatalf("%s cannot be found, or wants nobody: %v", p, p.Replicas)
+	}
+}
+
+func (m *clusterMachine) wanted(id api.GroupID) (voters, learners []uint64) {
+	v, l := m.live.MetaConfig()
+	if id != api.MetaGroup {
+		v, l = m.live.PartitionOf(id).Wanted(), nil
+	}
+	for _, id := range v {
+		voters = append(voters, uint64(id))
+	}
+	for _, id := range l {
+		learners = append(learners, uint64(id))
+	}
+	return voters, learners
+}
+
+func (m *clusterMachine) partition(t *rapid.T) *Partition {
+	var all []*Partition
+	for _, topic := range m.live.Topics() {
+		all = append(all, topic.Partitions...)
+	}
+	if len(all) == 0 {
+		t.Skip("no partition")
+	}
+	return all[rapid.IntRange(0, len(all)-1).Draw(t, "partition")]
+}
+
+func (m *clusterMachine) group(t *rapid.T) (api.GroupID, *raftGroup) {
+	id := api.MetaGroup
+	if len(m.live.Topics()) > 0 && rapid.IntRange(0, 3).Draw(t, "meta") > 0 {
+		id = m.partition(t).Group
+	}
+	return id, m.groups[id]
+}
+
+// node draws a node, or 0.
+func (m *clusterMachine) node(t *rapid.T, label string) api.NodeID {
+	i := rapid.IntRange(0, len(m.live.Nodes())).Draw(t, label)
+	if i == 0 {
+		return 0
+	}
+	return m.live.Nodes()[i-1].ID
+}
+
+func TestMembershipAgainstRaft(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		t.Repeat(rapid.StateMachineActions(newClusterMachine(t)))
+	})
+}
+
+// TestPlacementIsEven makes topics on a cluster without load.
+func TestPlacementIsEven(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := cluster(t, rapid.IntRange(1, 9).Draw(t, "nodes"))
+		for i := range rapid.IntRange(1, 4).Draw(t, "topics") {
+			replicas := rapid.IntRange(1, min(MaxReplicas, len(s.Nodes()))).Draw(t, "replicas")
+			do(t, s, createTopic(fmt.Sprint("t", i), rapid.Int32Range(1, 20).Draw(t, "partitions"), int32(replicas)))
+		}
+		replicas, leaders := map[api.NodeID]int{}, map[api.NodeID]int{}
+		for _, n := range s.Nodes() {
+			for _, p := range s.ReplicasOn(n.ID) {
+				replicas[n.ID]++
+				if p.Replicas[0].Node == n.ID {
+					leaders[n.ID]++
+				}
+			}
+		}
+		least, most := len(s.byGroup), 0
+		for _, n := range s.Nodes() {
+			least, most = min(least, replicas[n.ID]), max(most, replicas[n.ID])
+		}
+		if most-least > 1 {
+			t.Fatalf("replicas are uneven: %v, leaders %v", replicas, leaders)
+		}
+	})
+}
+
+// TestProducersAreUnique takes every number that was ever given out for an owner of
+// its own, and has some ask for the next epoch days later.
+func TestProducersAreUnique(t *testing.T) {
+	type pair struct {
+		id    int64
+		epoch int32
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		s, now, current := founded(t), api.Milliseconds(0), map[int64]int32{}
+		given := []pair{{}}
+		for range rapid.IntRange(1, 40).Draw(t, "requests") {
+			for range rapid.SampledFrom([]int{0, 0, 0, 0, 1500}).Draw(t, "minutes") {
+				now += 60_000
+				s.Apply(encode(t, now, removeNode(99)))
+			}
+			ask := given[rapid.IntRange(0, len(given)-1).Draw(t, "who")]
+			r := s.Apply(encode(t, now, initProducer(ask.id, ask.epoch))).Response
+			if rapid.Bool().Draw(t, "restart") {
+				s = restarted(t, s)
+			}
+			if r.Error != nil {
+				if r.Error.Code != api.Code_PRODUCER_FENCED || current[ask.id] == ask.epoch {
+					t.Fatalf("%v of %v: %v", ask, current, r.Error)
+				}
+				continue
+			}
+			got := pair{r.GetInitProducer().GetProducerId(), r.GetInitProducer().GetEpoch()}
+			if slices.Contains(given, got) || ask.id != 0 && (got.id != ask.id || got.epoch <= current[ask.id]) {
+				t.Fatalf("%v asked and got %v; given before: %v", ask, got, given)
+			}
+			given = append(given, got)
+			current[got.id] = got.epoch
+		}
+	})
+}
