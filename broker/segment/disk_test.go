@@ -91,7 +91,7 @@ func (d *disk) restart() {
 }
 
 func (f *file) crash(rng *prng.Stream) {
-	b := f.durable
+	b := bytes.Clone(f.durable)
 	ops := f.unsynced
 	switch rng.Below(4) {
 	case 0:
@@ -113,7 +113,7 @@ func (f *file) crash(rng *prng.Stream) {
 			b = o.apply(b)
 		}
 	}
-	f.visible, f.durable, f.failed = bytes.Clone(b), bytes.Clone(b), nil
+	f.visible, f.durable, f.failed = b, bytes.Clone(b), nil
 	f.calls, f.unsynced = 0, nil
 }
 
@@ -134,7 +134,7 @@ func (o op) tear(b []byte, rng *prng.Stream) []byte {
 	if o.data == nil {
 		return o.apply(b)
 	}
-	whole := o.apply(b)
+	whole := o.apply(bytes.Clone(b))
 	b = resize(b, int64(len(whole)))
 	for at := o.position / sector * sector; at < int64(len(whole)); at += sector {
 		if rng.Chance(2, 3) {
@@ -145,10 +145,12 @@ func (o op) tear(b []byte, rng *prng.Stream) []byte {
 	return b
 }
 
+// resize may use what is behind b.
 func resize(b []byte, size int64) []byte {
-	out := make([]byte, size)
-	copy(out, b)
-	return out
+	if size <= int64(len(b)) {
+		return b[:size]
+	}
+	return append(b, make([]byte, size-int64(len(b)))...)
 }
 
 func (d *disk) write(name string, o op) {

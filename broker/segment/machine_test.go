@@ -3,7 +3,6 @@ package segment
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -426,5 +425,3 @@ func TestStore(t *testing.T) {
 		})
 	})
 }
-
-var _ = fmt.Sprint

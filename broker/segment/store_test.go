@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/env"
 )
 
 const folder = "groups/3/1/"
@@ -108,5 +109,289 @@ func TestReopenedLogHoldsEverything(t *testing.T) {
 		if len(got) < 1 || got[0].Index != i || !bytes.Equal(got[0].Data, dataOf(i)) {
 			t.Fatalf("from %d: %+v", from, got)
 		}
+	}
+}
+
+func TestTailIsReadWithoutTheDisk(t *testing.T) {
+	d := newDisk(1)
+	s := filled(d, 20_000, 1<<20)
+	if s.tail.size > tailBytes || s.tail.size < tailBytes*9/10 {
+		t.Fatalf("tail of %d bytes", s.tail.size)
+	}
+	first := s.tail.frames[0]
+	answers := 0
+	s.Read(first.Base, 1<<30, func(got []Frame, err error) {
+		answers++
+		if err != nil || len(got) != len(s.tail.frames) {
+			t.Fatalf("%d frames, %v", len(got), err)
+		}
+	})
+	s.Entries(first.Index, 1<<30, func(got []*raftpb.Entry, err error) {
+		answers++
+		if err != nil || len(got) != len(s.tail.frames) {
+			t.Fatalf("%d entries, %v", len(got), err)
+		}
+	})
+	if answers != 2 || d.loads != 0 {
+		t.Fatalf("%d answers, %d loads", answers, d.loads)
+	}
+	s.Read(first.Base-1, 0, func([]Frame, error) {})
+	if d.loads != 1 {
+		t.Fatalf("%d loads for what is older", d.loads)
+	}
+}
+
+func TestFrameLongerThanTheTailIsReadFromDisk(t *testing.T) {
+	d := newDisk(1)
+	s := Create(d.files, folder, firstState)
+	long := bytes.Repeat([]byte("x"), 3*tailBytes)
+	s.Append(Frame{Kind: KindRecords, Index: 2, Term: 1, Count: 1, Data: long})
+	appendRecords(s, 1)
+	if got := read(t, d, s, 0, 10); len(got) != 1 || !bytes.Equal(got[0].Data, long) {
+		t.Fatalf("%d frames", len(got))
+	}
+	if got := read(t, d, s, 2, 10); len(got) != 1 || got[0].Index != 3 {
+		t.Fatalf("%d frames", len(got))
+	}
+	at := checkpointed(t, d, s)
+	d.crash()
+	if _, tail := opened(t, d, at); len(tail.Frames) != 2 {
+		t.Fatalf("%d frames after recovery", len(tail.Frames))
+	}
+}
+
+// A reader that goes through an old segment in order finds its way by what it has
+// read: it loads each byte about once.
+func TestOldSegmentsAreIndexedByReading(t *testing.T) {
+	d := newDisk(1)
+	s := filled(d, 40_000, 1<<20)
+	at := checkpointed(t, d, s)
+	d.restart()
+	s, _ = opened(t, d, at)
+	if len(s.segments) <= maxMarked+1 {
+		t.Fatalf("%d segments", len(s.segments))
+	}
+	d.loads = 0
+	for from := api.Offset(0); from < s.Next(); {
+		got := read(t, d, s, from, 60_000)
+		from = got[len(got)-1].next()
+	}
+	total := int64(0)
+	for _, file := range s.Manifest() {
+		total += file.Length
+	}
+	if loads := int64(d.loads); loads > total/50_000 {
+		t.Errorf("%d loads for %d bytes", loads, total)
+	}
+	marked := 0
+	for _, g := range s.segments {
+		if g.marks != nil {
+			marked++
+		}
+	}
+	if marked != maxMarked+1 {
+		t.Errorf("%d segments marked", marked)
+	}
+	d.loads = 0
+	read(t, d, s, s.tail.frames[0].Base-5000, 0)
+	if d.loads != 1 {
+		t.Errorf("%d loads in a segment that was read before", d.loads)
+	}
+}
+
+func TestFullIsTheSegmentSizeOrAMultipleOfTheState(t *testing.T) {
+	for _, c := range []struct{ machine, segment, want int }{{0, 1000, 1000}, {1000, 1000, 4 * (1000 + headerBytes + 12)}} {
+		state := firstState
+		state.Machine = make([]byte, c.machine)
+		s := Create(newDisk(1).files, folder, state)
+		for !s.Full(uint64(c.segment)) {
+			appendRecords(s, 1)
+		}
+		got := int(s.active().length - s.active().state)
+		if frame := headerBytes + len(dataOf(s.Last())); got < c.want-30 || got >= c.want+frame {
+			t.Errorf("state of %d bytes, segments of %d: full at %d", c.machine, c.segment, got)
+		}
+	}
+}
+
+func TestWhatIsBelowTheLogIsGone(t *testing.T) {
+	d := newDisk(1)
+	s := filled(d, 1000, 20_000)
+	at := checkpointed(t, d, s)
+	var before []error
+	s.Read(0, 10, func(_ []Frame, err error) { before = append(before, err) })
+	s.Entries(2, 10, func(_ []*raftpb.Entry, err error) { before = append(before, err) })
+	s.Copy(1, 0, 10, func(_ []byte, err error) { before = append(before, err) })
+	s.Drop(s.Next())
+	if s.First() != at.Segment || len(s.segments) != 1 || s.Start() == 0 {
+		t.Fatalf("first %d, start %d", s.First(), s.Start())
+	}
+	s.Read(0, 10, func(_ []Frame, err error) { before = append(before, err) })
+	s.Entries(s.First(), 10, func(_ []*raftpb.Entry, err error) { before = append(before, err) })
+	s.Copy(1, 0, 10, func(_ []byte, err error) { before = append(before, err) })
+	d.run()
+	if len(before) != 6 {
+		t.Fatalf("%d answers", len(before))
+	}
+	for i, err := range before {
+		if i >= 3 && !errors.Is(err, ErrGone) || err != nil && !errors.Is(err, ErrGone) {
+			t.Errorf("answer %d: %v", i, err)
+		}
+	}
+	if len(d.visible) != 1 {
+		t.Errorf("%d files left", len(d.visible))
+	}
+}
+
+// A segment that the last checkpoint ended in or did not reach stays, as the
+// journal's mark leads there.
+func TestDropKeepsWhatTheCheckpointNames(t *testing.T) {
+	d := newDisk(1)
+	s := filled(d, 100, 5_000)
+	at := checkpointed(t, d, s)
+	for s.active().index == at.Segment {
+		appendRecords(s, 9)
+		if s.Full(5_000) {
+			s.Roll(stateOf(s))
+		}
+	}
+	s.Drop(s.Next())
+	d.run()
+	if s.First() != at.Segment {
+		t.Fatalf("first %d, checkpoint %v", s.First(), at)
+	}
+	d.crash()
+	opened(t, d, at)
+}
+
+// Names that go one by one leave no hole, whenever the crash comes.
+func TestCrashWhileDroppingLeavesNoHole(t *testing.T) {
+	for seed := range uint64(50) {
+		d := newDisk(seed)
+		s := filled(d, 1000, 10_000)
+		at := checkpointed(t, d, s)
+		s.Drop(s.Next() - 100)
+		for range d.rng.Below(40) {
+			if len(d.answers) > 0 {
+				d.step()
+			}
+		}
+		d.crash()
+		s, _ = opened(t, d, at)
+		if s.Last() != at.Index {
+			t.Fatalf("seed %d: last %d, checkpoint %v", seed, s.Last(), at)
+		}
+	}
+}
+
+func TestNoCheckpointAfterAFailedSync(t *testing.T) {
+	d := newDisk(1)
+	s := filled(d, 10, 1<<20)
+	d.failSync = s.active().name
+	var failures []error
+	for range 3 {
+		s.Checkpoint(func(_ Position, err error) { failures = append(failures, err) })
+		appendRecords(s, 1)
+	}
+	d.run()
+	for i, err := range failures {
+		if err == nil {
+			t.Errorf("checkpoint %d succeeded", i)
+		}
+	}
+	if len(failures) != 3 || !errors.Is(failures[0], env.ErrIO) {
+		t.Errorf("failures: %v", failures)
+	}
+}
+
+func TestCopyGivesWhatThereIs(t *testing.T) {
+	d := newDisk(1)
+	s := filled(d, 10, 1<<20)
+	end := s.Manifest()[0].Length
+	for _, c := range []struct {
+		segment  api.Index
+		position int64
+		length   int
+		want     int
+	}{
+		{1, 0, 100, 100}, {1, end - 5, 100, 5}, {1, 0, 1 << 30, int(end)},
+		{1, end, 1, -1}, {1, end + 9, 1, -1}, {1, -1, 1, -1}, {1, 0, 0, -1}, {1, 0, -4, -1}, {2, 0, 1, -1}, {0, 0, 1, -1},
+	} {
+		s.Copy(c.segment, c.position, c.length, func(data []byte, err error) {
+			if c.want < 0 != errors.Is(err, ErrGone) || c.want >= 0 && (err != nil || len(data) != c.want) {
+				t.Errorf("%+v: %d bytes, %v", c, len(data), err)
+			}
+		})
+	}
+	d.run()
+}
+
+func TestImportIgnoresWhatItDidNotAskFor(t *testing.T) {
+	whole, _ := small(t)
+	d := newDisk(1)
+	manifest := []File{{1, int64(len(whole[fileName(folder, 1)]))}}
+	data := whole[fileName(folder, 1)]
+	im := NewImport(d.files, folder, manifest)
+	im.Write(1, 5, data[5:])
+	im.Write(2, 0, data)
+	im.Write(1, 0, data[:10])
+	im.Write(1, 0, data[:20])
+	if _, position, length, ok := im.Next(7); position != 10 || length != 7 || !ok {
+		t.Fatalf("next asks for %d at %d, %v", length, position, ok)
+	}
+	im.Write(1, 10, append(bytes.Clone(data[10:]), "and more"...))
+	if _, _, _, ok := im.Next(7); ok {
+		t.Fatal("next asks for more than there is")
+	}
+	im.Write(1, 0, data)
+	if got := d.visible[fileName(folder, 1)].visible; !bytes.Equal(got, data) {
+		t.Fatalf("%d bytes written of %d", len(got), len(data))
+	}
+}
+
+func TestRemoveAll(t *testing.T) {
+	d := newDisk(1)
+	remove := func() {
+		err := errors.New("no answer")
+		RemoveAll(d.files, folder, func(e error) { err = e })
+		d.run()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	remove()
+	checkpointed(t, d, filled(d, 1000, 10_000))
+	remove()
+	if len(d.visible) > 0 {
+		t.Fatalf("left: %v", contents(d))
+	}
+	checkpointed(t, d, filled(d, 10, 10_000))
+}
+
+func TestEntryThatDoesNotFollowPanics(t *testing.T) {
+	good := Frame{Kind: KindRecords, Index: 4, Term: 2, Base: 6, Count: 1}
+	for name, change := range map[string]func(*Frame){
+		"index again": func(fr *Frame) { fr.Index = 3 },
+		"index gap":   func(fr *Frame) { fr.Index = 5 },
+		"term back":   func(fr *Frame) { fr.Term = 1 },
+		"offset gap":  func(fr *Frame) { fr.Base = 7 },
+		"no records":  func(fr *Frame) { fr.Count = 0 },
+		"state":       func(fr *Frame) { fr.Kind, fr.Count = KindState, 0 },
+		"kind":        func(fr *Frame) { fr.Kind = 9 },
+	} {
+		s := Create(newDisk(1).files, folder, firstState)
+		appendRecords(s, 1)
+		appendRecords(s, 2)
+		fr := good
+		change(&fr)
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: no panic", name)
+				}
+			}()
+			s.Append(fr)
+		}()
+		s.Append(good)
 	}
 }

@@ -1,0 +1,205 @@
+package segment
+
+import (
+	"bytes"
+	"errors"
+	"maps"
+	"slices"
+	"testing"
+
+	"go.etcd.io/raft/v3/raftpb"
+
+	"github.com/reprise-mq/reprise/broker/api"
+)
+
+// contents is a copy of all files.
+func contents(d *disk) map[string][]byte {
+	c := map[string][]byte{}
+	for name, f := range d.visible {
+		c[name] = bytes.Clone(f.visible)
+	}
+	return c
+}
+
+// diskOf has the files as they are, all certain.
+func diskOf(c map[string][]byte) *disk {
+	d := newDisk(1)
+	for name, b := range c {
+		f := &file{visible: bytes.Clone(b), durable: bytes.Clone(b)}
+		d.visible[name], d.durable[name] = f, f
+	}
+	return d
+}
+
+// small is a log of four segments, synced up to a position in the third.
+func small(t *testing.T) (files map[string][]byte, synced Position) {
+	d := newDisk(1)
+	s := Create(d.files, folder, firstState)
+	for len(s.segments) < 4 || s.Last() < s.active().index+4 {
+		appendRecords(s, 1+api.Term(s.Last())/4)
+		if len(s.segments) < 4 && s.Full(700) {
+			s.Roll(stateOf(s))
+		}
+		if len(s.segments) == 3 && s.Last() == s.active().index+2 {
+			synced = checkpointed(t, d, s)
+		}
+	}
+	d.run()
+	return contents(d), synced
+}
+
+// rightOrDamaged reads everything, and allows refusals but no wrong data.
+func rightOrDamaged(t *testing.T, d *disk, s *Store) {
+	t.Helper()
+	s.tail = tail{}
+	for i := s.First() + 1; i <= s.Last(); i++ {
+		s.Entries(i, 0, func(got []*raftpb.Entry, err error) {
+			if err == nil && (got[0].GetIndex() != uint64(i) || !bytes.Equal(got[0].GetData(), dataOf(i))) {
+				t.Fatalf("entry %d: %v", i, got[0])
+			}
+			if err != nil && !errors.Is(err, ErrDamaged) {
+				t.Fatalf("entry %d: %v", i, err)
+			}
+		})
+		if term, _ := s.Term(i); term != 1+api.Term(i-1)/4 {
+			t.Fatalf("term of %d: %d", i, term)
+		}
+	}
+	for o := s.Start(); o < s.Next(); o++ {
+		s.Read(o, 0, func(got []Frame, err error) {
+			i := api.Index(o/3) + 2
+			if err == nil && (got[0].Index != i || !bytes.Equal(got[0].Data, dataOf(i))) {
+				t.Fatalf("offset %d: %+v", o, got[0])
+			}
+			if err != nil && !errors.Is(err, ErrDamaged) {
+				t.Fatalf("offset %d: %v", o, err)
+			}
+		})
+	}
+	d.run()
+}
+
+// Each byte of each file is changed in turn.
+func TestAnyChangedByteIsNoticed(t *testing.T) {
+	whole, synced := small(t)
+	last := api.Index(0)
+	for _, name := range slices.Sorted(maps.Keys(whole)) {
+		index, _ := parseName(folder, name)
+		last = max(last, index)
+		for at := range whole[name] {
+			changed := maps.Clone(whole)
+			changed[name] = bytes.Clone(whole[name])
+			changed[name][at] ^= 0x10
+			d := diskOf(changed)
+			s, tail, err := open(d, synced)
+			sure := index < synced.Segment || index == synced.Segment && int64(at) < synced.Length
+			switch {
+			case err != nil && !errors.Is(err, ErrDamaged):
+				t.Fatalf("%s at %d: %v", name, at, err)
+			case err != nil && !sure:
+				t.Fatalf("%s at %d: %v, synced only to %v", name, at, err, synced)
+			case err != nil:
+				if now := contents(d); !maps.EqualFunc(now, changed, bytes.Equal) {
+					t.Fatalf("%s at %d: a damaged log was altered", name, at)
+				}
+			case index == synced.Segment && sure:
+				t.Fatalf("%s at %d: opened", name, at)
+			case !sure && !tail.Torn:
+				t.Fatalf("%s at %d: nothing cut", name, at)
+			case !sure && (s.Last() < synced.Index || tail.StateTorn != (index > synced.Segment && s.active().index < index)):
+				t.Fatalf("%s at %d: opened up to %d, state torn %v", name, at, s.Last(), tail.StateTorn)
+			default:
+				rightOrDamaged(t, d, s)
+			}
+		}
+	}
+}
+
+// Each file is cut at each length, and taken away.
+func TestAnyMissingEndIsNoticed(t *testing.T) {
+	whole, synced := small(t)
+	for _, name := range slices.Sorted(maps.Keys(whole)) {
+		index, _ := parseName(folder, name)
+		for length := -1; length < len(whole[name]); length++ {
+			cut := maps.Clone(whole)
+			delete(cut, name)
+			if length >= 0 {
+				cut[name] = whole[name][:length]
+			}
+			d := diskOf(cut)
+			s, _, err := open(d, synced)
+			sure := index < synced.Segment || index == synced.Segment && int64(length) < synced.Length
+			switch {
+			case err != nil && !errors.Is(err, ErrDamaged):
+				t.Fatalf("%s cut at %d: %v", name, length, err)
+			case err != nil && !sure:
+				t.Fatalf("%s cut at %d: %v, synced only to %v", name, length, err, synced)
+			case err == nil && index == synced.Segment && sure:
+				t.Fatalf("%s cut at %d: opened", name, length)
+			case err == nil && length < 0 && index > 1 && sure:
+				t.Fatalf("%s taken away: opened", name)
+			case err == nil:
+				rightOrDamaged(t, d, s)
+			}
+		}
+	}
+}
+
+// An import vouches for every byte, also of old segments, which Open trusts.
+func TestImportChecksEveryByte(t *testing.T) {
+	whole, _ := small(t)
+	var manifest []File
+	for _, name := range slices.Sorted(maps.Keys(whole)) {
+		index, _ := parseName(folder, name)
+		manifest = append(manifest, File{index, int64(len(whole[name]))})
+	}
+	for _, file := range manifest {
+		for at := int64(0); at < file.Length; at += 5 {
+			d := newDisk(1)
+			im := NewImport(d.files, folder, manifest)
+			for {
+				segment, position, length, ok := im.Next(1 << 20)
+				if !ok {
+					break
+				}
+				data := bytes.Clone(whole[fileName(folder, segment)][position:][:length])
+				if segment == file.Segment {
+					data[at] ^= 1
+				}
+				im.Write(segment, position, data)
+			}
+			err := error(nil)
+			im.Finish(func(_ *Store, _ Tail, e error) { err = e })
+			d.run()
+			if !errors.Is(err, ErrDamaged) {
+				t.Fatalf("segment %d changed at %d: %v", file.Segment, at, err)
+			}
+		}
+	}
+}
+
+func TestLogWithoutFilesIsDamaged(t *testing.T) {
+	for _, synced := range []Position{{}, {Index: 5, Segment: 1, Length: 300}} {
+		if _, _, err := open(newDisk(1), synced); !errors.Is(err, ErrDamaged) {
+			t.Errorf("synced to %v: %v", synced, err)
+		}
+	}
+}
+
+// A zero position promises the first state frame only: the rest is kept as far as
+// it goes.
+func TestZeroPositionKeepsWhatIsThere(t *testing.T) {
+	whole, _ := small(t)
+	d := diskOf(whole)
+	s, tail := opened(t, d, Position{})
+	if tail.Torn || len(s.segments) != 4 || s.certain != (Position{}) {
+		t.Fatalf("torn %v, segments %v", tail.Torn, s.Manifest())
+	}
+	rightOrDamaged(t, d, s)
+	second := s.segments[1].name
+	whole[second] = whole[second][:100]
+	s, tail = opened(t, diskOf(whole), Position{})
+	if !tail.Torn || len(s.segments) > 2 {
+		t.Fatalf("torn %v, segments %v", tail.Torn, s.Manifest())
+	}
+}
