@@ -9,8 +9,8 @@ import (
 	"github.com/reprise-mq/reprise/histories"
 )
 
-// finalRead is the full read at the end of the run: the offsets from first up to
-// next were asked for without a gap.
+// finalRead is the full read at the end of the run: the client went through the
+// offsets from first up to next.
 type finalRead struct {
 	first, next api.Offset
 	// end was told that there is nothing at next; nil if the read broke off.
@@ -73,17 +73,15 @@ func (p *partition) readFinal() finalRead {
 		if i == 0 {
 			f.first, f.next = o.Call.Offset, o.Call.Offset
 		}
-		if o.Call.Offset > f.next {
+		if o.Call.Offset > f.next && !o.Call.Continue {
 			break
 		}
 		if records := o.Answer.Records; len(records) > 0 {
 			f.next = max(f.next, records[len(records)-1].Offset+1)
-		} else if o.Call.Offset == f.next {
-			f.end = o
+			f.end = nil
+		} else {
+			f.next, f.end = o.Call.Offset, o
 		}
-	}
-	if f.end != nil && f.end.Call.Offset != f.next {
-		f.end = nil
 	}
 	return f
 }

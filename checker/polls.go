@@ -19,7 +19,7 @@ func (p *partition) checkPolls() {
 	}
 	positions := make(map[histories.Process]position)
 	for _, o := range p.fetches {
-		if o.Answer == nil {
+		if o.Answer == nil || len(o.Answer.Records) == 0 && o.Outcome != histories.Ok {
 			if !o.Call.Continue {
 				delete(positions, o.Process)
 			}
