@@ -8,7 +8,7 @@ import (
 )
 
 // poolWorkers is how many calls of one top folder run at the same time.
-const poolWorkers = 4
+const poolWorkers = 8
 
 // mergeMax bounds the bytes of queued appends that are written as one.
 const mergeMax = 1 << 20
@@ -166,6 +166,7 @@ func (d *Disk) work(p *pool) {
 		calls := l.batch()
 		d.mu.Unlock()
 		d.perform(l, calls)
+		d.trim(l)
 		d.mu.Lock()
 		d.finish(l, len(calls))
 	}

@@ -1,6 +1,7 @@
 package osenv
 
-// poolFiles is how many files of one top folder stay open.
+// poolFiles is how many files of one top folder stay open; each worker may have
+// one more in hand.
 const poolFiles = 256
 
 // open opens the lane's file, if it is not open.
@@ -29,37 +30,45 @@ func (d *Disk) touch(l *lane) {
 	l.used = d.clock
 }
 
-// keep holds an open file, and closes the one that was used longest ago if there
-// are too many.
+// keep holds an open file.
 func (d *Disk) keep(l *lane, file File, size int64) {
 	l.file, l.size = file, size
 	d.touch(l)
 	d.mu.Lock()
-	l.pool.open++
-	oldest := d.oldest(l.pool)
-	if oldest != nil {
-		oldest.owned = true
-	}
-	d.mu.Unlock()
-	if oldest == nil {
-		return
-	}
-	d.evict(oldest)
-	d.mu.Lock()
 	defer d.mu.Unlock()
-	oldest.owned = false
-	d.schedule(oldest)
-	d.forget(oldest)
+	l.pool.open++
 }
 
-// oldest finds an open file to close; nil if there is room, or all are in use.
-func (d *Disk) oldest(p *pool) *lane {
-	if p.open <= poolFiles {
+// trim closes a file if too many are open: of those that nobody waits for, the one
+// used longest ago, or else the worker's own.
+func (d *Disk) trim(own *lane) {
+	d.mu.Lock()
+	l := d.surplus(own)
+	if l != nil {
+		l.owned = true
+	}
+	d.mu.Unlock()
+	if l == nil {
+		return
+	}
+	d.evict(l)
+	if l == own {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	l.owned = false
+	d.schedule(l)
+	d.forget(l)
+}
+
+func (d *Disk) surplus(own *lane) *lane {
+	if own.file == nil || own.pool.open <= poolFiles {
 		return nil
 	}
-	var oldest *lane
+	oldest := own
 	for _, l := range d.lanes {
-		if l.pool == p && !l.owned && l.file != nil && (oldest == nil || l.used < oldest.used) {
+		if l.pool == own.pool && !l.owned && l.file != nil && (oldest == own || l.used < oldest.used) {
 			oldest = l
 		}
 	}

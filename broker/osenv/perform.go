@@ -16,6 +16,9 @@ import (
 // zeros is what a new file is filled with, a piece at a time.
 var zeros [256 << 10]byte
 
+// fillSync is after how many bytes of zeros they are synced.
+const fillSync = 4 << 20
+
 // errRange: a size, position or length is negative.
 var errRange = errors.New("negative size or position")
 
@@ -124,16 +127,30 @@ func (d *Disk) create(l *lane, size int64) error {
 	if err != nil {
 		return explain(err, "create", l.name)
 	}
-	for position := int64(0); position < size && err == nil; {
-		n := min(size-position, int64(len(zeros)))
-		_, err = file.WriteAt(zeros[:n], position)
-		position += n
-	}
-	if err != nil {
+	if err := d.fill(file, size); err != nil {
 		err = errors.Join(err, file.Close(), d.fs.Remove(l.name))
 		return explain(err, "create", l.name)
 	}
 	d.keep(l, file, size)
+	return nil
+}
+
+// fill writes zeros. Those of a large file go to the device bit by bit: all at
+// once they would delay the syncs of other files.
+func (d *Disk) fill(file File, size int64) error {
+	for position := int64(0); position < size; {
+		n := min(size-position, int64(len(zeros)))
+		if _, err := file.WriteAt(zeros[:n], position); err != nil {
+			return err
+		}
+		position += n
+		if position%fillSync == 0 && position < size {
+			d.syncs.Add(1)
+			if err := file.Sync(); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 
