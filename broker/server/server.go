@@ -1,0 +1,172 @@
+// Package server runs one node on a real machine: it brings the broker together
+// with the folder, the clock and the network of the machine, and turns the
+// node's events into log lines.
+//
+// It decides nothing about records, replicas or promises, and knows no flags.
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/reprise-mq/reprise/broker"
+	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/env"
+	"github.com/reprise-mq/reprise/broker/osenv"
+	"github.com/reprise-mq/reprise/broker/rpc"
+	"github.com/reprise-mq/reprise/sim/prng"
+)
+
+// Config is what a server needs to know beyond its node's own configuration.
+type Config struct {
+	// Node: its Address is what others are told; empty means the address that
+	// Listen turns out to be.
+	Node broker.Config
+	// Data is the folder of the node, made if it is not there.
+	Data string
+	// Listen is the HOST:PORT to take connections at; port 0 takes a free one.
+	Listen string
+	// Log takes what happens. Not nil.
+	Log *slog.Logger
+	// Disk, if not nil, stands between the node and its folder: tests make it fail.
+	Disk func(osenv.FS) osenv.FS
+}
+
+// Server is a running node.
+type Server struct {
+	address string
+	folder  *osenv.Folder
+	disk    *osenv.Disk
+	driver  *osenv.Driver
+	network *rpc.Network
+	node    *watched
+	log     *slog.Logger
+
+	stop sync.Once
+}
+
+// Start runs a node. It returns once the node recovers and connections are taken;
+// until the node is ready it answers NOT_READY.
+func Start(cfg Config) (*Server, error) {
+	folder, err := osenv.OpenFolder(cfg.Data)
+	if err != nil {
+		return nil, err
+	}
+	listener, err := net.Listen("tcp", cfg.Listen)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("listen at %s: %w; is another process using the port?", cfg.Listen, err), folder.Close())
+	}
+	if cfg.Node.Address == "" {
+		cfg.Node.Address = env.Endpoint(listener.Addr().String())
+	}
+	s := &Server{address: listener.Addr().String(), folder: folder, driver: osenv.NewDriver(), log: cfg.Log}
+	var fs osenv.FS = folder
+	if cfg.Disk != nil {
+		fs = cfg.Disk(fs)
+	}
+	s.disk = osenv.NewDisk(fs, s.driver)
+	s.network = rpc.NewNetwork(cfg.Node.Address, s.driver, rpc.Credentials{})
+	s.node = &watched{
+		Node: broker.New(cfg.Node, broker.World{
+			Clock: s.driver.Clock(), Disk: s.disk, Network: s.network,
+			Random: prng.New(seed()), Trace: logEvents(cfg.Log),
+		}),
+		failed: make(chan struct{}), done: make(chan struct{}),
+	}
+	s.driver.Start(s.node)
+	go func() {
+		if err := s.network.Serve(listener); err != nil {
+			s.driver.Post(func() { s.node.Fail(err) })
+		}
+	}()
+	return s, nil
+}
+
+// Address is the HOST:PORT at which the server listens.
+func (s *Server) Address() string { return s.address }
+
+// Syncs counts the syncs that the server's disk has done.
+func (s *Server) Syncs() uint64 { return s.disk.Syncs() }
+
+// Failed is closed when the node cannot go on; Err then says why.
+func (s *Server) Failed() <-chan struct{} { return s.node.failed }
+
+// Err is why the node failed. It is for use after Failed was closed.
+func (s *Server) Err() error { return s.node.Node.Failed() }
+
+// Shutdown hands leadership over and ends the server: within ctx in order,
+// beyond it at once.
+func (s *Server) Shutdown(ctx context.Context) error {
+	begun := time.Now()
+	if s.driver.Post(s.node.Shutdown) {
+		select {
+		case <-s.node.done:
+		case <-s.node.failed:
+		case <-ctx.Done():
+		}
+	}
+	s.Kill()
+	s.log.Info("node stopped", "after", time.Since(begun))
+	return ctx.Err()
+}
+
+// Kill ends the server at once, as the end of its process would, but for the
+// writes that are under way.
+func (s *Server) Kill() {
+	s.stop.Do(func() {
+		s.driver.Stop()
+		s.network.Close()
+		s.disk.Close()
+		if err := s.folder.Close(); err != nil {
+			s.log.Warn("close the data folder", "err", err)
+		}
+	})
+}
+
+// watched looks after every Flush whether the node has failed or is done.
+type watched struct {
+	*broker.Node
+	failed, done       chan struct{}
+	saidFail, saidDone bool
+}
+
+func (w *watched) Flush() {
+	w.Node.Flush()
+	if w.Node.Failed() != nil && !w.saidFail {
+		w.saidFail = true
+		close(w.failed)
+	}
+	if w.Node.Done() && !w.saidDone {
+		w.saidDone = true
+		close(w.done)
+	}
+}
+
+// seed draws the node's randomness for this life; the core draws the rest from it.
+func seed() uint64 {
+	var b [8]byte
+	// It never fails: see crypto/rand.
+	_, _ = rand.Read(b[:])
+	return binary.LittleEndian.Uint64(b[:])
+}
+
+var _ env.Process = (*watched)(nil)
+
+// Inspect lays the replicas of the node open; see broker.Node.
+func (s *Server) Inspect() (views []broker.GroupView) {
+	s.driver.Do(func() { views = s.node.Node.Inspect() })
+	return views
+}
+
+// Node is the node's number, 0 while it has none.
+func (s *Server) Node() (id api.NodeID) {
+	s.driver.Do(func() { _, id = s.node.Identity() })
+	return id
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/reprise-mq/reprise/broker"
+	"github.com/reprise-mq/reprise/broker/batch"
+	"github.com/reprise-mq/reprise/broker/batch/zstd"
+	"github.com/reprise-mq/reprise/broker/env"
+	"github.com/reprise-mq/reprise/broker/meta"
+	"github.com/reprise-mq/reprise/broker/server"
+)
+
+// leaveTime is how long a node that is asked to stop may take to hand over.
+const leaveTime = 5 * time.Second
+
+type serveFlags struct {
+	data, listen, advertise string
+	init                    bool
+	join                    []string
+	segmentBytes            uint64
+	logLevel                string
+}
+
+func newServe() *cobra.Command {
+	var f serveFlags
+	cmd := &cobra.Command{
+		Use:   "serve --data DIR --listen HOST:PORT (--init | --join HOST:PORT,...)",
+		Short: "Run a node",
+		Long: `Run a node until it is told to stop (SIGINT or SIGTERM), when it hands the
+leadership of its partitions over first.
+
+The first node of a new cluster takes --init, every further one --join with the
+address of any node. A node that has data needs neither: it knows who it is.`,
+		Example: `  reprise serve --data n1 --listen 127.0.0.1:9001 --init
+  reprise serve --data n2 --listen 127.0.0.1:9002 --join 127.0.0.1:9001`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := f.config(cmd)
+			if err != nil {
+				return err
+			}
+			return serve(cmd.Context(), cfg)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.data, "data", "", "folder of the node's data, made if it is not there")
+	flags.StringVar(&f.listen, "listen", "", "HOST:PORT to take connections at")
+	flags.StringVar(&f.advertise, "advertise", "", "HOST:PORT that others are told (default: that of --listen)")
+	flags.BoolVar(&f.init, "init", false, "found a new cluster, if the folder is empty")
+	flags.StringSliceVar(&f.join, "join", nil, "nodes of the cluster to join, if the folder is empty")
+	flags.Uint64Var(&f.segmentBytes, "segment-bytes", meta.DefaultSegmentBytes, "with --init: size at which segments roll, where a topic does not say")
+	flags.StringVar(&f.logLevel, "log-level", "info", "least urgent lines to log: debug, info, warn, error")
+	return cmd
+}
+
+// config checks the flags against each other.
+func (f *serveFlags) config(cmd *cobra.Command) (server.Config, error) {
+	switch {
+	case f.data == "":
+		return server.Config{}, usagef("serve needs --data: the folder to keep the node's data in")
+	case f.listen == "":
+		return server.Config{}, usagef("serve needs --listen: the HOST:PORT to take connections at")
+	case f.init && len(f.join) > 0:
+		return server.Config{}, usagef("serve takes --init or --join, not both: a node founds a cluster or joins one")
+	case !f.init && cmd.Flags().Changed("segment-bytes"):
+		return server.Config{}, usagef("--segment-bytes belongs to --init: the cluster's default is set once, when it is founded")
+	}
+	for _, address := range append([]string{f.listen}, append(f.join, f.advertised()...)...) {
+		if err := checkAddress(address); err != nil {
+			return server.Config{}, err
+		}
+	}
+	log, err := newLog(cmd.ErrOrStderr(), f.logLevel)
+	if err != nil {
+		return server.Config{}, err
+	}
+	node := nodeConfig()
+	node.Address = env.Endpoint(f.advertise)
+	node.Init, node.SegmentBytes = f.init, f.segmentBytes
+	for _, address := range f.join {
+		node.Join = append(node.Join, env.Endpoint(address))
+	}
+	return server.Config{Node: node, Data: f.data, Listen: f.listen, Log: log}, nil
+}
+
+func (f *serveFlags) advertised() []string {
+	if f.advertise == "" {
+		return nil
+	}
+	return []string{f.advertise}
+}
+
+// nodeConfig is a real node's configuration.
+func nodeConfig() broker.Config {
+	node := broker.DefaultConfig()
+	node.Version = version
+	node.Codecs = batch.NewCodecs(batch.NewGzip(), zstd.New())
+	return node
+}
+
+// serve runs a node until ctx ends or the node fails.
+func serve(ctx context.Context, cfg server.Config) error {
+	s, err := server.Start(cfg)
+	if err != nil {
+		return err
+	}
+	cfg.Log.Info("node started", "version", version, "data", cfg.Data, "listen", s.Address())
+	select {
+	case <-s.Failed():
+		s.Kill()
+		return fmt.Errorf("the node stopped: %w", s.Err())
+	case <-ctx.Done():
+	}
+	limit, cancel := context.WithTimeout(context.Background(), leaveTime)
+	defer cancel()
+	if err := s.Shutdown(limit); err != nil {
+		cfg.Log.Warn("the node was stopped before another took over", "after", leaveTime)
+	}
+	return nil
+}
+
+func newLog(w io.Writer, level string) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, usagef("--log-level %q is none of debug, info, warn, error", level)
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l})), nil
+}
+
+func checkAddress(address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil || port == "" || strings.ContainsAny(address, " /") {
+		return usagef("%q is no HOST:PORT", address)
+	}
+	return nil
+}
