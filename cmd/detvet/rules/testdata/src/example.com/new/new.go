@@ -1,0 +1,2 @@
+// Package new stands for the library.
+package new

@@ -1,0 +1,2 @@
+// Package porcupine stands for the library.
+package porcupine

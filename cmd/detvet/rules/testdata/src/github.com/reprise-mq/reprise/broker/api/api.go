@@ -1,0 +1,2 @@
+// Package api stands in the plan.
+package api

@@ -1,0 +1,2 @@
+// Package broker stands in the plan.
+package broker

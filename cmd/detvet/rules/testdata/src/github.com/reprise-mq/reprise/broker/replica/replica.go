@@ -1,0 +1,2 @@
+// Package replica stands in the plan.
+package replica

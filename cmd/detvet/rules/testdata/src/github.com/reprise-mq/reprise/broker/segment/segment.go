@@ -1,0 +1,2 @@
+// Package segment stands in the plan.
+package segment

@@ -1,0 +1,6 @@
+// Command reprise-sim may link the simulator.
+package main
+
+import _ "github.com/reprise-mq/reprise/sim"
+
+func main() {}

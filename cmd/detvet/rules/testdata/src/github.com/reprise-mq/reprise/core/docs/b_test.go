@@ -1,0 +1,5 @@
+package docs
+
+func Tested() {}
+
+/* want `a comment says XXX` */ // XXX here, too

@@ -1,0 +1,2 @@
+// Package documented has its comment in another file.
+package documented

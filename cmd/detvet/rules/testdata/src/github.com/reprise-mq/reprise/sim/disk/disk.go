@@ -1,0 +1,2 @@
+// Package disk stands in the plan.
+package disk

@@ -1,0 +1,2 @@
+// Package prng stands in the plan.
+package prng

@@ -1,0 +1,2 @@
+// Package sim stands in the plan.
+package sim

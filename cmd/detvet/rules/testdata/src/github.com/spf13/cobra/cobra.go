@@ -1,0 +1,2 @@
+// Package cobra stands for the library.
+package cobra

@@ -1,0 +1,2 @@
+// Package grpc stands for the library.
+package grpc

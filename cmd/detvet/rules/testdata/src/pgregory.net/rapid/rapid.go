@@ -1,0 +1,2 @@
+// Package rapid stands for the library.
+package rapid
