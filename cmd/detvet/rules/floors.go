@@ -2,6 +2,7 @@ package rules
 
 import (
 	"go/ast"
+	"maps"
 	"slices"
 	"strings"
 
@@ -138,9 +139,9 @@ func restricted(imported string) (users []string, ok bool) {
 	if slices.Contains(open, imported) {
 		return nil, false
 	}
-	for limited, users := range only {
+	for _, limited := range slices.Sorted(maps.Keys(only)) {
 		if under(imported, limited) {
-			return users, true
+			return only[limited], true
 		}
 	}
 	return nil, false
