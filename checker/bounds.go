@@ -1,7 +1,9 @@
 package checker
 
 import (
+	"cmp"
 	"math"
+	"slices"
 
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/histories"
@@ -106,18 +108,28 @@ func (p *partition) outOfRange(o *histories.Operation) side {
 	return eitherEnd
 }
 
+// gatherAsked prepares startMayExceed.
+func (p *partition) gatherAsked() {
+	highest := api.Offset(0)
+	for _, o := range p.deletes {
+		if o.Call.Offset < 0 {
+			highest = noMost
+		}
+		highest = max(highest, o.Call.Offset)
+		p.asked = append(p.asked, highest)
+	}
+}
+
 // startMayExceed: some delete records invoked before an event may have moved the
 // log start above an offset.
 func (p *partition) startMayExceed(offset api.Offset, before histories.Index) bool {
 	if p.retention {
 		return true
 	}
-	for _, o := range p.deletes {
-		if o.Invoked < before && (o.Call.Offset < 0 || o.Call.Offset > offset) {
-			return true
-		}
-	}
-	return false
+	n, _ := slices.BinarySearchFunc(p.deletes, before, func(o *histories.Operation, i histories.Index) int {
+		return cmp.Compare(o.Invoked, i)
+	})
+	return n > 0 && p.asked[n-1] > offset
 }
 
 // startSeen gives the log start that an operation was told, if it was.

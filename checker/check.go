@@ -25,6 +25,7 @@ func Check(h *histories.History, facts *Facts, options Options) Report {
 	for i := range run.operations {
 		run.checkError(&run.operations[i])
 	}
+	run.checkProducerIDs()
 	report.Anomalies = run.findings.sorted()
 	report.Verdict, report.Reasons = conclude(&report, options)
 	return report
@@ -99,6 +100,9 @@ func prepare(h *histories.History, facts *Facts, options Options) (*run, error) 
 		}
 	}
 	r.markDeleted()
+	for _, p := range r.partitions {
+		p.gatherAsked()
+	}
 	slices.SortFunc(r.partitions, func(a, b *partition) int { return a.key.compare(b.key) })
 	return r, nil
 }
@@ -156,6 +160,31 @@ func (r *run) checkError(o *histories.Operation) {
 	})
 }
 
+// checkProducerIDs reports a producer id that was given out twice in one epoch: two
+// producers would take each other's records for repeats.
+func (r *run) checkProducerIDs() {
+	type identity struct {
+		producer api.ProducerID
+		epoch    api.Epoch
+	}
+	owners := make(map[identity]*histories.Operation)
+	for i := range r.operations {
+		o := &r.operations[i]
+		if o.Call.Op != histories.InitProducer || o.Outcome != histories.Ok {
+			continue
+		}
+		id := identity{o.Answer.Producer, o.Answer.Epoch}
+		if first := owners[id]; first != nil {
+			r.findings.add(Key{}, Anomaly{
+				Name: DuplicateProducer, Offset: -1, Value: -1, Witness: witness(first, o),
+				Message: fmt.Sprintf("%s and %s were given one producer id in one epoch", describe(first), describe(o)),
+			})
+			continue
+		}
+		owners[id] = o
+	}
+}
+
 // partition is what is known of one partition while it is judged.
 type partition struct {
 	key       Key
@@ -173,6 +202,8 @@ type partition struct {
 	fetches []*histories.Operation
 	lists   []*histories.Operation
 	deletes []*histories.Operation
+	// asked[i] is the highest log start that the first i+1 deletes asked for.
+	asked []api.Offset
 	// values is how many values were sent, and so the most that the log can hold.
 	values int
 

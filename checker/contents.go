@@ -199,7 +199,7 @@ func (p *partition) placeSends() {
 			if last == nil {
 				p.placeSend(s, k, here)
 			} else if here.offset-last.offset != api.Offset(k-position) {
-				p.tornSend(s, last, here)
+				p.tornSend(s, k, last, here)
 			}
 			last, position = here, k
 		}
@@ -222,10 +222,11 @@ func (p *partition) placeSend(s *send, k int, seen *place) {
 	})
 }
 
-// tornSend reports two values of a batch that do not stand as they were sent.
-func (p *partition) tornSend(s *send, earlier, later *place) {
+// tornSend reports that the k-th value of a batch and the one seen before it do not
+// stand as they were sent.
+func (p *partition) tornSend(s *send, k int, earlier, later *place) {
 	p.broken = true
-	a := Anomaly{Name: IntSendSkip, Offset: later.offset, Value: -1, Witness: witness(s.Operation, earlier.by, later.by)}
+	a := Anomaly{Name: IntSendSkip, Offset: later.offset, Value: s.Call.Values[k], Witness: witness(s.Operation, earlier.by, later.by)}
 	if later.offset < earlier.offset {
 		a.Name = IntNonmonotonicSend
 	}

@@ -37,20 +37,24 @@ func Explain(w io.Writer, h *histories.History, r *Report) error {
 
 func explainVerdict(out io.Writer, r *Report) {
 	c := r.Counts
-	fmt.Fprintf(out, "Verdict: %s. %d operations: %d acknowledged, %d failed, %d of unknown outcome; %d records produced, %d read.\n",
+	fmt.Fprintf(out, "Verdict: %s. Operations: %d (acknowledged %d, failed %d, of unknown outcome %d). Records: produced %d, read %d.\n",
 		r.Verdict, c.Operations, c.Acknowledged, c.Failed, c.Unknown, c.Produced, c.ReadRecords)
 	for _, reason := range r.Reasons {
 		fmt.Fprintf(out, "   %s\n", reason)
 	}
 	for i := range r.Partitions {
 		p := &r.Partitions[i]
-		fmt.Fprintf(out, "%s/%d: rank sweep: %s (%d appends, %d reads, %d pairs); porcupine: %s (%d steps). End %d.\n",
+		fmt.Fprintf(out, "%s/%d: rank sweep %s (appends %d, reads %d, pairs %d), porcupine %s (steps %d); end %d.\n",
 			p.Topic, p.Partition, p.Sweep, p.Appends, p.Reads, p.Pairs, p.Porcupine, p.Steps, p.End)
 	}
 }
 
 func explainAnomaly(out io.Writer, h *histories.History, a *Anomaly) {
-	fmt.Fprintf(out, "\n%s in %s/%d: %s.\n", a.Name, a.Topic, a.Partition, a.Message)
+	where := ""
+	if a.Topic != "" {
+		where = fmt.Sprintf(" in %s/%d", a.Topic, a.Partition)
+	}
+	fmt.Fprintf(out, "\n%s%s: %s.\n", a.Name, where, a.Message)
 	if a.More > 0 {
 		fmt.Fprintf(out, "   (and %d more of this name in this partition)\n", a.More)
 	}
@@ -127,119 +131,4 @@ func note(n *histories.Note) string {
 		return strings.TrimSpace(n.Name + " " + n.Target)
 	}
 	return strings.TrimSpace(fmt.Sprintf("%v: %s %s", n.Phase, n.Name, n.Target))
-}
-
-// Biography gives, in order, every event that touched a record: its produce, the
-// reads of its value or of its offset, reads that were told the log ends before
-// it, deletions up to it, and between them the changes of leader of its partition.
-// Offset or value may be -1 for unknown; the other must be known.
-func Biography(h *histories.History, key Key, offset api.Offset, value histories.Value) []string {
-	b := biography{key: key, offset: offset, value: value, calls: make(map[histories.Process]*histories.Call)}
-	if offset < 0 {
-		b.offset = findOffset(h, key, value)
-	}
-	var lines []string
-	for i := range h.Events {
-		if e := &h.Events[i]; b.touches(e) {
-			lines = append(lines, line(e))
-		}
-	}
-	return lines
-}
-
-// findOffset gives where a value was seen first.
-func findOffset(h *histories.History, key Key, value histories.Value) api.Offset {
-	operations, err := h.Operations()
-	if err != nil {
-		return histories.NoOffset
-	}
-	for i := range operations {
-		o := &operations[i]
-		if o.Answer == nil || (Key{o.Call.Topic, o.Call.Partition}) != key {
-			continue
-		}
-		for k, v := range o.Call.Values {
-			if v == value {
-				return o.Answer.Offset + api.Offset(k)
-			}
-		}
-		for _, r := range o.Answer.Records {
-			if r.Value == value {
-				return r.Offset
-			}
-		}
-	}
-	return histories.NoOffset
-}
-
-// biography goes through the events of a history in order.
-type biography struct {
-	key    Key
-	offset api.Offset
-	value  histories.Value
-	calls  map[histories.Process]*histories.Call
-}
-
-// touches says whether an event belongs to the record's life.
-func (b *biography) touches(e *histories.Event) bool {
-	if e.Kind == histories.Noted {
-		return e.Op == histories.Leader && (Key{e.Note.Topic, e.Note.Partition}) == b.key
-	}
-	if e.Kind == histories.Invoke {
-		b.calls[e.Process] = e.Call
-	}
-	call := b.calls[e.Process]
-	if call == nil || (Key{call.Topic, call.Partition}) != b.key {
-		return false
-	}
-	switch call.Op {
-	case histories.Produce:
-		return b.sent(call) || e.Answer != nil && b.within(e.Answer.Offset, len(call.Values))
-	case histories.DeleteRecords:
-		return b.offset >= 0 && (call.Offset < 0 || call.Offset > b.offset)
-	case histories.Fetch:
-		if e.Kind == histories.Invoke || e.Answer == nil && e.Kind == histories.Ok {
-			return false
-		}
-		return b.read(call, e)
-	}
-	return e.Kind == histories.Ok && b.offset >= 0 && b.hides(call, e.Answer)
-}
-
-func (b *biography) sent(call *histories.Call) bool {
-	for _, v := range call.Values {
-		if v == b.value {
-			return true
-		}
-	}
-	return false
-}
-
-func (b *biography) within(base api.Offset, n int) bool {
-	return b.offset >= base && b.offset < base+api.Offset(n)
-}
-
-// read: a fetch was given the offset or the value, or was told that there is
-// nothing at the offset or before it.
-func (b *biography) read(call *histories.Call, e *histories.Event) bool {
-	if e.Answer != nil {
-		for _, r := range e.Answer.Records {
-			if r.Value == b.value || r.Offset == b.offset {
-				return true
-			}
-		}
-	}
-	nothing := e.Kind == histories.Ok && len(e.Answer.Records) == 0 && call.Offset <= b.offset
-	return nothing || e.Code == api.Code_OFFSET_OUT_OF_RANGE && call.Offset == b.offset
-}
-
-// hides: list offsets told that the log ends before the offset, or begins after it.
-func (b *biography) hides(call *histories.Call, a *histories.Answer) bool {
-	switch {
-	case call.Op != histories.ListOffsets:
-		return false
-	case call.Spec == api.OffsetSpec_EARLIEST:
-		return a.Offset > b.offset
-	}
-	return a.Offset <= b.offset
 }

@@ -63,7 +63,9 @@ func (p *partition) sweepEnds(bounds []bound) Judgement {
 // addViolation reports a pair that no order explains.
 func (p *partition) addViolation(v violation) {
 	x, y := v.x, v.y
-	a := Anomaly{Offset: -1, Value: -1, Witness: witness(x.Operation, y.Operation)}
+	// The record in question is the first that x says is not there, or x's own.
+	a := Anomaly{Offset: api.Offset(x.upper / 2), Witness: witness(x.Operation, y.Operation)}
+	a.Value = p.valueAt(a.Offset)
 	switch x.class {
 	case byList:
 		a.Name = EndOffsetRegress
@@ -78,6 +80,19 @@ func (p *partition) addViolation(v violation) {
 		a.Message = fmt.Sprintf("%s %s and %s", describe(x.Operation), p.upperClaim(x), p.lowerClaim(y))
 	}
 	p.add(a)
+}
+
+// valueAt gives the value at an offset, seen or filled in, or -1.
+func (p *partition) valueAt(offset api.Offset) histories.Value {
+	slot := p.at(offset)
+	switch {
+	case slot.seen:
+		return slot.value
+	case slot.send != noSend:
+		s := &p.sends[slot.send]
+		return s.Call.Values[offset-s.base]
+	}
+	return -1
 }
 
 // upperClaim says in words how an item bounds the end from above.

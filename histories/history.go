@@ -126,8 +126,8 @@ func (r *rules) step(e *Event) error {
 		return fmt.Errorf("time goes back from %d to %d", r.now, e.Time)
 	}
 	r.next, r.now = e.Index+1, e.Time
-	if e.Kind == Noted {
-		return nil
+	if _, err := shape(e); err != nil || e.Kind == Noted {
+		return err
 	}
 	if r.processes == nil {
 		r.processes = make(map[Process]*processState)
@@ -136,9 +136,6 @@ func (r *rules) step(e *Event) error {
 	if s == nil {
 		s = &processState{}
 		r.processes[e.Process] = s
-	}
-	if e.Kind == Ok && e.Answer == nil {
-		return fmt.Errorf("process %d completes %v without an answer", e.Process, e.Op)
 	}
 	return s.step(e)
 }

@@ -43,11 +43,11 @@ func shape(e *Event) ([]field, error) {
 	partial := e.Answer != nil && e.Op == Fetch
 	switch e.Kind {
 	case Noted:
-		if e.Note != nil && e.Call == nil && e.Answer == nil && e.Process == Nemesis && notes[e.Op] != nil {
+		if e.Note != nil && e.Note.Op == e.Op && e.Call == nil && e.Answer == nil && e.Process == Nemesis && notes[e.Op] != nil {
 			return notes[e.Op], nil
 		}
 	case Invoke:
-		if e.Call != nil && e.Note == nil && e.Answer == nil && e.Process >= 0 && e.Op < Fault {
+		if e.Call != nil && e.Call.Op == e.Op && e.Note == nil && e.Answer == nil && e.Process >= 0 && e.Op < Fault {
 			return calls[e.Op], nil
 		}
 	case Ok:
