@@ -167,6 +167,7 @@ func (h *Host) enter(f func(env.Process)) {
 	defer h.world.guard(h)
 	rand.Reader = h.entropy
 	f(h.process)
+	h.world.watcher.Returned(h.Name)
 }
 
 // flushLater draws when the burst that has begun ends.

@@ -76,15 +76,19 @@ func (n *network) now() netsim.Time { return netsim.Time(n.world.Agenda.Now()) }
 func (n *network) send(h *Host, to env.Endpoint, m *api.Message) {
 	w := n.world
 	frame := api.EncodeFrame(m)
-	w.watcher.Sent(h.Name, to, m)
 	target := w.hosts[to]
 	switch {
 	case h.config.Client:
-		n.fromClient(h, to, frame)
+		if c := n.connect(h, to); c != nil {
+			w.watcher.Sent(c.name, to, m)
+			n.onConnection(c, h, c.node, frame)
+		}
 	case target != nil && !target.config.Client:
+		w.watcher.Sent(h.Name, to, m)
 		n.toPeer(h, target, frame)
 	case n.named[to] != nil && n.named[to].node == h:
 		c := n.named[to]
+		w.watcher.Sent(h.Name, to, m)
 		n.onConnection(c, h, c.client, frame)
 	case target == nil && n.named[to] == nil:
 		n.nobody(h, to)
@@ -117,25 +121,25 @@ func (n *network) arrive(from env.Endpoint, target *Host, frame []byte) {
 	target.call(target.life, func(p env.Process) { p.Receive(from, m) })
 }
 
-// fromClient sends on the client's connection to a node, which it makes first if
-// there is none.
-func (n *network) fromClient(h *Host, to env.Endpoint, frame []byte) {
-	c := n.live[pair{h.Name, to}]
-	if c == nil {
-		node := n.world.hosts[to]
-		if node == nil || !node.Up() || n.severed(h.Name, to) {
-			n.nobody(h, to)
-			return
-		}
-		n.made++
-		c = &connection{
-			client: h, node: node, clientLife: h.life, nodeLife: node.life,
-			name: env.Endpoint(fmt.Sprintf("%s#%d", h.Name, n.made)),
-		}
-		n.live[pair{h.Name, to}] = c
-		n.named[c.name] = c
+// connect gives the client's connection to a node, and makes it if there is none;
+// nil if there is nobody.
+func (n *network) connect(h *Host, to env.Endpoint) *connection {
+	if c := n.live[pair{h.Name, to}]; c != nil && c.clientLife == h.life {
+		return c
 	}
-	n.onConnection(c, h, c.node, frame)
+	node := n.world.hosts[to]
+	if node == nil || !node.Up() || n.severed(h.Name, to) {
+		n.nobody(h, to)
+		return nil
+	}
+	n.made++
+	c := &connection{
+		client: h, node: node, clientLife: h.life, nodeLife: node.life,
+		name: env.Endpoint(fmt.Sprintf("%s#%d", h.Name, n.made)),
+	}
+	n.live[pair{h.Name, to}] = c
+	n.named[c.name] = c
+	return c
 }
 
 // nobody tells a process that there is nobody at an address.
@@ -186,7 +190,9 @@ func (n *network) sever(c *connection) {
 	}
 	atClient, atNode := n.links.Break(n.now(), string(c.client.Name), string(c.node.Name))
 	n.world.Agenda.At(env.Time(atClient), func() {
-		delete(n.live, pair{c.client.Name, c.node.Name})
+		if at := (pair{c.client.Name, c.node.Name}); n.live[at] == c {
+			delete(n.live, at)
+		}
 		n.lost(c.client, c.clientLife, c.node.Name)
 	})
 	n.world.Agenda.At(env.Time(atNode), func() {

@@ -28,8 +28,12 @@ type Watcher interface {
 	// Called and Durable are those of disk.Watcher, of a host's disk.
 	Called(host env.Endpoint, op disk.Operation)
 	Durable(host env.Endpoint, op disk.Operation)
-	// Sent: a process hands a message to the network.
+	// Sent: a process hands a message to the network. A client goes by the name of
+	// its connection.
 	Sent(from, to env.Endpoint, message *api.Message)
+	// Returned: a call of a process has ended. Within one call a process may send
+	// before it writes.
+	Returned(host env.Endpoint)
 }
 
 // World is machines under one virtual time. One process of the operating system

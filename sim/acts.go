@@ -1,0 +1,54 @@
+package sim
+
+import (
+	"slices"
+
+	"github.com/reprise-mq/reprise/broker/client/core"
+	"github.com/reprise-mq/reprise/broker/meta"
+	"github.com/reprise-mq/reprise/histories"
+	"github.com/reprise-mq/reprise/sim/plan"
+)
+
+// act does what an administrator would. Whether the cluster takes it is its own
+// affair; faults may be about.
+func (r *run) act(a *armed) bool {
+	f := a.fault
+	if f.Kind == plan.Join {
+		n := r.addNode()
+		n.boot()
+		a.node = n
+		r.noteFault(f, string(n.host.Name), histories.Point)
+		return true
+	}
+	p := r.partition(f.Target)
+	if p == nil || len(p.Replicas) == 0 {
+		return false
+	}
+	from := p.Replicas[r.draw(a.index, drawReplica, int64(len(p.Replicas)))]
+	done := func(core.Result) {}
+	if f.Kind == plan.Elect {
+		r.noteFault(f, p.String(), histories.Point)
+		r.admin.do(func(c *core.Client) {
+			c.ElectLeader(f.Target.Topic, p.Number, from.Node, adminPatience, done)
+		})
+		return true
+	}
+	to := r.strangers(p)
+	if len(to) == 0 {
+		return false
+	}
+	chosen := to[r.draw(a.index, drawPeer, int64(len(to)))]
+	r.noteFault(f, p.String(), histories.Point)
+	r.admin.do(func(c *core.Client) {
+		c.MoveReplica(f.Target.Topic, p.Number, from.Node, chosen.ID, adminPatience, done)
+	})
+	return true
+}
+
+// strangers are the nodes that hold no replica of a partition.
+func (r *run) strangers(p *meta.Partition) []*meta.Node {
+	return slices.DeleteFunc(slices.Clone(r.oracle.Meta().Nodes()), func(n *meta.Node) bool {
+		_, ok := p.ReplicaOn(n.ID)
+		return ok
+	})
+}

@@ -1,0 +1,134 @@
+package sim
+
+import (
+	"fmt"
+
+	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/client/core"
+	"github.com/reprise-mq/reprise/broker/env"
+	"github.com/reprise-mq/reprise/broker/trace"
+	"github.com/reprise-mq/reprise/sim/world"
+	"github.com/reprise-mq/reprise/workloads"
+	"github.com/reprise-mq/reprise/workloads/runner"
+)
+
+// client is a machine with a client core, and the part of the workload that it
+// carries out. The part outlives the core.
+type client struct {
+	run    *run
+	host   *world.Host
+	runner *runner.Runner
+	done   bool
+}
+
+const (
+	// patience is how long an operation of the workload may take.
+	patience = 8 * env.Second
+	// adminPatience is how long an administrator's call may.
+	adminPatience = 10 * env.Second
+)
+
+func (r *run) clientHost(name string) *world.Host {
+	return r.world.Host(env.Endpoint(name), world.Config{
+		Client: true, Disk: speed(1),
+		LateIn: r.plan.Config.LateIn, LateMax: env.Time(r.plan.Config.LateMicros) * env.Microsecond,
+	})
+}
+
+// startCore begins a life of a client.
+func (r *run) startCore(h *world.Host) {
+	var nodes []env.Endpoint
+	for i := range r.plan.Nodes {
+		nodes = append(nodes, nodeName(i+1))
+	}
+	h.Start(func(p world.Place) env.Process {
+		return core.New(core.Config{
+			Bootstrap: nodes, Codecs: codecs, Trace: func(e trace.Event) { r.counts.Marks[e.Name]++ },
+		}, p.Clock, p.Network, p.Random)
+	})
+}
+
+// log is where what clients see is kept.
+func (r *run) log() runner.Log { return runner.Log{Recorder: r.recorder, Now: r.now} }
+
+// addClients makes the clients of the plan; each begins in begin.
+func (r *run) addClients() {
+	w := &r.plan.Workload
+	for i := range w.Clients {
+		var ops []workloads.Op
+		for _, op := range r.plan.Operations {
+			if op.Client == i {
+				ops = append(ops, op)
+			}
+		}
+		c := &client{run: r, host: r.clientHost(fmt.Sprintf("c%d", i+1))}
+		c.runner = runner.New(runner.Config{
+			Log: r.log(), Ops: ops, Window: w.Window(i), Timeout: patience, Done: func() { c.done = true },
+		})
+		r.clients = append(r.clients, c)
+	}
+}
+
+// begin gives the client a core and lets it go on.
+func (c *client) begin() {
+	c.run.startCore(c.host)
+	c.host.Do(func(p env.Process) { c.runner.Start(p.(*core.Client)) })
+}
+
+// crash ends the client with what is under way.
+func (c *client) crash() {
+	c.host.Kill()
+	c.runner.Crash()
+}
+
+// admin is who runs the cluster: a client of its own, whose calls no history has.
+type admin struct {
+	run  *run
+	host *world.Host
+}
+
+func (r *run) addAdmin() *admin {
+	a := &admin{run: r, host: r.clientHost("admin")}
+	r.startCore(a.host)
+	return a
+}
+
+// do makes a call on the core.
+func (a *admin) do(call func(*core.Client)) {
+	a.host.Do(func(p env.Process) { call(p.(*core.Client)) })
+}
+
+// create makes a topic, however often it takes.
+func (a *admin) create(topic string, partitions int32, done func()) {
+	q := &api.CreateTopicRequest{Name: topic, Partitions: partitions}
+	a.do(func(c *core.Client) {
+		c.CreateTopic(q, adminPatience, func(result core.Result) {
+			if result.Err == nil || result.Err.Code == api.Code_TOPIC_ALREADY_EXISTS {
+				done()
+				return
+			}
+			a.run.world.Agenda.After(env.Second, func() { a.create(topic, partitions, done) })
+		})
+	})
+}
+
+// finalReads reads every partition there is, from its log start to its end.
+func (r *run) finalReads() {
+	w := &r.plan.Workload
+	topics := []runner.Topic{{Name: w.Topic, Recorded: w.Topic, Partitions: w.Partitions}}
+	for _, c := range r.clients {
+		topics = append(topics, c.runner.Topics()...)
+	}
+	done, complete := false, false
+	r.admin.do(func(c *core.Client) {
+		runner.NewReader(r.log(), c, topics, func(all bool) { done, complete = true, all }).Start()
+	})
+	if !r.until(r.liveness(), func() bool { return done }) {
+		r.fail(Stuck, "the final reads are not done %d ms after the heal", r.plan.Liveness)
+		return
+	}
+	r.counts.FinalRead = complete
+}
+
+// liveness is how long things may take after the heal.
+func (r *run) liveness() env.Time { return env.Time(r.plan.Liveness) * env.Millisecond }

@@ -1,0 +1,161 @@
+package sim
+
+import (
+	"fmt"
+
+	"github.com/reprise-mq/reprise/broker"
+	"github.com/reprise-mq/reprise/broker/batch"
+	"github.com/reprise-mq/reprise/broker/env"
+	"github.com/reprise-mq/reprise/broker/trace"
+	"github.com/reprise-mq/reprise/sim/disk"
+	"github.com/reprise-mq/reprise/sim/world"
+)
+
+// node is a machine of the cluster, with a broker on it while it is up.
+type node struct {
+	run    *run
+	number int // from 1
+	host   *world.Host
+	// broker of the present life; nil while down.
+	broker *broker.Node
+	// leaving: it was asked to shut down.
+	leaving bool
+}
+
+// version is what simulated nodes say they are.
+const version = "simulated"
+
+// founded bounds how long a new cluster takes to be ready.
+const founded = 30 * env.Second
+
+// addNode makes a machine and takes it under watch.
+func (r *run) addNode() *node {
+	n := &node{run: r, number: len(r.nodes) + 1}
+	n.host = r.world.Host(nodeName(n.number), world.Config{
+		Disk:    speed(r.plan.Config.DiskFactor),
+		LateIn:  r.plan.Config.LateIn,
+		LateMax: env.Time(r.plan.Config.LateMicros) * env.Microsecond,
+	})
+	n.host.After = n.flushed
+	r.nodes = append(r.nodes, n)
+	r.oracle.Watch(n.host.Name)
+	return n
+}
+
+func nodeName(number int) env.Endpoint { return env.Endpoint(fmt.Sprintf("n%d:9092", number)) }
+
+func speed(factor int64) disk.Speed {
+	s := disk.Normal
+	f := env.Time(max(factor, 1))
+	s.SyncMin, s.SyncMax, s.LoadMin, s.LoadMax = s.SyncMin*f, s.SyncMax*f, s.LoadMin*f, s.LoadMax*f
+	return s
+}
+
+// boot begins a life of the node.
+func (n *node) boot() {
+	if n.host.Up() {
+		return
+	}
+	n.leaving = false
+	n.run.oracle.Restarting(n.host.Name)
+	n.host.Start(func(p world.Place) env.Process {
+		n.broker = broker.New(n.config(), broker.World{
+			Clock: p.Clock, Disk: p.Disk, Network: p.Network, Random: p.Random, Trace: n.note,
+		})
+		return n.broker
+	})
+}
+
+func (n *node) config() broker.Config {
+	c := &n.run.plan.Config
+	config := broker.DefaultConfig()
+	config.Address = n.host.Name
+	config.Init = n.number == 1
+	if !config.Init {
+		for i := range min(n.number-1, n.run.plan.Nodes) {
+			config.Join = append(config.Join, nodeName(i+1))
+		}
+	}
+	config.SegmentBytes = c.SegmentBytes
+	config.JournalFileBytes, config.JournalFiles = c.JournalFileBytes, c.JournalFiles
+	config.CheckpointBytes = c.CheckpointBytes
+	config.Tick = env.Time(c.TickMillis) * env.Millisecond
+	config.Codecs = codecs
+	config.Version = version
+	return config
+}
+
+// codecs are those whose output is the same everywhere.
+var codecs = batch.NewCodecs(batch.NewGzip())
+
+// note takes what the node says of itself.
+func (n *node) note(e trace.Event) {
+	r := n.run
+	r.counts.Marks[e.Name]++
+	if e.Level >= trace.Info {
+		r.tell(string(n.host.Name), "%s%s", e.Name, eventDetail(e))
+	}
+	if e.Name == becameLeader {
+		r.leader(n, e)
+	}
+}
+
+// flushed looks after a node's every burst: it may have failed, or be done leaving.
+func (n *node) flushed() {
+	if err := n.broker.Failed(); err != nil {
+		n.run.fail(NodeFailed, "%s: %v", n.host.Name, err)
+		return
+	}
+	if n.leaving && n.broker.Done() {
+		n.kill()
+	}
+}
+
+// look lets the oracle see what the node has in memory.
+func (n *node) look() {
+	if n.host.Up() && n.broker != nil {
+		n.run.oracle.Look(n.host.Name, n.broker.Inspect())
+	}
+}
+
+// kill ends the process; the disk keeps what it was told.
+func (n *node) kill() {
+	n.look()
+	n.host.Kill()
+	n.broker = nil
+}
+
+// crash cuts the power.
+func (n *node) crash(c disk.Crash) disk.Loss {
+	n.look()
+	n.broker = nil
+	return n.host.Crash(c)
+}
+
+// found makes the cluster: nodes, then the topic that all clients share.
+func (r *run) found() {
+	for range r.plan.Nodes {
+		r.addNode().boot()
+	}
+	r.admin = r.addAdmin()
+	if !r.until(founded, r.informed) {
+		r.fail(Stuck, "a new cluster of %d nodes is not ready after %d s: %s", r.plan.Nodes, founded/env.Second, r.missing())
+		return
+	}
+	w := &r.plan.Workload
+	made := false
+	r.admin.create(w.Topic, int32(w.Partitions), func() { made = true })
+	if !r.until(founded, func() bool { return made && r.converged() }) {
+		r.fail(Stuck, "topic %s is not ready after %d s: %s", w.Topic, founded/env.Second, r.missing())
+		return
+	}
+	r.addClients()
+	r.since, r.ready = r.world.Agenda.Now(), true
+	r.tell("", "the cluster of %d nodes is ready", r.plan.Nodes)
+}
+
+// informed reports whether every node has joined.
+func (r *run) informed() bool {
+	m := r.oracle.Meta()
+	return m != nil && len(m.Nodes()) >= r.plan.Nodes
+}

@@ -1,0 +1,76 @@
+package sim
+
+import (
+	"github.com/reprise-mq/reprise/broker/env"
+	"github.com/reprise-mq/reprise/histories"
+	"github.com/reprise-mq/reprise/netsim"
+	"github.com/reprise-mq/reprise/sim/plan"
+)
+
+// disturb puts a fault of the network in force, until its length has passed.
+func (r *run) disturb(a *armed) bool {
+	n := a.node
+	if n == nil {
+		return false
+	}
+	r.world.StartFault(a.index, r.links(a))
+	target := string(n.host.Name)
+	if a.fault.Kind == plan.Weather {
+		a.node, target = nil, "all links"
+	}
+	if a.fault.Kind != plan.Weather {
+		r.counts.CutsStarted++
+		if r.pending > 0 {
+			r.counts.Cuts++
+		}
+	}
+	r.noteFault(a.fault, target, histories.Begin)
+	r.later(a, func() { r.world.HealFault(a.index) })
+	return true
+}
+
+// links says which links a fault is on, and what is wrong with them.
+func (r *run) links(a *armed) netsim.Fault {
+	me := string(a.node.host.Name)
+	nodes, clients := r.others(a.node), r.clientNames()
+	length := netsim.Time(env.Time(a.fault.Length) * env.Millisecond)
+	switch a.fault.Kind {
+	case plan.Weather:
+		return netsim.Fault{Worse: a.fault.Worse}
+	case plan.CutOff:
+		return netsim.Fault{Sides: netsim.Isolate(me, append(nodes, clients...)), Cut: true}
+	case plan.OneWay:
+		sides := netsim.Isolate(me, nodes)
+		if a.fault.Inward {
+			sides[0], sides[1] = sides[1], sides[0]
+		}
+		return netsim.Fault{Sides: sides, OneWay: true, Cut: true}
+	case plan.CutPair:
+		other := nodes[r.draw(a.index, drawPeer, int64(len(nodes)))]
+		return netsim.Fault{Sides: [][]string{{me}, {other}}, Cut: true}
+	case plan.Flap:
+		return netsim.Fault{Sides: netsim.Isolate(me, nodes), Cut: true, Flap: length / netsim.Time(max(a.fault.Strength, 1))}
+	case plan.CutClients:
+		return netsim.Fault{Sides: [][]string{{me}, clients}, Cut: true}
+	}
+	return netsim.Fault{Sides: netsim.Isolate(me, nodes), Cut: true}
+}
+
+// others names the nodes but one.
+func (r *run) others(n *node) []string {
+	var names []string
+	for _, other := range r.nodes {
+		if other != n {
+			names = append(names, string(other.host.Name))
+		}
+	}
+	return names
+}
+
+func (r *run) clientNames() []string {
+	var names []string
+	for _, c := range r.clients {
+		names = append(names, string(c.host.Name))
+	}
+	return names
+}

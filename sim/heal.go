@@ -1,0 +1,224 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+
+	"go.etcd.io/raft/v3/raftpb"
+
+	"github.com/reprise-mq/reprise/broker"
+	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/env"
+	"github.com/reprise-mq/reprise/sim/disk"
+	"github.com/reprise-mq/reprise/sim/oracle"
+)
+
+// heal ends every fault (a stalled disk ends its stall by itself), and waits for the cluster to be well again.
+func (r *run) heal() {
+	r.healed, r.armed = true, nil
+	for i := range r.plan.Faults {
+		r.world.HealFault(i)
+	}
+	for _, n := range r.nodes {
+		n.leaving = false
+		n.host.Resume()
+		n.host.Slow(0)
+		n.host.Disk.Slow(1)
+		n.boot()
+	}
+	for _, c := range r.clients {
+		if !c.host.Up() {
+			c.begin()
+		}
+	}
+	r.tell("", "everything heals")
+	r.recover("the heal")
+}
+
+// blackout cuts the power of all nodes at once, and nothing that was not synced
+// survives: what was acknowledged must.
+func (r *run) blackout() {
+	if !r.plan.Blackout {
+		return
+	}
+	for _, n := range r.nodes {
+		r.counts.LostBytes += n.crash(disk.Crash{Lose: 100}).Bytes
+	}
+	r.tell("", "the power of all nodes fails")
+	for _, n := range r.nodes {
+		n.boot()
+	}
+	r.recover("the blackout")
+}
+
+// recover waits until all is well, at most as long as the plan allows.
+func (r *run) recover(from string) {
+	began := r.world.Agenda.Now()
+	if !r.until(r.liveness(), func() bool { return r.answered() && r.converged() }) {
+		r.fail(Stuck, "%d ms after %s: %s", r.plan.Liveness, from, r.missing())
+		return
+	}
+	took := (r.world.Agenda.Now() - began) / env.Millisecond
+	r.counts.HealMillis = max(r.counts.HealMillis, int64(took))
+	r.tell("", "all is well again %d ms after %s", took, from)
+}
+
+// answered reports whether the clients are done.
+func (r *run) answered() bool {
+	for _, c := range r.clients {
+		if !c.done {
+			return false
+		}
+	}
+	return r.pending == 0
+}
+
+// lookEvery is how often, in virtual time, the wait looks whether all is well.
+const lookEvery = 50 * env.Millisecond
+
+// converged reports whether every group has a leader, the configuration that meta
+// wants, and the whole log on every member. It looks now and then only.
+func (r *run) converged() bool {
+	now := r.world.Agenda.Now()
+	if now < r.nextLook {
+		return false
+	}
+	r.nextLook = now + lookEvery
+	return r.unsettled() == ""
+}
+
+// unsettled says what is not well yet, "" if all is.
+func (r *run) unsettled() string {
+	views := r.views()
+	for _, id := range r.wantedGroups() {
+		if what := r.unsettledGroup(id, views[id]); what != "" {
+			return what
+		}
+	}
+	return ""
+}
+
+// missing says what the run still waits for.
+func (r *run) missing() string {
+	for _, c := range r.clients {
+		if !c.done {
+			return fmt.Sprintf("client %s has %d operations to begin, and %d are under way in all; %s",
+				c.host.Name, c.runner.Left(), r.pending, r.unsettled())
+		}
+	}
+	if what := r.unsettled(); what != "" {
+		return what
+	}
+	return fmt.Sprintf("%d operations are not answered", r.pending)
+}
+
+// seen is a replica as its node shows it.
+type seen struct {
+	node *node
+	broker.GroupView
+}
+
+// views lets every node show its replicas, by group.
+func (r *run) views() map[api.GroupID][]seen {
+	all := make(map[api.GroupID][]seen)
+	for _, n := range r.nodes {
+		if !n.host.Up() || n.broker == nil {
+			continue
+		}
+		for _, v := range n.broker.Inspect() {
+			all[v.Group] = append(all[v.Group], seen{n, v})
+		}
+	}
+	return all
+}
+
+// wantedGroups are the meta group and those of the topics that there are.
+func (r *run) wantedGroups() []api.GroupID {
+	groups := []api.GroupID{api.MetaGroup}
+	if m := r.oracle.Meta(); m != nil {
+		for _, t := range m.Topics() {
+			for _, p := range t.Partitions {
+				groups = append(groups, p.Group)
+			}
+		}
+	}
+	return groups
+}
+
+// unsettledGroup says what is not well with a group yet.
+func (r *run) unsettledGroup(id api.GroupID, views []seen) string {
+	conf, last, ok := r.oracle.Conf(id)
+	if !ok {
+		return fmt.Sprintf("group %d has no log yet", id)
+	}
+	if what := r.unwanted(id, conf); what != "" {
+		return fmt.Sprintf("group %d: %s", id, what)
+	}
+	led := false
+	for _, member := range slices.Concat(conf.GetVoters(), conf.GetLearners()) {
+		at := slices.IndexFunc(views, func(v seen) bool { return v.Replica == api.ReplicaID(member) })
+		if at < 0 {
+			return fmt.Sprintf("group %d: replica %d runs nowhere", id, member)
+		}
+		if v := views[at]; v.Applied != last {
+			return fmt.Sprintf("group %d: replica %d on %s has applied %d of %d entries", id, member, v.node.host.Name, v.Applied, last)
+		}
+		led = led || views[at].Leads
+	}
+	if !led {
+		return fmt.Sprintf("group %d has no leader", id)
+	}
+	return ""
+}
+
+// unwanted says in which way a configuration is not yet what meta wants.
+func (r *run) unwanted(id api.GroupID, conf *raftpb.ConfState) string {
+	if len(conf.GetVotersOutgoing()) > 0 {
+		return "its configuration is joint"
+	}
+	m := r.oracle.Meta()
+	var want []uint64
+	have := slices.Sorted(slices.Values(conf.GetVoters()))
+	if id == api.MetaGroup {
+		voters, learners := m.MetaConfig()
+		have = slices.Sorted(slices.Values(slices.Concat(have, conf.GetLearners())))
+		want = numbers(slices.Concat(voters, learners))
+	} else {
+		want = numbers(m.PartitionOf(id).Wanted())
+	}
+	if !slices.Equal(have, want) {
+		return fmt.Sprintf("replicas %v, and %v are wanted", have, want)
+	}
+	if id != api.MetaGroup && m.PartitionOf(id).Changing() {
+		return "meta has not heard that its replicas have changed"
+	}
+	return ""
+}
+
+func numbers(ids []api.ReplicaID) []uint64 {
+	var out []uint64
+	for _, id := range ids {
+		out = append(out, uint64(id))
+	}
+	slices.Sort(out)
+	return out
+}
+
+// end looks at the healed cluster once more: states, configurations and files.
+func (r *run) end() {
+	for _, n := range r.nodes {
+		n.look()
+	}
+	if what := r.unsettled(); what != "" && !r.until(r.liveness(), func() bool { return r.converged() }) {
+		r.fail(Stuck, "after the final reads: %s", r.missing())
+		return
+	}
+	views := r.views()
+	for _, id := range r.wantedGroups() {
+		var places []oracle.Place
+		for _, v := range views[id] {
+			places = append(places, oracle.Place{Host: v.node.host.Name, Folder: v.Folder})
+		}
+		r.oracle.CompareFiles(id, places)
+	}
+}

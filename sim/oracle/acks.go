@@ -1,0 +1,142 @@
+package oracle
+
+import (
+	"go.etcd.io/raft/v3/raftpb"
+
+	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/env"
+	"github.com/reprise-mq/reprise/broker/meta"
+)
+
+// callKey names a client's request: its connection, and the number there.
+type callKey struct {
+	connection env.Endpoint
+	id         uint64
+}
+
+// request remembers what a produce is for.
+func (o *Oracle) request(from, to env.Endpoint, r *api.Request) {
+	if p := r.GetProduce(); p != nil && o.hosts[to] != nil && o.hosts[from] == nil {
+		o.calls[callKey{from, r.GetId()}] = p
+	}
+}
+
+// ack is an acknowledgement on its way out.
+type ack struct {
+	from   env.Endpoint
+	group  api.GroupID
+	offset api.Offset
+}
+
+// Returned is part of world.Watcher: acknowledgements that were sent in the call
+// that has ended have left now.
+func (o *Oracle) Returned() {
+	for _, a := range o.acks {
+		o.acknowledged(a.from, a.group, a.offset)
+	}
+	o.acks = o.acks[:0]
+}
+
+// response takes note of an acknowledgement.
+func (o *Oracle) response(from, to env.Endpoint, r *api.Response) {
+	key := callKey{to, r.GetId()}
+	q := o.calls[key]
+	delete(o.calls, key)
+	p := r.GetProduce()
+	if q == nil || p == nil || r.GetError() != nil {
+		return
+	}
+	part := o.partition(q.GetTopic(), q.GetPartition())
+	if part == nil {
+		o.fail(AckNotCommitted, "%s acknowledges a produce to %v/%d, a partition that meta does not know",
+			from, q.GetTopic().GetName(), q.GetPartition())
+		return
+	}
+	o.acks = append(o.acks, ack{from, part.Group, api.Offset(p.GetBaseOffset())})
+}
+
+// acknowledged holds an acknowledged offset to being on the platters of a
+// majority of the voters; where the configuration has just changed, of the one
+// before or of the one after.
+func (o *Oracle) acknowledged(from env.Endpoint, id api.GroupID, offset api.Offset) {
+	o.stats.Acks++
+	g := o.group(id)
+	index, ok := g.find(offset)
+	if !ok {
+		o.fail(AckNotCommitted, "%s acknowledges offset %d of group %d, which no replica has applied", from, offset, id)
+		return
+	}
+	after := g.conf(index)
+	if o.durableUnder(g, index, after) {
+		return
+	}
+	for i := index; i > firstIndex; i-- {
+		if before := g.conf(i - 1); before != after {
+			if o.durableUnder(g, index, before) {
+				return
+			}
+			break
+		}
+	}
+	o.fail(AckNotDurable, "%s acknowledges offset %d of group %d, entry %d of term %d, which is on the platters of %v only; %s",
+		from, offset, id, index, g.term(index), o.holders(g, index), confText(after))
+}
+
+// durableUnder reports whether an entry would survive every power failing now.
+func (o *Oracle) durableUnder(g *group, index api.Index, c *raftpb.ConfState) bool {
+	for _, half := range [][]uint64{c.GetVoters(), c.GetVotersOutgoing()} {
+		have := 0
+		for _, voter := range half {
+			if o.replicaHolds(g, api.ReplicaID(voter), index) {
+				have++
+			}
+		}
+		if len(half) > 0 && have <= len(half)/2 {
+			return false
+		}
+	}
+	return true
+}
+
+// replicaHolds reports whether a replica has an entry on its platter.
+func (o *Oracle) replicaHolds(g *group, replica api.ReplicaID, index api.Index) bool {
+	for _, h := range o.order {
+		if im := h.durable.image(g.id); im != nil && im.replica == replica {
+			return im.holds(index, g.term(index))
+		}
+	}
+	return false
+}
+
+// holders names the hosts that have an entry on their platters.
+func (o *Oracle) holders(g *group, index api.Index) []env.Endpoint {
+	var names []env.Endpoint
+	for _, h := range o.order {
+		if im := h.durable.image(g.id); im != nil && im.replica != 0 && im.holds(index, g.term(index)) {
+			names = append(names, h.name)
+		}
+	}
+	return names
+}
+
+// Meta is the state of the meta group as of its last committed entry, nil before
+// there is one. It must not be changed.
+func (o *Oracle) Meta() *meta.State {
+	if g := o.groups[api.MetaGroup]; g != nil {
+		return g.machine.meta
+	}
+	return nil
+}
+
+// partition finds what a request is for.
+func (o *Oracle) partition(ref *api.TopicRef, number int32) *meta.Partition {
+	state := o.Meta()
+	if state == nil {
+		return nil
+	}
+	p, err := state.Resolve(ref, number)
+	if err != nil {
+		return nil
+	}
+	return p
+}

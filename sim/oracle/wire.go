@@ -1,0 +1,166 @@
+package oracle
+
+import (
+	"go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/env"
+)
+
+// reign is what a leader has shown of itself in its term.
+type reign struct {
+	term    api.Term
+	replica api.ReplicaID
+	host    env.Endpoint
+	// last entry that it sent, and the commit index that it told.
+	last, commit api.Index
+}
+
+// ballot is one replica's vote.
+type ballot struct {
+	replica api.ReplicaID
+	term    api.Term
+}
+
+// Leader is who leads a group, by the newest term heard of on the wire.
+func (o *Oracle) Leader(id api.GroupID) (host env.Endpoint, term api.Term, ok bool) {
+	g := o.groups[id]
+	if g == nil || len(g.reigns) == 0 {
+		return "", 0, false
+	}
+	r := g.reigns[len(g.reigns)-1]
+	return r.host, r.term, true
+}
+
+// peer looks at what one node sends another.
+func (o *Oracle) peer(from env.Endpoint, batch *api.PeerBatch) {
+	h := o.hosts[from]
+	for _, packed := range batch.GetRaft() {
+		m := &raftpb.Message{}
+		if h == nil || proto.Unmarshal(packed.GetMessage(), m) != nil {
+			continue
+		}
+		id := api.GroupID(packed.GetGroup())
+		switch m.GetType() {
+		case raftpb.MsgApp, raftpb.MsgHeartbeat, raftpb.MsgSnap:
+			o.leads(h, id, m)
+		case raftpb.MsgAppResp:
+			if !m.GetReject() {
+				o.promisesEntries(h, id, m)
+			}
+		case raftpb.MsgVoteResp:
+			if !m.GetReject() {
+				o.promisesVote(h, id, m)
+			}
+		}
+	}
+}
+
+// promisesEntries: "my log is yours up to this index".
+func (o *Oracle) promisesEntries(h *host, id api.GroupID, m *raftpb.Message) {
+	o.stats.Promises++
+	index, term := api.Index(m.GetIndex()), api.Term(m.GetTerm())
+	durable, written := h.durable.image(id), h.written.image(id)
+	if durable == nil || written == nil {
+		o.fail(PromiseBroken, "%s answers an append of group %d, and its journal has nothing of the group", h.name, id)
+		return
+	}
+	if durable.hard.Term < term {
+		o.fail(PromiseBroken, "%s answers an append of group %d in term %d, and its platter has term %d",
+			h.name, id, term, durable.hard.Term)
+	}
+	if index == 0 || index <= durable.whole() {
+		return
+	}
+	want := written.term(index)
+	if want == 0 && index <= written.whole() {
+		o.fail(PromiseBroken, "%s acknowledges group %d up to index %d, which it has from a snapshot whose mark is not on its platter",
+			h.name, id, index)
+		return
+	}
+	if want == 0 || durable.term(index) != want {
+		o.fail(PromiseBroken, "%s acknowledges group %d up to index %d (term %d), and its platter holds up to index %d (there term %d)",
+			h.name, id, index, want, durable.last(), durable.term(index))
+	}
+}
+
+// promisesVote: "in this term I vote for nobody else".
+func (o *Oracle) promisesVote(h *host, id api.GroupID, m *raftpb.Message) {
+	o.stats.Promises++
+	term, to := api.Term(m.GetTerm()), api.ReplicaID(m.GetTo())
+	im := h.durable.image(id)
+	if im == nil || im.hard.Term < term || im.hard.Term == term && im.hard.Vote != to {
+		var hard any = "nothing"
+		if im != nil {
+			hard = im.hard
+		}
+		o.fail(PromiseBroken, "%s votes for replica %d of group %d in term %d, and its platter has %+v",
+			h.name, to, id, term, hard)
+	}
+	g := o.group(id)
+	key := ballot{api.ReplicaID(m.GetFrom()), term}
+	if other, ok := g.ballots[key]; ok && other != to {
+		o.fail(VotedTwice, "replica %d of group %d votes for replicas %d and %d in term %d", key.replica, id, other, to, term)
+	}
+	g.ballots[key] = to
+}
+
+// leads looks at a message that only a leader sends.
+func (o *Oracle) leads(h *host, id api.GroupID, m *raftpb.Message) {
+	g := o.group(id)
+	r := g.reign(api.Term(m.GetTerm()))
+	replica := api.ReplicaID(m.GetFrom())
+	if r == nil {
+		r = g.crown(o, reign{term: api.Term(m.GetTerm()), replica: replica, host: h.name})
+		o.complete(h, g)
+	}
+	if r.replica != replica {
+		o.fail(TwoLeaders, "replicas %d and %d of group %d both lead in term %d", r.replica, replica, id, r.term)
+	}
+	r.commit = max(r.commit, api.Index(m.GetCommit()))
+	if n := len(m.GetEntries()); m.GetType() == raftpb.MsgApp && n > 0 {
+		r.last = max(r.last, api.Index(m.GetEntries()[n-1].GetIndex()))
+	}
+}
+
+// reign finds a term's leader.
+func (g *group) reign(term api.Term) *reign {
+	for i := len(g.reigns) - 1; i >= 0; i-- {
+		if g.reigns[i].term == term {
+			return &g.reigns[i]
+		}
+	}
+	return nil
+}
+
+// crown adds a new leader, in order of terms.
+func (g *group) crown(o *Oracle, r reign) *reign {
+	o.stats.Elections++
+	at := len(g.reigns)
+	for at > 0 && g.reigns[at-1].term > r.term {
+		at--
+	}
+	if at > 0 {
+		if old := g.reigns[at-1]; old.last > max(old.commit, g.last()) {
+			o.stats.Suffixes++
+		}
+	}
+	g.reigns = append(g.reigns, reign{})
+	copy(g.reigns[at+1:], g.reigns[at:])
+	g.reigns[at] = r
+	return &g.reigns[at]
+}
+
+// complete holds a new leader to having what is committed.
+func (o *Oracle) complete(h *host, g *group) {
+	im := h.written.image(g.id)
+	last := g.last()
+	if last == 0 || g.reigns[len(g.reigns)-1].host != h.name {
+		return // nothing is known, or a leader of the past speaks up late
+	}
+	if im == nil || !im.holds(last, g.term(last)) {
+		o.fail(LeaderIncomplete, "%s leads group %d in term %d without the committed entry %d of term %d",
+			h.name, g.id, g.reigns[len(g.reigns)-1].term, last, g.term(last))
+	}
+}

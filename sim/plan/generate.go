@@ -1,0 +1,268 @@
+package plan
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/reprise-mq/reprise/netsim"
+	"github.com/reprise-mq/reprise/sim/prng"
+	"github.com/reprise-mq/reprise/workloads"
+)
+
+// Units of a network profile.
+const (
+	microsecond = netsim.Time(1_000)
+	millisecond = 1_000 * microsecond
+)
+
+// kibi is 1024 bytes.
+const kibi = 1024
+
+// generator makes the plan of one seed. Each kind of fault draws from a stream of
+// its own, so that a kind added later leaves the others as they are.
+type generator struct {
+	plan *Plan
+	seed *prng.Stream
+}
+
+// Generate makes the standard plan of a seed.
+func Generate(seed uint64) *Plan {
+	g := &generator{seed: prng.New(seed).Split("plan")}
+	g.plan = &Plan{
+		Format: Format, Seed: seed, Nodes: 3,
+		Safety: 60_000, Liveness: 60_000,
+		Workload: workloads.Standard,
+		Faults:   []Fault{},
+	}
+	g.families()
+	g.config()
+	g.process()
+	g.disk()
+	g.network()
+	g.membership()
+	slices.SortStableFunc(g.plan.Faults, func(a, b Fault) int { return cmp.Compare(a.At, b.At) })
+	g.plan.Operations = workloads.Generate(seed, g.plan.Workload)
+	return g.plan
+}
+
+// families turns each family on or off. One seed in eight has none.
+func (g *generator) families() {
+	s := g.seed.Split("families")
+	if s.Chance(1, 8) {
+		return
+	}
+	f := &g.plan.Families
+	f.Process, f.Network = s.Chance(2, 3), s.Chance(2, 3)
+	f.Disk, f.Membership = s.Chance(1, 2), s.Chance(1, 2)
+	g.plan.Blackout = f.Process && s.Chance(1, 2)
+}
+
+// config draws what the world is like. Everything is small, so that files roll and
+// are used again within a run.
+func (g *generator) config() {
+	s := g.seed.Split("config")
+	if s.Chance(1, 5) {
+		g.plan.Nodes = 5
+	}
+	c := Config{
+		SegmentBytes:     uint64(s.Between(1, 4) * 16 * kibi),
+		JournalFileBytes: s.Between(2, 4) * 128 * kibi,
+		JournalFiles:     4,
+		CheckpointBytes:  int(s.Between(1, 4) * 24 * kibi),
+		TickMillis:       50,
+		LateIn:           s.Below(5),
+		LateMicros:       s.Between(50, 2000),
+		DiskFactor:       s.Between(1, 4),
+		Network: netsim.Profile{
+			Latency: netsim.Time(s.Between(50, 500)) * microsecond,
+			Jitter:  netsim.Time(s.Between(20, 1000)) * microsecond,
+		},
+	}
+	if g.plan.Families.Network {
+		c.Network.Tail, c.Network.TailLimit = s.Below(5000), netsim.Time(s.Between(5, 50))*millisecond
+		c.Network.Loss, c.Network.Duplicate = s.Below(5000), s.Below(5000)
+		c.Network.Reorder, c.Network.ReorderLimit = s.Below(10_000), netsim.Time(s.Between(1, 40))*millisecond
+		c.Network.Damage = s.Below(500)
+		c.Network.Break, c.Network.HalfOpen = s.Below(500), s.Below(300_000)
+		c.Network.HalfOpenLimit = netsim.Time(s.Between(100, 2000)) * millisecond
+	}
+	g.plan.Config = c
+}
+
+// some adds between low and high faults of a kind, if the kind is on in this seed.
+func (g *generator) some(kind Kind, low, high int64, each func(*prng.Stream, *Fault)) {
+	s := g.seed.Split(string(kind))
+	if s.Chance(1, 2) {
+		g.add(s, kind, s.Between(low, high), each)
+	}
+}
+
+// quiet is how long nothing goes wrong at the begin and at the end of the safety
+// phase.
+const quiet Milliseconds = 1_000
+
+func (g *generator) add(s *prng.Stream, kind Kind, count int64, each func(*prng.Stream, *Fault)) {
+	for range count {
+		f := Fault{Kind: kind, At: Milliseconds(s.Between(int64(quiet), int64(g.plan.Safety-2*quiet)))}
+		each(s, &f)
+		f.Length = min(f.Length, g.plan.Safety-f.At)
+		g.plan.Faults = append(g.plan.Faults, f)
+	}
+}
+
+// target aims at a node, at the leader of a partition or of the meta group, or at
+// a follower.
+func (g *generator) target(s *prng.Stream) Target {
+	t := g.partition(s)
+	switch s.Below(6) {
+	case 0:
+		return Target{Node: int(s.Between(1, int64(g.plan.Nodes)))}
+	case 1:
+		return Target{Role: MetaLeader}
+	case 2:
+		t.Role, t.Nth = Follower, int(s.Below(2))
+	default:
+		t.Role = Leader
+	}
+	return t
+}
+
+func (g *generator) partition(s *prng.Stream) Target {
+	w := &g.plan.Workload
+	return Target{Topic: w.Topic, Partition: int32(s.Below(int64(w.Partitions)))}
+}
+
+func between(s *prng.Stream, low, high int64) Milliseconds { return Milliseconds(s.Between(low, high)) }
+
+// crash draws how hard a power failure hits.
+func crash(s *prng.Stream, f *Fault) {
+	f.Tear = 50
+	switch s.Below(4) {
+	case 0:
+		f.Lose = 100
+	case 1:
+		f.Mix = 100
+	case 2:
+		f.Lose, f.Mix = 33, 34
+	default:
+		f.Lose = s.Below(101)
+		f.Mix = s.Below(101 - f.Lose)
+	}
+	f.Length = between(s, 50, 5_000)
+}
+
+func (g *generator) process() {
+	if !g.plan.Families.Process {
+		return
+	}
+	// These are what a run needs to prove something: leaders that lose power in
+	// the middle of their work, and with it what they had not synced.
+	s := g.seed.Split("leaders")
+	g.add(s, Crash, s.Between(5, 8), func(s *prng.Stream, f *Fault) {
+		crash(s, f)
+		f.Target, f.Moment, f.Delay = g.partition(s), Proposing, s.Below(400)
+		f.Target.Role = Leader
+		f.Lose, f.Mix = max(f.Lose, 60), min(f.Mix, 40)
+		f.Length = max(f.Length, 1_500)
+	})
+	g.some(Crash, 1, 6, func(s *prng.Stream, f *Fault) {
+		crash(s, f)
+		f.Target = g.target(s)
+		if s.Chance(1, 2) {
+			f.Moment, f.Delay = Syncing, s.Below(1000)
+		}
+	})
+	g.some(CrashAll, 1, 3, crash)
+	g.some(Kill, 1, 4, func(s *prng.Stream, f *Fault) {
+		f.Target, f.Length = g.target(s), between(s, 10, 3_000)
+		if s.Chance(1, 2) {
+			f.Moment, f.Delay = Syncing, s.Below(1000)
+		}
+	})
+	g.some(Pause, 1, 4, func(s *prng.Stream, f *Fault) {
+		f.Target, f.Length = g.target(s), between(s, 100, 6_000)
+	})
+	g.some(SlowNode, 1, 2, func(s *prng.Stream, f *Fault) {
+		f.Target, f.Length, f.Strength = g.target(s), between(s, 500, 8_000), s.Between(1, 30)
+	})
+	g.some(Shutdown, 1, 3, func(s *prng.Stream, f *Fault) {
+		f.Target, f.Length = g.target(s), between(s, 1_000, 5_000)
+	})
+	g.some(CrashClient, 1, 3, func(s *prng.Stream, f *Fault) {
+		f.Strength, f.Length = s.Below(int64(g.plan.Workload.Clients)), between(s, 10, 2_000)
+	})
+}
+
+func (g *generator) disk() {
+	if !g.plan.Families.Disk {
+		return
+	}
+	g.some(SlowDisk, 1, 3, func(s *prng.Stream, f *Fault) {
+		f.Target, f.Length, f.Strength = g.target(s), between(s, 500, 10_000), s.Between(3, 60)
+	})
+	g.some(StallDisk, 1, 3, func(s *prng.Stream, f *Fault) {
+		f.Target, f.Length = g.target(s), between(s, 200, 7_000)
+	})
+}
+
+func (g *generator) network() {
+	if !g.plan.Families.Network {
+		return
+	}
+	cut := func(s *prng.Stream, f *Fault) {
+		f.Target, f.Length = g.target(s), between(s, 200, 6_000)
+		f.Inward, f.Strength = s.Chance(1, 2), s.Between(2, 12)
+	}
+	s := g.seed.Split("isolated leaders")
+	g.add(s, Isolate, s.Between(1, 3), func(s *prng.Stream, f *Fault) {
+		cut(s, f)
+		f.Target = g.partition(s)
+		f.Target.Role = Leader
+		f.Length = max(f.Length, 2_000)
+	})
+	for _, kind := range []Kind{CutOff, OneWay, CutPair, Flap, CutClients} {
+		g.some(kind, 1, 3, cut)
+	}
+	g.some(Weather, 1, 3, func(s *prng.Stream, f *Fault) {
+		f.Length, f.Target = between(s, 1_000, 10_000), Target{Node: 1}
+		f.Worse = weather(s)
+	})
+}
+
+// weather draws what is worse on all links for a while.
+func weather(s *prng.Stream) netsim.Profile {
+	p := netsim.Profile{ReorderLimit: netsim.Time(s.Between(1, 100)) * millisecond}
+	for _, part := range []func(){
+		func() { p.Loss = s.Between(10_000, 200_000) },
+		func() { p.Duplicate = s.Between(10_000, 300_000) },
+		func() { p.Reorder = s.Between(10_000, 300_000) },
+		func() { p.Latency = netsim.Time(s.Between(1, 60)) * millisecond },
+		func() { p.Jitter = netsim.Time(s.Between(1, 60)) * millisecond },
+		func() { p.BytesPerSecond = s.Between(200_000, 3_000_000) },
+		func() { p.Damage = s.Between(1_000, 50_000) },
+		func() { p.Break = s.Between(1_000, 30_000) },
+	} {
+		if s.Chance(1, 3) {
+			part()
+		}
+	}
+	return p
+}
+
+func (g *generator) membership() {
+	if !g.plan.Families.Membership {
+		return
+	}
+	joined := g.seed.Split("first join")
+	early := joined.Chance(3, 4)
+	if early {
+		g.add(joined, Join, 1, func(s *prng.Stream, f *Fault) { f.At = between(s, 1_000, 10_000) })
+	}
+	if early || g.plan.Nodes > 3 {
+		s := g.seed.Split("moves")
+		g.add(s, Move, s.Between(1, 4), func(s *prng.Stream, f *Fault) {
+			f.Target, f.At = g.partition(s), between(s, 5_000, 50_000)
+		})
+	}
+	g.some(Elect, 1, 5, func(s *prng.Stream, f *Fault) { f.Target = g.partition(s) })
+}

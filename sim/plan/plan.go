@@ -1,0 +1,249 @@
+// Package plan is a run as data: who there is, what clients do, what goes wrong
+// and when. A seed determines a plan; a plan, written as JSON, can be read, edited
+// and run again.
+//
+// It owns the words for faults and the chances of each. It never runs anything.
+package plan
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/reprise-mq/reprise/netsim"
+	"github.com/reprise-mq/reprise/workloads"
+)
+
+// Milliseconds of virtual time since the cluster was ready.
+type Milliseconds int64
+
+// Format is the version of the plan's form.
+const Format = 1
+
+// Plan is everything that determines a run.
+type Plan struct {
+	Format int    `json:"format"`
+	Seed   uint64 `json:"seed"`
+	// Nodes that found the cluster. Later ones join by faults of kind Join.
+	Nodes  int    `json:"nodes"`
+	Config Config `json:"config"`
+	// Safety is how long faults may last; then everything heals, and within
+	// Liveness all must be well again.
+	Safety   Milliseconds `json:"safety_ms"`
+	Liveness Milliseconds `json:"liveness_ms"`
+	// Blackout: after the cluster has healed, the power of all nodes fails at once
+	// and takes all that was not synced, before the final reads.
+	Blackout bool `json:"blackout"`
+	// Small: the thresholds of the standard plan do not apply.
+	Small bool `json:"small,omitempty"`
+	// Families that are on.
+	Families Families         `json:"families"`
+	Faults   []Fault          `json:"faults"`
+	Workload workloads.Config `json:"workload"`
+	// Operations of the clients, as generated from the seed and Workload.
+	Operations []workloads.Op `json:"operations"`
+}
+
+// Config is what the world and the nodes are like.
+type Config struct {
+	SegmentBytes     uint64 `json:"segment_bytes"`
+	JournalFileBytes int64  `json:"journal_file_bytes"`
+	JournalFiles     int    `json:"journal_files"`
+	CheckpointBytes  int    `json:"checkpoint_bytes"`
+	TickMillis       int64  `json:"tick_ms"`
+	// LateIn and LateMicros: how often a process ends a burst late, one time in so
+	// many, and how late at most.
+	LateIn     int64 `json:"late_in"`
+	LateMicros int64 `json:"late_us"`
+	// DiskFactor multiplies the delays of a good disk.
+	DiskFactor int64          `json:"disk_factor"`
+	Network    netsim.Profile `json:"network"`
+}
+
+// Families says which families of faults are on.
+type Families struct {
+	Process    bool `json:"process"`
+	Disk       bool `json:"disk"`
+	Network    bool `json:"network"`
+	Membership bool `json:"membership"`
+}
+
+// Kind is what a fault or an administrative act is.
+type Kind string
+
+// Kinds of faults and acts.
+const (
+	// Crash: the power of a node fails; it comes back after Length.
+	Crash Kind = "crash"
+	// CrashAll: the power of all nodes fails; each comes back by itself.
+	CrashAll Kind = "crash-all"
+	// Kill: a node's process ends as by kill -9; its disk keeps what it was told,
+	// synced or not.
+	Kill Kind = "kill"
+	// Pause: a node's process stands still for Length.
+	Pause Kind = "pause"
+	// SlowNode: a node does everything late.
+	SlowNode Kind = "slow-node"
+	// Shutdown: a node is asked to leave, and comes back after Length.
+	Shutdown Kind = "shutdown"
+	// CrashClient: a client ends with its operations under way.
+	CrashClient Kind = "crash-client"
+
+	// SlowDisk: a node's disk takes Strength times as long.
+	SlowDisk Kind = "slow-disk"
+	// StallDisk: a node's disk answers nothing for Length.
+	StallDisk Kind = "stall-disk"
+
+	// Weather: the links of all, or of the target, are worse as Worse says.
+	Weather Kind = "weather"
+	// Isolate: a node is cut off from the other nodes, but not from clients.
+	Isolate Kind = "isolate"
+	// CutOff: a node is cut off from everyone.
+	CutOff Kind = "cut-off"
+	// OneWay: what a node sends to the other nodes is lost, not what they send; or
+	// the other way round, where Inward is set.
+	OneWay Kind = "one-way"
+	// CutPair: two nodes are cut off from each other, but not from the third.
+	CutPair Kind = "cut-pair"
+	// Flap: a node's links to the other nodes come and go.
+	Flap Kind = "flap"
+	// CutClients: the clients are cut off from a node.
+	CutClients Kind = "cut-clients"
+
+	// Join: a new node joins the cluster.
+	Join Kind = "join"
+	// Move: a replica of a partition moves to a node that has none.
+	Move Kind = "move"
+	// Elect: another replica of a partition is made its leader.
+	Elect Kind = "elect"
+	// CreateTopic and DeleteTopic: topics that come and go beside the others.
+	CreateTopic Kind = "create-topic"
+	DeleteTopic Kind = "delete-topic"
+	// DeleteRecords of a partition, up to its end or a part of them.
+	DeleteRecords Kind = "delete-records"
+)
+
+// Family that a kind belongs to.
+func (k Kind) Family() string {
+	switch k {
+	case Crash, CrashAll, Kill, Pause, SlowNode, Shutdown, CrashClient:
+		return "process"
+	case SlowDisk, StallDisk:
+		return "disk"
+	case Weather, Isolate, CutOff, OneWay, CutPair, Flap, CutClients:
+		return "network"
+	}
+	return "membership"
+}
+
+// Moment is when, from its time on, a fault strikes.
+type Moment string
+
+// Moments.
+const (
+	// AtOnce is when the time has come.
+	AtOnce Moment = ""
+	// Syncing is when the target next asks its disk for a sync, and Delay after.
+	Syncing Moment = "syncing"
+	// Proposing is when the target next sends a follower new entries, and Delay
+	// after.
+	Proposing Moment = "proposing"
+)
+
+// Role says whom a fault hits, found out when it strikes.
+type Role string
+
+// Roles.
+const (
+	// Leader and Follower of a partition; MetaLeader of the meta group.
+	Leader     Role = "leader"
+	Follower   Role = "follower"
+	MetaLeader Role = "meta-leader"
+)
+
+// Target is a node by its number, from 1, or by its role.
+type Target struct {
+	Node      int    `json:"node,omitempty"`
+	Role      Role   `json:"role,omitempty"`
+	Topic     string `json:"topic,omitempty"`
+	Partition int32  `json:"partition,omitempty"`
+	// Nth of the followers, from 0.
+	Nth int `json:"nth,omitempty"`
+}
+
+// Fault is one thing that goes wrong, or that an administrator does.
+type Fault struct {
+	Kind   Kind         `json:"kind"`
+	At     Milliseconds `json:"at_ms"`
+	Length Milliseconds `json:"length_ms,omitempty"`
+	Target Target       `json:"target,omitzero"`
+	Moment Moment       `json:"moment,omitempty"`
+	// Delay in microseconds from the moment on.
+	Delay int64 `json:"delay_us,omitempty"`
+	// Strength is a factor, or a number that the kind explains.
+	Strength int64 `json:"strength,omitempty"`
+	Inward   bool  `json:"inward,omitempty"`
+	// Lose, Mix and Tear of a crash; see disk.Crash.
+	Lose int64 `json:"lose,omitempty"`
+	Mix  int64 `json:"mix,omitempty"`
+	Tear int64 `json:"tear,omitempty"`
+	// Worse weather.
+	Worse netsim.Profile `json:"worse,omitzero"`
+	// Topic that is created or deleted, with so many partitions.
+	Topic      string `json:"topic,omitempty"`
+	Partitions int32  `json:"partitions,omitempty"`
+}
+
+// ErrPlan: the text is no plan; what wraps it says why.
+var ErrPlan = errors.New("not a plan")
+
+// Encode writes a plan as JSON for people.
+func Encode(p *Plan) []byte {
+	b, err := json.MarshalIndent(p, "", " ")
+	if err != nil {
+		panic(fmt.Sprintf("plan: cannot be written: %v", err))
+	}
+	return append(b, '\n')
+}
+
+// Decode reads what Encode wrote, or someone by hand.
+func Decode(b []byte) (*Plan, error) {
+	p := &Plan{}
+	if err := json.Unmarshal(b, p); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrPlan, err)
+	}
+	if err := p.check(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrPlan, err)
+	}
+	return p, nil
+}
+
+// Bounds of a plan, so that none written by hand takes a machine down.
+const (
+	maxNodes  = 9
+	maxTime   = Milliseconds(24 * 60 * 60 * 1000)
+	maxFaults = 10_000
+)
+
+func (p *Plan) check() error {
+	switch {
+	case p.Format != Format:
+		return fmt.Errorf("format %d; this program reads format %d", p.Format, Format)
+	case p.Nodes < 1 || p.Nodes > maxNodes:
+		return fmt.Errorf("%d nodes; from 1 to %d are possible", p.Nodes, maxNodes)
+	case p.Safety < 0 || p.Safety > maxTime || p.Liveness < 0 || p.Liveness > maxTime:
+		return fmt.Errorf("safety_ms %d, liveness_ms %d; each is from 0 to %d", p.Safety, p.Liveness, maxTime)
+	case len(p.Faults) > maxFaults:
+		return fmt.Errorf("%d faults; at most %d are possible", len(p.Faults), maxFaults)
+	}
+	for i := range p.Faults {
+		f := &p.Faults[i]
+		if f.At < 0 || f.Length < 0 || f.At+f.Length > maxTime || f.Strength < 0 || f.Delay < 0 {
+			return fmt.Errorf("fault %d (%s): times, delays and strengths are not negative, and end within a day", i, f.Kind)
+		}
+		if err := f.Worse.Check(); err != nil {
+			return fmt.Errorf("fault %d (%s): %w", i, f.Kind, err)
+		}
+	}
+	return p.Config.Network.Check()
+}

@@ -1,0 +1,155 @@
+// Package sim runs a whole cluster and its clients from a plan, in one process and
+// under virtual time, and gives the verdict on the run: from inside by the oracles,
+// from outside by the checker on what the clients saw.
+//
+// A run has two phases: in the first, faults happen; then everything heals, and
+// within a bound the cluster must be well again, every operation answered and
+// every acknowledged record there. The same plan gives the same run, bit for bit,
+// in any process.
+//
+// Package sim owns when faults strike and whom, and what counts as well again. One
+// process runs one simulation at a time (see package world).
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/reprise-mq/reprise/broker/env"
+	"github.com/reprise-mq/reprise/histories"
+	"github.com/reprise-mq/reprise/sim/digest"
+	"github.com/reprise-mq/reprise/sim/oracle"
+	"github.com/reprise-mq/reprise/sim/plan"
+	"github.com/reprise-mq/reprise/sim/world"
+)
+
+// Names of failures that the run itself finds, beside those of oracle and checker.
+const (
+	// Panicked: a process panicked.
+	Panicked oracle.Name = "panic"
+	// NodeFailed: a node gave up, though nothing was done to it that it cannot
+	// live with.
+	NodeFailed oracle.Name = "node-failed"
+	// Stuck: in the time allowed after the heal the cluster was not well again, or
+	// an operation not answered.
+	Stuck oracle.Name = "stuck"
+)
+
+// Options of a run. They do not change what happens in it.
+type Options struct {
+	// Text takes the trace as lines; nil for none.
+	Text io.Writer
+}
+
+// run is one run under way.
+type run struct {
+	plan     *plan.Plan
+	world    *world.World
+	oracle   *oracle.Oracle
+	recorder *histories.Recorder
+	history  histories.History
+	// pending counts the operations under way.
+	pending int
+	// nextLook is when the wait for the cluster looks again.
+	nextLook env.Time
+
+	nodes   []*node
+	clients []*client
+	admin   *admin
+	armed   []*armed
+	// since is the agenda's time at which the cluster was ready.
+	since  env.Time
+	ready  bool
+	healed bool
+
+	failure *oracle.Violation
+	counts  Counts
+	story   []Event
+}
+
+// Run runs a plan to its end, or to the first thing that is wrong.
+func Run(p *plan.Plan, o Options) *Result {
+	d := digest.New(o.Text)
+	r := &run{plan: p, counts: newCounts()}
+	r.world = world.New(p.Seed, p.Config.Network, d, watcher{r})
+	defer r.world.Close()
+	r.world.Failed = func(h *world.Host, what string) { r.fail(Panicked, "%s: %s", h.Name, what) }
+	r.oracle = oracle.New(view{r})
+	r.recorder = histories.NewRecorder(r.record)
+	for _, phase := range []func(){r.found, r.safety, r.heal, r.blackout, r.finalReads, r.end} {
+		if phase(); r.over() {
+			break
+		}
+	}
+	result := r.conclude()
+	if err := d.Close(); err != nil {
+		result.Reasons = append(result.Reasons, fmt.Sprintf("the trace could not be written: %v", err))
+	}
+	return result
+}
+
+// fail keeps the first failure.
+func (r *run) fail(name oracle.Name, format string, args ...any) {
+	if r.failure == nil {
+		r.failure = &oracle.Violation{Name: name, Message: fmt.Sprintf(format, args...), At: r.world.Agenda.Now()}
+	}
+}
+
+// over reports whether something is wrong already.
+func (r *run) over() bool { return r.failure != nil || r.oracle.Violation() != nil }
+
+// until lets events happen until done, or for so long; it reports whether done came
+// about.
+func (r *run) until(limit env.Time, done func() bool) bool {
+	came := false
+	r.world.Run(r.world.Agenda.Now()+limit, func() bool {
+		came = came || done()
+		return came || r.over()
+	})
+	return came && !r.over()
+}
+
+// now is the time since the cluster was ready, as histories have it.
+func (r *run) now() histories.Time {
+	return histories.Time(max(r.world.Agenda.Now()-r.since, 0))
+}
+
+// at is the agenda's time of a moment of the plan.
+func (r *run) at(t plan.Milliseconds) env.Time { return r.since + env.Time(t)*env.Millisecond }
+
+// record takes an event of the history, which is part of the trace.
+func (r *run) record(e histories.Event) {
+	r.history.Append(e)
+	switch e.Kind {
+	case histories.Invoke:
+		r.pending++
+	case histories.Noted:
+	default:
+		r.pending--
+	}
+	w := histories.NewWriter(noted{r})
+	if err := errors.Join(w.Write(e), w.Flush()); err != nil {
+		panic(fmt.Sprintf("sim: event %d of the history cannot be written: %v", e.Index, err))
+	}
+}
+
+// noted puts the lines of the history into the trace.
+type noted struct{ *run }
+
+func (n noted) Write(line []byte) (int, error) {
+	n.world.Digest.Note(n.world.Agenda.Now(), "client", "", 0, line)
+	return len(line), nil
+}
+
+// safety lets clients work and faults strike, until the time is over.
+func (r *run) safety() {
+	for i := range r.plan.Faults {
+		f := &r.plan.Faults[i]
+		r.world.Agenda.At(r.at(f.At), func() { r.arm(i, f) })
+	}
+	for _, c := range r.clients {
+		c.begin()
+	}
+	r.until(env.Time(r.plan.Safety)*env.Millisecond, func() bool { return false })
+}

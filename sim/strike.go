@@ -1,0 +1,245 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+
+	"go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/env"
+	"github.com/reprise-mq/reprise/histories"
+	"github.com/reprise-mq/reprise/sim/disk"
+	"github.com/reprise-mq/reprise/sim/plan"
+)
+
+// armed is a fault that waits for its moment.
+type armed struct {
+	index  int
+	fault  *plan.Fault
+	node   *node // nil where any leader of group will do
+	group  api.GroupID
+	struck bool
+}
+
+// fuse is how long a fault waits for its moment before it strikes anyhow.
+const fuse = 2 * env.Second
+
+// arm is called when a fault's time has come.
+func (r *run) arm(index int, f *plan.Fault) {
+	if r.healed {
+		return
+	}
+	a := &armed{index: index, fault: f}
+	if f.Moment == plan.AtOnce {
+		r.strike(a)
+		return
+	}
+	a.node, a.group = r.target(f, index)
+	r.armed = append(r.armed, a)
+	r.world.Agenda.After(fuse, func() { r.trigger(a, 0) })
+}
+
+// trigger makes an armed fault strike, once.
+func (r *run) trigger(a *armed, delay env.Time) {
+	if a.struck {
+		return
+	}
+	a.struck = true
+	r.armed = slices.DeleteFunc(r.armed, func(x *armed) bool { return x == a })
+	r.world.Agenda.After(delay, func() {
+		if !r.healed {
+			r.strike(a)
+		}
+	})
+}
+
+// synced is called whenever a host asks its disk for a sync.
+func (r *run) synced(host env.Endpoint) {
+	for _, a := range slices.Clone(r.armed) {
+		if a.fault.Moment == plan.Syncing && a.node != nil && a.node.host.Name == host {
+			r.trigger(a, env.Time(a.fault.Delay)*env.Microsecond)
+		}
+	}
+}
+
+// sent is called with what one node sends another.
+func (r *run) sent(host env.Endpoint, batch *api.PeerBatch) {
+	for _, a := range slices.Clone(r.armed) {
+		if a.fault.Moment == plan.Proposing && proposes(batch, a.group) {
+			if n := r.named(host); n != nil {
+				a.node = n
+				r.trigger(a, env.Time(a.fault.Delay)*env.Microsecond)
+			}
+		}
+	}
+}
+
+// proposes reports whether a batch carries new entries of a group.
+func proposes(batch *api.PeerBatch, group api.GroupID) bool {
+	for _, packed := range batch.GetRaft() {
+		if api.GroupID(packed.GetGroup()) != group {
+			continue
+		}
+		m := &raftpb.Message{}
+		if proto.Unmarshal(packed.GetMessage(), m) == nil && m.GetType() == raftpb.MsgApp && len(m.GetEntries()) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *run) named(host env.Endpoint) *node {
+	for _, n := range r.nodes {
+		if n.host.Name == host {
+			return n
+		}
+	}
+	return nil
+}
+
+// strike makes a fault happen. What it does to whom it says; a fault that finds
+// nobody to hit has not fired.
+func (r *run) strike(a *armed) {
+	f := a.fault
+	if a.node == nil {
+		a.node, a.group = r.target(f, a.index)
+	}
+	fired := false
+	switch f.Kind {
+	case plan.Join, plan.Move, plan.Elect:
+		fired = r.act(a)
+	case plan.CrashAll:
+		fired = r.crashAll(a)
+	case plan.CrashClient:
+		fired = r.crashClient(a)
+	case plan.Weather, plan.Isolate, plan.CutOff, plan.OneWay, plan.CutPair, plan.Flap, plan.CutClients:
+		fired = r.disturb(a)
+	default:
+		fired = r.hit(a)
+	}
+	if fired {
+		r.counts.Faults[string(f.Kind)]++
+	}
+}
+
+// hit strikes one node.
+func (r *run) hit(a *armed) bool {
+	f, n := a.fault, a.node
+	if n == nil || !n.host.Up() {
+		return false
+	}
+	switch f.Kind {
+	case plan.Crash:
+		r.power(n, f)
+		r.later(a, n.boot)
+	case plan.Kill:
+		n.kill()
+		r.later(a, n.boot)
+	case plan.Pause:
+		n.host.Pause()
+		r.later(a, n.host.Resume)
+	case plan.SlowNode:
+		n.host.Slow(f.Strength)
+		r.later(a, func() { n.host.Slow(0) })
+	case plan.Shutdown:
+		n.leaving = true
+		n.host.Do(func(env.Process) { n.broker.Shutdown() })
+		r.later(a, n.boot)
+	case plan.SlowDisk:
+		n.host.Disk.Slow(f.Strength)
+		r.later(a, func() { n.host.Disk.Slow(1) })
+	case plan.StallDisk:
+		n.host.Disk.Stall(r.world.Agenda.Now() + env.Time(f.Length)*env.Millisecond)
+		r.later(a, func() {})
+	default:
+		panic(fmt.Sprintf("sim: a fault of unknown kind %q", f.Kind))
+	}
+	r.noteFault(f, string(n.host.Name), histories.Begin)
+	return true
+}
+
+// power cuts the power of a node.
+func (r *run) power(n *node, f *plan.Fault) {
+	loss := n.crash(disk.Crash{Lose: f.Lose, Mix: f.Mix, Tear: f.Tear})
+	if loss.Bytes > 0 {
+		r.counts.LossyCrashes++
+	}
+	r.counts.LostBytes += loss.Bytes
+	r.counts.TornWrites += loss.Torn
+	r.tell(string(n.host.Name), "loses power: %d bytes of %d writes lost, %d torn, %d names", loss.Bytes, loss.Writes, loss.Torn, loss.Names)
+}
+
+func (r *run) crashAll(a *armed) bool {
+	any := false
+	for i, n := range r.nodes {
+		if !n.host.Up() {
+			continue
+		}
+		any = true
+		r.power(n, a.fault)
+		// They come back one after the other.
+		back := env.Time(a.fault.Length) * env.Millisecond * env.Time(i+1) / env.Time(len(r.nodes))
+		r.world.Agenda.After(back, func() {
+			if !r.healed {
+				n.boot()
+			}
+		})
+	}
+	r.noteFault(a.fault, "all nodes", histories.Begin)
+	r.later(a, func() {})
+	return any
+}
+
+func (r *run) crashClient(a *armed) bool {
+	c := r.clients[int(a.fault.Strength)%len(r.clients)]
+	if !c.host.Up() || c.done {
+		return false
+	}
+	c.crash()
+	r.noteFault(a.fault, string(c.host.Name), histories.Begin)
+	r.world.Agenda.After(env.Time(a.fault.Length)*env.Millisecond, func() {
+		if !c.host.Up() {
+			c.begin()
+		}
+	})
+	return true
+}
+
+// later ends a fault when its length has passed, unless the heal came first.
+func (r *run) later(a *armed, end func()) {
+	f, target := a.fault, ""
+	if a.node != nil {
+		target = string(a.node.host.Name)
+	}
+	r.world.Agenda.After(env.Time(f.Length)*env.Millisecond, func() {
+		if !r.healed {
+			r.noteFault(f, target, histories.End)
+			end()
+		}
+	})
+}
+
+// noteFault puts a fault beside the history.
+func (r *run) noteFault(f *plan.Fault, target string, phase histories.Phase) {
+	r.recorder.Note(r.now(), histories.Note{Op: histories.Fault, Name: string(f.Kind), Target: target, Phase: phase})
+	if phase != histories.End {
+		r.tell(target, "fault: %s", describe(f))
+	}
+}
+
+// describe writes a fault for people.
+func describe(f *plan.Fault) string {
+	text := string(f.Kind)
+	if f.Length > 0 {
+		text += fmt.Sprintf(" for %d ms", f.Length)
+	}
+	if f.Moment != plan.AtOnce {
+		text += fmt.Sprintf(" %d us after %s", f.Delay, f.Moment)
+	}
+	if f.Strength > 0 {
+		text += fmt.Sprintf(", strength %d", f.Strength)
+	}
+	return text
+}
