@@ -46,11 +46,11 @@ type Codec interface {
 	Decompress(src []byte, limit int) ([]byte, error)
 }
 
-// Codecs is a set of codecs, one for each compression that a process accepts.
-// None is always among them.
+// Codecs is the set of codecs that a process accepts, one for each compression.
+// The zero value accepts nothing; a set made by NewCodecs never changes.
 type Codecs struct{ byID [compressionBits + 1]Codec }
 
-// NewCodecs makes the set of the codecs given.
+// NewCodecs makes the set of the codecs given, and that of None.
 func NewCodecs(codecs ...Codec) Codecs {
 	var set Codecs
 	for _, c := range append(codecs, Plain{}) {

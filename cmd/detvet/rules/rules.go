@@ -12,6 +12,7 @@ package rules
 
 import (
 	"go/ast"
+	pathpkg "path"
 	"strings"
 
 	"golang.org/x/tools/go/analysis"
@@ -52,10 +53,13 @@ func local(path string) (string, bool) {
 	return strings.CutPrefix(path, module+"/")
 }
 
-// forTests reports whether a package exists for tests only: a suite, as envtest, or
-// the external tests of another.
+// forTests reports whether a package exists for tests only: the external tests of
+// another, the program that runs them, or a suite such as env/envtest, which is
+// named after the folder above it.
 func forTests(path string) bool {
-	return strings.HasSuffix(path, "test") || strings.HasSuffix(path, ".test")
+	folder, name := pathpkg.Split(path)
+	return strings.HasSuffix(path, "_test") || strings.HasSuffix(path, ".test") ||
+		name == pathpkg.Base(folder)+"test"
 }
 
 // under reports whether a path is a folder or lies below it.
