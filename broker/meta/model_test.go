@@ -3,6 +3,7 @@ package meta
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 
@@ -35,12 +36,14 @@ type clusterMachine struct {
 	given map[string]bool
 }
 
-const testTopic = "t"
-
 func newClusterMachine(t *rapid.T) *clusterMachine {
 	m := &clusterMachine{live: founded(t), saved: founded(t), joined: 1,
 		groups: map[api.GroupID]*raftGroup{}, given: map[string]bool{"node 1": true}}
 	m.groups[api.MetaGroup] = &raftGroup{index: 1, voters: []uint64{1}}
+	for range 4 {
+		m.Join(t)
+	}
+	m.create(t, 1, 2)
 	return m
 }
 
@@ -69,9 +72,15 @@ func (m *clusterMachine) Join(t *rapid.T) {
 }
 
 func (m *clusterMachine) Create(t *rapid.T) {
+	if m.created < 3 {
+		m.create(t, rapid.Int32Range(1, 3).Draw(t, "partitions"), rapid.Int32Range(0, 4).Draw(t, "replicas"))
+	}
+}
+
+func (m *clusterMachine) create(t *rapid.T, partitions, replicas int32) {
 	m.created++
-	name := fmt.Sprint(testTopic, m.created)
-	r := m.apply(t, createTopic(name, rapid.Int32Range(1, 3).Draw(t, "partitions"), rapid.Int32Range(0, 4).Draw(t, "replicas")))
+	name := fmt.Sprint("t", m.created)
+	r := m.apply(t, createTopic(name, partitions, replicas))
 	if r.Error != nil {
 		return
 	}
@@ -79,13 +88,14 @@ func (m *clusterMachine) Create(t *rapid.T) {
 	for _, p := range m.live.TopicByName(name).Partitions {
 		m.fresh(t, "group %d", p.Group)
 		g := &raftGroup{}
+		m.groups[p.Group] = g
 		for i, node := range p.Founders {
 			if on, ok := p.ReplicaOn(node); !ok || on.ID != api.ReplicaID(i+1) {
 				t.Fatalf("founder %d of %s is not on node %d: %v", i+1, p, node, p.Replicas)
 			}
 			g.voters = append(g.voters, uint64(i+1))
 		}
-		m.groups[p.Group] = g
+		g.commit(p.Group, g.voters, nil)
 	}
 }
 
@@ -93,17 +103,35 @@ func (m *clusterMachine) Delete(t *rapid.T) {
 	if p := m.partition(t); rapid.IntRange(0, 9).Draw(t, "luck") == 0 {
 		m.apply(t, &api.Request{Body: &api.Request_DeleteTopic{DeleteTopic: &api.DeleteTopicRequest{
 			Topic: &api.TopicRef{Id: uint64(p.Topic.ID)}}}})
+		if m.live.PartitionOf(p.Group) != nil || m.live.TopicByName(p.Topic.Name) != nil {
+			t.Fatalf("%s can still be found", p)
+		}
 	}
 }
 
 func (m *clusterMachine) Move(t *rapid.T) {
 	p := m.partition(t)
-	last := p.lastReplica
+	last, wanted := p.lastReplica, len(p.Wanted())
 	from, to := m.node(t, "from"), m.node(t, "to")
+	if rapid.IntRange(0, 3).Draw(t, "sense") > 0 {
+		from = rapid.SampledFrom(append(slices.Clone(p.Replicas), Replica{})).Draw(t, "replica").Node
+		if from != 0 && rapid.Bool().Draw(t, "only remove") {
+			to = 0
+		}
+	}
 	if from == to {
 		t.Skip("no move")
 	}
 	r := m.apply(t, move(p.Topic.Name, int32(p.Number), from, to))
+	if r.Error == nil && to != 0 {
+		wanted++
+	}
+	if r.Error == nil && from != 0 {
+		wanted--
+	}
+	if len(p.Wanted()) != wanted {
+		t.Fatalf("%s moves from %d to %d, and then wants %v", p, from, to, p.Replicas)
+	}
 	if on, ok := p.ReplicaOn(to); r.Error == nil && to != 0 && (!ok || on.ID <= last || !on.Adding) {
 		t.Fatalf("%s was to go to node %d: %v", p, to, p.Replicas)
 	}
@@ -247,6 +275,23 @@ func TestMembershipAgainstRaft(t *testing.T) {
 	})
 }
 
+// TestMovesAgainstRaft dwells on the moves of one partition.
+func TestMovesAgainstRaft(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := newClusterMachine(t)
+		const rounds = 10 // each about thirty actions
+		for range rounds {
+			t.Repeat(map[string]func(*rapid.T){
+				"move":         m.Move,
+				"step":         m.Step,
+				"another step": m.Step,
+				"report":       m.Report,
+				"":             m.Check,
+			})
+		}
+	})
+}
+
 // TestPlacementIsEven makes topics on a cluster without load.
 func TestPlacementIsEven(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -272,6 +317,20 @@ func TestPlacementIsEven(t *testing.T) {
 			t.Fatalf("replicas are uneven: %v, leaders %v", replicas, leaders)
 		}
 	})
+}
+
+// When the epochs of an id run out, there is a new one.
+func TestEpochsRunOut(t *testing.T) {
+	s := founded(t)
+	do(t, s, initProducer(0, 0))
+	for epoch := range int32(math.MaxInt16) {
+		if r := do(t, s, initProducer(1, epoch)).GetInitProducer(); r.ProducerId != 1 || r.Epoch != epoch+1 {
+			t.Fatalf("after epoch %d: %v", epoch, r)
+		}
+	}
+	if r := do(t, s, initProducer(1, math.MaxInt16)).GetInitProducer(); r.ProducerId != 2 || r.Epoch != 0 {
+		t.Fatalf("after the last epoch: %v", r)
+	}
 }
 
 // TestProducersAreUnique takes every number that was ever given out for an owner of
