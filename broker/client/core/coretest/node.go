@@ -30,7 +30,7 @@ func (w *World) arrive(h *Host, to env.Endpoint, frame []byte) {
 		return
 	}
 	response := w.fated(n, request)
-	if request.GetProduce().GetAcks() == api.Acks_NONE && request.GetProduce() != nil || w.chance(w.Faults.LoseAnswer) {
+	if silent(request) || w.chance(w.Faults.LoseAnswer) {
 		return
 	}
 	response.Id = request.Id
@@ -63,6 +63,11 @@ func (w *World) fated(n *node, request *api.Request) *api.Response {
 		w.At(w.now+env.Time(w.random.Below(int64(longest))), func() { w.act(n, request) })
 	}
 	return fail(api.Code_LEADERSHIP_LOST)
+}
+
+// silent reports whether a request wants no answer.
+func silent(request *api.Request) bool {
+	return request.GetProduce() != nil && request.GetProduce().Acks == api.Acks_NONE
 }
 
 func changes(request *api.Request) bool {

@@ -79,6 +79,20 @@ func NewWorld(seed uint64, nodes int) *World {
 	return w
 }
 
+// Rename says where a node is reached.
+func (w *World) Rename(id api.NodeID, name env.Endpoint) { w.node(id).name = name }
+
+// Answer is what a node says to a request, without any fault; nil where it says
+// nothing.
+func (w *World) Answer(id api.NodeID, request *api.Request) *api.Response {
+	response := w.act(w.node(id), request)
+	if silent(request) {
+		return nil
+	}
+	response.Id = request.Id
+	return response
+}
+
 // Endpoints of the nodes.
 func (w *World) Endpoints() []env.Endpoint {
 	var all []env.Endpoint
