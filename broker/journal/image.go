@@ -85,11 +85,14 @@ func (i *Image) Term(index api.Index) (api.Term, bool) {
 // errImpossible: the update does not fit the image it is for.
 var errImpossible = errors.New("impossible update")
 
+// maxIndex keeps sums of indexes from running over.
+const maxIndex = 1 << 62
+
 // check says whether apply makes sense.
 func (i *Image) check(u *Update) error {
 	first, last, term := i.First(), i.Last(), i.Hard.Term
 	if in := u.Install; in != nil {
-		if in.Replica != 0 && in.Replica == i.Destroyed {
+		if in.Index > maxIndex || in.Replica != 0 && in.Replica == i.Destroyed {
 			return errImpossible
 		}
 		first, last = in.Index+1, in.Index
@@ -107,7 +110,7 @@ func (i *Image) check(u *Update) error {
 		}
 		last = index
 	}
-	if u.Checkpoint != nil && u.Checkpoint.Index+1 < first {
+	if c := u.Checkpoint; c != nil && (c.Index+1 < first || c.Index > maxIndex) {
 		return errImpossible
 	}
 	return nil

@@ -126,16 +126,15 @@ func (j *Journal) record(u *Update) (promise bool) {
 	return promise
 }
 
-// Flush writes and syncs what gathered, unless a batch is in flight or the next
-// file is not ready; the node calls it after every burst of events. What nobody
-// waits for, and the mark that the last batch is synced, wait for company through
-// a number of calls.
+// Flush writes and syncs what gathered, unless a batch is in flight; the node
+// calls it after every burst of events. What nobody waits for, and the mark that
+// the last batch is synced, wait for company through a number of calls.
 func (j *Journal) Flush() {
 	if j.flying || j.failed || !j.due() {
 		return
 	}
-	if j.full(sectors(len(j.plain))) && !j.roll() {
-		return
+	if j.full(sectors(len(j.plain))) {
+		j.roll()
 	}
 	j.write()
 }
@@ -213,8 +212,8 @@ func (j *Journal) Groups() []api.GroupID { return slices.Sorted(maps.Keys(j.imag
 // and changes with every Append, until the group is forgotten.
 func (j *Journal) Image(g api.GroupID) *Image { return j.images[g] }
 
-// Idle says that no sync is under way and nobody waits for one.
-func (j *Journal) Idle() bool { return !j.flying && !j.making && len(j.waiting) == 0 }
+// Idle says that no batch is in flight and nobody waits for one.
+func (j *Journal) Idle() bool { return !j.flying && len(j.waiting) == 0 }
 
 // Oldest gives the number of the oldest batch that is not known to be synced, and
 // whether anybody waits for it. A number that stays for long means a stalled disk.

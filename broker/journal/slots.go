@@ -53,12 +53,8 @@ func (j *Journal) full(size int64) bool {
 	return !j.current || j.position > 0 && j.position+size > j.opts.FileBytes
 }
 
-// roll goes on to the next file. False: it is being made.
-func (j *Journal) roll() bool {
-	if len(j.free) < 2 && j.made < j.limit {
-		j.make()
-		return false
-	}
+// roll goes on to the next file.
+func (j *Journal) roll() {
 	s := j.free[0]
 	j.free = slices.Delete(j.free, 0, 1)
 	j.relieve(len(j.free) == 0)
@@ -73,10 +69,9 @@ func (j *Journal) roll() bool {
 	j.live = append(j.live, &file{slot: s, first: j.next, last: j.next})
 	j.current, j.position = true, 0
 	j.rolls++
-	if len(j.free) < 2 && j.made < j.limit {
+	if len(j.free) < 2 && j.made < j.limit && !j.making {
 		j.make()
 	}
-	return true
 }
 
 // put writes a batch at the current position and syncs it.
@@ -145,9 +140,6 @@ func (j *Journal) release(oldest uint64) {
 
 // make makes another slot for the time when it is needed.
 func (j *Journal) make() {
-	if j.making {
-		return
-	}
 	j.create(func(err error) {
 		if err == nil {
 			return
