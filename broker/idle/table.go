@@ -70,8 +70,8 @@ func (t *Table[K, V]) Use(key K, now api.Milliseconds) *V {
 
 // Expire forgets entries that have been idle for Expiry when the clock stands at
 // now: a few at a time, so that some may stay a little longer. In a full table it
-// forgets the longest idle in any case, so there is room for one more. It gives what
-// it forgot.
+// forgets the longest idle in any case, so that there is room for the one that the
+// command may add. It gives what it forgot.
 func (t *Table[K, V]) Expire(now api.Milliseconds) []*Entry[K, V] {
 	var forgotten []*Entry[K, V]
 	for range expiredPerCall {

@@ -8,22 +8,7 @@ import (
 	"github.com/reprise-mq/reprise/broker/command"
 )
 
-// A command is the head of package command, then the fields of its request:
-//
-//	1 create topic     name, partitions, replication factor, segment bytes
-//	2 delete topic     topic
-//	3 init producer    producer id, epoch
-//	4 join             token, address
-//	5 update node      node, token, address
-//	6 move replica     topic, partition, from, to
-//	7 elect leader     topic, partition, node
-//	8 remove node      node
-//	9 replica changed  group, index, voters, learners
-//
-// Numbers are uvarints; names, tokens and addresses are bytes; a topic is its name
-// and its id; voters and learners are a count and so many numbers.
-//
-// The numbers of the kinds stand in logs and never change.
+// Kinds of commands; the numbers stand in logs and never change.
 const (
 	kindCreateTopic = iota + 1
 	kindDeleteTopic

@@ -198,6 +198,49 @@ func TestRestoreRefuses(t *testing.T) {
 	}
 }
 
+// Each of these would be a broken invariant once it was in the state.
+func TestRestoreRefusesWhatCannotBe(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		spoil func(*State)
+	}{
+		{"no cluster id", func(s *State) { s.cluster = "" }},
+		{"no default of segment bytes", func(s *State) { s.segmentBytes = 0 }},
+		{"a number that may overflow", func(s *State) { s.lastTopic = maxNumber + 1 }},
+		{"a node that was not given out", func(s *State) { s.lastNode = 1 }},
+		{"a node twice", func(s *State) { s.nodes[1].ID = 1 }},
+		{"a token twice", func(s *State) { s.nodes[1].token = s.nodes[0].token }},
+		{"no address", func(s *State) { s.nodes[1].Address = "" }},
+		{"no node that stays", func(s *State) { s.nodes[0].Removing, s.nodes[1].Removing = true, true }},
+		{"a preferred leader that is not there", func(s *State) { s.preferred = 9 }},
+		{"a topic that was not given out", func(s *State) { s.lastTopic = 0 }},
+		{"a bad name", func(s *State) { s.topics[0].Name = ".." }},
+		{"a topic twice", func(s *State) { s.topics = append(s.topics, s.topics[0]) }},
+		{"a topic without partitions", func(s *State) { s.topics[0].Partitions = nil }},
+		{"segments of no size", func(s *State) { s.topics[0].SegmentBytes = 0 }},
+		{"a group that was not given out", func(s *State) { s.lastGroup = 1 }},
+		{"group 0", func(s *State) { s.topics[0].Partitions[0].Group = 0 }},
+		{"a group twice", func(s *State) { s.topics[0].Partitions[1].Group = 1 }},
+		{"no founder", func(s *State) { s.topics[0].Partitions[0].Founders = nil }},
+		{"a founder that was never there", func(s *State) { s.topics[0].Partitions[0].Founders[0] = 9 }},
+		{"more founders than replicas given out", func(s *State) { s.topics[0].Partitions[0].Founders = []api.NodeID{1, 2} }},
+		{"no replica", func(s *State) { s.topics[0].Partitions[0].Replicas = nil }},
+		{"no replica that stays", func(s *State) { s.topics[0].Partitions[0].Replicas[0].Removing = true }},
+		{"a replica on no node", func(s *State) { s.topics[0].Partitions[0].Replicas[0].Node = 9 }},
+		{"two replicas on a node", func(s *State) { s.topics[0].Partitions[1].Replicas[0].Node = 2 }},
+		{"a replica twice", func(s *State) { s.topics[0].Partitions[1].Replicas[0].ID = 2 }},
+		{"a replica that was not given out", func(s *State) { s.topics[0].Partitions[0].Replicas[0].ID = 2 }},
+		{"a producer that was not given out", func(s *State) { s.lastProducer = 0 }},
+		{"a producer of epoch 0", func(s *State) { *s.producers.Get(1) = 0 }},
+	} {
+		s := example(t)
+		test.spoil(s)
+		if err := New().Restore(s.Save()); !errors.Is(err, ErrState) {
+			t.Errorf("%s is accepted: %v", test.name, err)
+		}
+	}
+}
+
 // FuzzApply cuts its input into entries, and holds a replica that starts again after
 // each against one that lives.
 func FuzzApply(f *testing.F) {

@@ -1,13 +1,3 @@
-// Package meta is the replicated state machine of group 0: which nodes there are,
-// which topics, where each partition's replicas stand, and which producer ids and
-// epochs were given out. It decides, from a command and the state alone, so every
-// replica, and every replay of the log, decides the same. It never reads a clock,
-// sends a message, or moves a replica: it says what is wanted, and is told when raft
-// has committed it.
-//
-// Nodes, topics, groups, replicas and producers are numbered from 1, ascending, and
-// no number is given out twice. The formats of commands and of the saved state are
-// drawn in command.go and save.go.
 package meta
 
 import (
@@ -94,9 +84,9 @@ func Found(cluster, address string, token []byte, segmentBytes uint64) (*State, 
 type Outcome struct {
 	// Tag of the proposal; zero if the entry holds no command.
 	Tag Tag
-	// Response is the answer but for its id: an error, in which case nothing
-	// changed, or the body that belongs to the request. It is nil for raft's own
-	// empty entries.
+	// Response is the answer but for its id: an error, in which case nothing but the
+	// clock changed, or the body that belongs to the request. It is nil for raft's
+	// own empty entries.
 	Response *api.Response
 }
 

@@ -9,42 +9,6 @@ import (
 	"github.com/reprise-mq/reprise/broker/idle"
 )
 
-// A saved state, in the numbers of broker/codec:
-//
-//	byte     format version, 1
-//	bytes    cluster id
-//	uvarint  default segment bytes
-//	clock    of package idle
-//	uvarint  last node, topic, group, producer given out (4 numbers)
-//	uvarint  preferred leader of the meta group
-//	uvarint  index of the meta group's latest configuration
-//	uvarint  number of nodes, then for each, ascending by id
-//	  uvarint  id
-//	  bytes    address
-//	  bytes    token
-//	  byte     flags: 1 voter, 2 removing
-//	uvarint  number of topics, then for each, ascending by id
-//	  uvarint  id
-//	  bytes    name
-//	  uvarint  segment bytes
-//	  uvarint  number of partitions, then for each, by number
-//	    uvarint  group
-//	    uvarint  last replica given out
-//	    uvarint  index of the latest configuration
-//	    uvarint  number of founders, then the node of each
-//	    uvarint  number of replicas, then for each, in order of preference
-//	      uvarint  node
-//	      uvarint  replica
-//	      byte     flags: 1 adding, 2 removing
-//	uvarint  the highest epoch of a producer that was forgotten
-//	uvarint  number of producers with an epoch above 0, then for each, the longest
-//	         idle first
-//	  uvarint  id
-//	  uvarint  time when the epoch was given out, by the clock
-//	  uvarint  epoch
-//
-// Equal states give equal bytes.
-
 // ErrState: the bytes are no saved state of the meta group: damaged, or of another
 // version. The state frame must come from elsewhere.
 var ErrState = errors.New("malformed meta state")

@@ -129,6 +129,23 @@ func TestRestoreRefuses(t *testing.T) {
 	}
 }
 
+// A full table forgets the longest idle, and goes on.
+func TestFullTable(t *testing.T) {
+	s := New()
+	for id := range int64(MaxProducers + 1) {
+		s.Apply(EncodeProduce(Tag{}, 0, header(id+1, 0, 0, 1)))
+	}
+	saved := s.Save()
+	if err := s.Restore(saved); err != nil || !bytes.Equal(s.Save(), saved) || s.producers.Len() != MaxProducers {
+		t.Fatalf("a full table is not restored as it was: %v", err)
+	}
+	last := s.Apply(EncodeProduce(Tag{}, 0, header(MaxProducers+1, 0, 1, 1)))
+	first := s.Apply(EncodeProduce(Tag{}, 0, header(1, 0, 1, 1)))
+	if last.Code != api.Code_OK || first.Code != api.Code_UNKNOWN_PRODUCER {
+		t.Errorf("the last producer is answered %+v, the first %+v", last, first)
+	}
+}
+
 // FuzzApply cuts its input into entries, and holds a replica that starts again after
 // each against one that lives.
 func FuzzApply(f *testing.F) {

@@ -68,7 +68,7 @@ const NoOffset api.Offset = -1
 type Outcome struct {
 	// Tag of the proposal; zero if the entry holds no command.
 	Tag Tag
-	// Code is OK, or why nothing changed.
+	// Code is OK, or why nothing but the clock changed.
 	Code api.Code
 	// Message says more of an error to the client; "" with OK.
 	Message string
