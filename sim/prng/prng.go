@@ -80,12 +80,15 @@ func (st *Stream) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Hash draws without a stream: a number determined by the seed and the parts. A
-// fault that is a hash of what it hits does not move when another is removed.
+// Hash draws without a stream: a number determined by the seed and the parts, in
+// their order. A fault that is a hash of what it hits does not move when another
+// is removed.
 func Hash(seed uint64, parts ...uint64) uint64 {
 	h := mix(seed + golden)
 	for _, p := range parts {
-		h = mix(h ^ mix(p+golden))
+		// The sum sets what was hashed so far apart from the part: without it the
+		// two would be interchangeable, and equal ones would cancel out.
+		h = mix((h + golden) ^ mix(p+golden))
 	}
 	return h
 }

@@ -1,0 +1,283 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/batch"
+	"github.com/reprise-mq/reprise/broker/client"
+)
+
+// lookEvery is how often a command that waits for the cluster looks.
+const lookEvery = 100 * time.Millisecond
+
+func newCluster() *cobra.Command {
+	return group("cluster", "Show and change the nodes, leaders and replicas",
+		newStatus(), newElect(), newMove(), newRemove())
+}
+
+func newStatus() *cobra.Command {
+	var c connection
+	cmd := &cobra.Command{
+		Use: "status", Short: "Show the nodes, the leaders, and how far each replica is", Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return c.with(cmd.Context(), batch.None, func(cl *client.Client) error {
+				return status(cmd.Context(), cl, cmd.OutOrStdout())
+			})
+		},
+	}
+	c.register(cmd)
+	return cmd
+}
+
+// described is what a node says of itself, or why it does not.
+type described struct {
+	*api.DescribeNodeResponse
+	err error
+}
+
+func status(ctx context.Context, cl *client.Client, out io.Writer) error {
+	m, err := cl.Metadata(ctx)
+	if err != nil {
+		return err
+	}
+	nodes := make(map[uint64]described)
+	fmt.Fprintf(out, "cluster %s\n\n", m.ClusterId)
+	table := newTable(out, "NODE", "ADDRESS", "META", "VERSION", "REPLICAS", "LEADS")
+	for _, node := range m.Nodes {
+		d := describeNode(ctx, cl, node.Address)
+		nodes[node.Id] = d
+		fmt.Fprintf(table, "%d\t%s\t%s\t%s\n", node.Id, node.Address, metaRole(m, node), d.summary())
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(out)
+	table = newTable(out, "PARTITION", "LEADER", "REPLICAS", "START", "END", "LAG")
+	for _, t := range m.Topics {
+		for _, p := range t.Partitions {
+			fmt.Fprintf(table, "%s/%d\t%s\t%s\t%s\n", t.Name, p.Partition, leaderName(p.Leader), replicaNames(p), progress(p, nodes))
+		}
+	}
+	return table.Flush()
+}
+
+func describeNode(ctx context.Context, cl *client.Client, address string) described {
+	const patience = 2 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	d, err := cl.DescribeNode(ctx, address)
+	return described{d, err}
+}
+
+func (d described) summary() string {
+	if d.err != nil {
+		return "does not answer\t\t"
+	}
+	leads, replicas := 0, 0
+	for _, g := range d.Groups {
+		if api.GroupID(g.Group) == api.MetaGroup {
+			continue
+		}
+		replicas++
+		if g.Role == "leader" {
+			leads++
+		}
+	}
+	return fmt.Sprintf("%s\t%d\t%d", d.Version, replicas, leads)
+}
+
+func metaRole(m *api.MetadataResponse, node *api.NodeInfo) string {
+	switch {
+	case m.MetaLeader == node.Id:
+		return "leader"
+	case node.MetaVoter:
+		return "voter"
+	}
+	return "learner"
+}
+
+// progress is a partition's offsets as its leader has them, and how many entries
+// each replica is behind it.
+func progress(p *api.PartitionInfo, nodes map[uint64]described) string {
+	lead := groupOn(nodes[p.Leader], p.Group)
+	if lead == nil {
+		return "?\t?\t?"
+	}
+	lag := ""
+	for _, r := range p.Replicas {
+		if r.Node == p.Leader {
+			continue
+		}
+		behind := "?"
+		if g := groupOn(nodes[r.Node], p.Group); g != nil {
+			behind = fmt.Sprint(max(lead.Commit, g.Applied) - g.Applied)
+		}
+		lag += fmt.Sprintf("%d:%s ", r.Node, behind)
+	}
+	return fmt.Sprintf("%d\t%d\t%s", lead.LogStart, lead.LogEnd, lag)
+}
+
+func groupOn(d described, group uint64) *api.GroupStatus {
+	if d.err != nil {
+		return nil
+	}
+	for _, g := range d.DescribeNodeResponse.GetGroups() {
+		if g.Group == group {
+			return g
+		}
+	}
+	return nil
+}
+
+// target is the flags that name a partition.
+type target struct {
+	connection
+	topic     string
+	partition int32
+}
+
+func (t *target) register(cmd *cobra.Command) {
+	t.connection.register(cmd)
+	cmd.Flags().StringVar(&t.topic, "topic", "", "name of the topic")
+	cmd.Flags().Int32Var(&t.partition, "partition", 0, "number of the partition")
+}
+
+func newElect() *cobra.Command {
+	var t target
+	var node uint64
+	var meta bool
+	cmd := &cobra.Command{
+		Use:   "elect (--topic T --partition P | --meta) --node N",
+		Short: "Make a node the leader of a partition, or of the meta group, and wait until it is",
+		Args:  noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if node == 0 || meta == (t.topic != "") {
+				return usagef("elect needs --node, and either --topic with --partition or --meta")
+			}
+			return t.with(cmd.Context(), batch.None, func(cl *client.Client) error {
+				ctx, cancel := context.WithTimeout(cmd.Context(), t.timeout)
+				defer cancel()
+				if err := cl.ElectLeader(ctx, t.topic, t.partition, node); err != nil {
+					return err
+				}
+				return t.wait(ctx, cl, fmt.Sprintf("node %d does not lead yet", node), func(m *api.MetadataResponse, p *api.PartitionInfo) bool {
+					return meta && m.MetaLeader == node || p != nil && p.Leader == node
+				})
+			})
+		},
+	}
+	t.register(cmd)
+	cmd.Flags().Uint64Var(&node, "node", 0, "the node that is to lead")
+	cmd.Flags().BoolVar(&meta, "meta", false, "the leader of the meta group, not of a partition")
+	return cmd
+}
+
+func newMove() *cobra.Command {
+	var t target
+	var from, to uint64
+	cmd := &cobra.Command{
+		Use:   "move --topic T --partition P [--from N] [--to N]",
+		Short: "Move a replica of a partition from one node to another, and wait until it has",
+		Long: `Move a replica of a partition from one node to another. Without --from a replica
+is only added, without --to only removed. The new replica catches up before it
+votes; the move goes on if this command is stopped.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if t.topic == "" || from == 0 && to == 0 {
+				return usagef("move needs --topic, --partition, and --from, --to or both")
+			}
+			return t.with(cmd.Context(), batch.None, func(cl *client.Client) error {
+				ctx, cancel := context.WithTimeout(cmd.Context(), t.timeout)
+				defer cancel()
+				if err := cl.MoveReplica(ctx, t.topic, t.partition, from, to); err != nil {
+					return err
+				}
+				return t.wait(ctx, cl, "the move goes on", func(_ *api.MetadataResponse, p *api.PartitionInfo) bool { return settled(p) })
+			})
+		},
+	}
+	t.register(cmd)
+	cmd.Flags().Uint64Var(&from, "from", 0, "the node that gives its replica up")
+	cmd.Flags().Uint64Var(&to, "to", 0, "the node that gets one")
+	return cmd
+}
+
+func settled(p *api.PartitionInfo) bool {
+	for _, r := range p.GetReplicas() {
+		if r.Adding || r.Removing {
+			return false
+		}
+	}
+	return p != nil
+}
+
+// wait looks at the cluster until it is as wanted, or the time is up.
+func (t *target) wait(ctx context.Context, cl *client.Client, late string, done func(*api.MetadataResponse, *api.PartitionInfo) bool) error {
+	for {
+		var topics []string
+		if t.topic != "" {
+			topics = append(topics, t.topic)
+		}
+		m, err := cl.Metadata(ctx, topics...)
+		if err == nil {
+			var p *api.PartitionInfo
+			if t.topic != "" {
+				p = m.Topics[0].Partitions[t.partition]
+			}
+			if done(m, p) {
+				return nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("after %v %s; see cluster status", t.timeout, late)
+		case <-time.After(lookEvery):
+		}
+	}
+}
+
+func newRemove() *cobra.Command {
+	var c connection
+	var node uint64
+	cmd := &cobra.Command{
+		Use:   "remove --node N",
+		Short: "Remove a node that holds no replicas, and wait until it is out",
+		Long: `Remove a node from the cluster, be it alive or dead. It is refused while the node
+holds replicas: move them first. Its vote in the meta group goes before it does.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if node == 0 {
+				return usagef("remove needs --node")
+			}
+			return c.with(cmd.Context(), batch.None, func(cl *client.Client) error {
+				ctx, cancel := context.WithTimeout(cmd.Context(), c.timeout)
+				defer cancel()
+				if err := cl.RemoveNode(ctx, node); err != nil {
+					return err
+				}
+				t := target{connection: c}
+				return t.wait(ctx, cl, fmt.Sprintf("node %d is still on its way out", node), func(m *api.MetadataResponse, _ *api.PartitionInfo) bool {
+					return !hasNode(m, node)
+				})
+			})
+		},
+	}
+	c.register(cmd)
+	cmd.Flags().Uint64Var(&node, "node", 0, "the node to remove")
+	return cmd
+}
+
+func hasNode(m *api.MetadataResponse, id uint64) bool {
+	for _, n := range m.Nodes {
+		if n.Id == id {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,223 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/reprise-mq/reprise/broker/batch"
+	"github.com/reprise-mq/reprise/broker/client"
+)
+
+type consumeFlags struct {
+	connection
+	topic, from, format string
+	partition           int32
+	max                 int64
+}
+
+func newConsume() *cobra.Command {
+	var f consumeFlags
+	cmd := &cobra.Command{
+		Use:   "consume --topic T",
+		Short: "Print records as they come",
+		Long: `Print the records of a topic, or of one of its partitions, until --max of them
+were printed or the command is stopped. Within a partition they come in order.
+
+--format is a text in which %v is a record's value, %k its key, %o its offset, %p
+its partition, %t the topic, %T its time in milliseconds, %% a percent sign and
+\n, \t what they usually are; or json, which prints one object a line.`,
+		Example: `  reprise consume --topic orders --from earliest --bootstrap 127.0.0.1:9001
+  reprise consume --topic orders --format '%p/%o %k=%v\n' --bootstrap 127.0.0.1:9001`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			from, err := f.check()
+			if err != nil {
+				return err
+			}
+			return f.with(cmd.Context(), batch.None, func(cl *client.Client) error {
+				return f.consume(cmd.Context(), cl, from, cmd.OutOrStdout())
+			})
+		},
+	}
+	f.register(cmd)
+	flags := cmd.Flags()
+	flags.StringVar(&f.topic, "topic", "", "name of the topic")
+	flags.Int32Var(&f.partition, "partition", -1, "number of the partition (-1: all)")
+	flags.StringVar(&f.from, "from", "latest", "where to begin: earliest, latest, or an offset")
+	flags.Int64Var(&f.max, "max", 0, "stop after so many records (0: never)")
+	flags.StringVar(&f.format, "format", `%v\n`, "how to print a record, or json")
+	return cmd
+}
+
+func (f *consumeFlags) check() (int64, error) {
+	if f.topic == "" {
+		return 0, usagef("consume needs --topic")
+	}
+	if f.max < 0 {
+		return 0, usagef("--max %d: it must not be negative", f.max)
+	}
+	switch f.from {
+	case "earliest":
+		return client.Earliest, nil
+	case "latest":
+		return client.Latest, nil
+	}
+	from, err := strconv.ParseInt(f.from, 10, 64)
+	if err != nil || from < 0 {
+		return 0, usagef("--from %q is none of earliest, latest, or an offset from 0", f.from)
+	}
+	return from, nil
+}
+
+// consume reads the partitions side by side until enough was printed.
+func (f *consumeFlags) consume(ctx context.Context, cl *client.Client, from int64, out io.Writer) error {
+	partitions := []int32{f.partition}
+	if f.partition < 0 {
+		m, err := cl.Metadata(ctx, f.topic)
+		if err != nil {
+			return err
+		}
+		partitions = nil
+		for _, p := range m.Topics[0].Partitions {
+			partitions = append(partitions, p.Partition)
+		}
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	p := &printer{out: bufio.NewWriter(out), format: f.format, topic: f.topic, left: f.max, limited: f.max > 0, stop: stop}
+	var wg sync.WaitGroup
+	for _, partition := range partitions {
+		wg.Go(func() {
+			if err := p.follow(ctx, cl.Consume(f.topic, partition, from), partition); err != nil {
+				stop(err)
+			}
+		})
+	}
+	wg.Wait()
+	err := context.Cause(ctx)
+	if errors.Is(err, errEnough) || errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	return errors.Join(err, p.out.Flush())
+}
+
+// errEnough ends a consume that has printed what was asked for.
+var errEnough = errors.New("enough")
+
+// printer prints the records of all partitions, one at a time.
+type printer struct {
+	mu      sync.Mutex
+	out     *bufio.Writer
+	format  string
+	topic   string
+	left    int64
+	limited bool
+	stop    context.CancelCauseFunc
+}
+
+func (p *printer) follow(ctx context.Context, consumer *client.Consumer, partition int32) error {
+	for {
+		m, err := consumer.Next(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := p.print(m, partition); err != nil {
+			return err
+		}
+	}
+}
+
+func (p *printer) print(m client.Message, partition int32) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.limited && p.left == 0 {
+		return nil
+	}
+	if p.left--; p.limited && p.left == 0 {
+		defer p.stop(errEnough)
+	}
+	if p.format == "json" {
+		if err := p.json(m, partition); err != nil {
+			return err
+		}
+	} else {
+		p.expand(m, partition)
+	}
+	return p.out.Flush()
+}
+
+func (p *printer) json(m client.Message, partition int32) error {
+	type header struct{ Key, Value string }
+	line := struct {
+		Topic     string    `json:"topic"`
+		Partition int32     `json:"partition"`
+		Offset    int64     `json:"offset"`
+		Time      time.Time `json:"time"`
+		Key       *string   `json:"key"`
+		Value     *string   `json:"value"`
+		Headers   []header  `json:"headers,omitempty"`
+	}{
+		Topic: p.topic, Partition: partition, Offset: int64(m.Offset), Time: time.UnixMilli(int64(m.Timestamp)).UTC(),
+		Key: text(m.Key), Value: text(m.Value),
+	}
+	for _, h := range m.Headers {
+		line.Headers = append(line.Headers, header{h.Key, string(h.Value)})
+	}
+	return json.NewEncoder(p.out).Encode(line)
+}
+
+// text is nil for a null.
+func text(b []byte) *string {
+	if b == nil {
+		return nil
+	}
+	s := string(b)
+	return &s
+}
+
+func (p *printer) expand(m client.Message, partition int32) {
+	for rest := p.format; rest != ""; {
+		at := strings.IndexAny(rest, `%\`)
+		if at < 0 || at == len(rest)-1 {
+			p.out.WriteString(rest)
+			return
+		}
+		p.out.WriteString(rest[:at])
+		switch rest[at : at+2] {
+		case "%v":
+			p.out.Write(m.Value)
+		case "%k":
+			p.out.Write(m.Key)
+		case "%o":
+			fmt.Fprint(p.out, m.Offset)
+		case "%p":
+			fmt.Fprint(p.out, partition)
+		case "%t":
+			p.out.WriteString(p.topic)
+		case "%T":
+			fmt.Fprint(p.out, int64(m.Timestamp))
+		case "%%":
+			p.out.WriteByte('%')
+		case `\n`:
+			p.out.WriteByte('\n')
+		case `\t`:
+			p.out.WriteByte('\t')
+		default:
+			p.out.WriteString(rest[at : at+2])
+		}
+		rest = rest[at+2:]
+	}
+}
