@@ -2,6 +2,7 @@ package histories
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -21,7 +22,7 @@ import (
 //	{:index 1, :time 2500, :type :ok, :process 3, :f :send, :value [[:send 2 [34 17]]]}
 //	{:index 2, :time 3000, :type :invoke, :process 4, :f :poll, :value [[:poll]]}
 //	{:index 3, :time 3900, :type :ok, :process 4, :f :poll, :value [[:poll {2 [[34 17]]}]]}
-//	{:index 4, :time 4000, :type :fail, :process 3, :f :send, :value [[:send 2 19]], :error :NOT_LEADER}
+//	{:index 5, :time 4000, :type :fail, :process 3, :f :send, :value [[:send 2 19]], :error :NOT_LEADER}
 func (h *History) WriteEDN(to io.Writer) error {
 	operations, err := h.Operations()
 	if err != nil {
@@ -58,13 +59,7 @@ func ednKeys(operations []Operation) map[partitionKey]int {
 		}
 	}
 	slices.SortFunc(all, func(a, b partitionKey) int {
-		if a.topic != b.topic {
-			if a.topic < b.topic {
-				return -1
-			}
-			return 1
-		}
-		return int(a.partition) - int(b.partition)
+		return cmp.Or(cmp.Compare(a.topic, b.topic), cmp.Compare(a.partition, b.partition))
 	})
 	keys := make(map[partitionKey]int)
 	for i, k := range slices.Compact(all) {
@@ -101,34 +96,15 @@ func ednFunction(op Op) string {
 	return op.String()
 }
 
+// value gives an operation's value: what was asked, with what was answered filled
+// in.
 func (x *edn) value(c *Call, a *Answer) string {
 	key := x.keys[c.key()]
 	switch c.Op {
 	case Produce:
-		b := []byte("[")
-		for i, v := range c.Values {
-			if i > 0 {
-				b = append(b, ' ')
-			}
-			if a == nil {
-				b = fmt.Appendf(b, "[:send %d %d]", key, v)
-			} else {
-				b = fmt.Appendf(b, "[:send %d [%d %d]]", key, a.Offset+api.Offset(i), v)
-			}
-		}
-		return string(append(b, ']'))
+		return ednSends(key, c, a)
 	case Fetch:
-		if a == nil {
-			return "[[:poll]]"
-		}
-		b := fmt.Appendf(nil, "[[:poll {%d [", key)
-		for i, r := range a.Records {
-			if i > 0 {
-				b = append(b, ' ')
-			}
-			b = fmt.Appendf(b, "[%d %d]", r.Offset, r.Value)
-		}
-		return string(append(b, "]}]]"...))
+		return ednPoll(key, a)
 	case ListOffsets:
 		return ednPair(key, a != nil, func() api.Offset { return a.Offset })
 	case DeleteRecords:
@@ -142,6 +118,36 @@ func (x *edn) value(c *Call, a *Answer) string {
 	return strconv.Quote(c.Topic)
 }
 
+func ednSends(key int, c *Call, a *Answer) string {
+	b := []byte("[")
+	for i, v := range c.Values {
+		if i > 0 {
+			b = append(b, ' ')
+		}
+		if a == nil {
+			b = fmt.Appendf(b, "[:send %d %d]", key, v)
+		} else {
+			b = fmt.Appendf(b, "[:send %d [%d %d]]", key, a.Offset+api.Offset(i), v)
+		}
+	}
+	return string(append(b, ']'))
+}
+
+func ednPoll(key int, a *Answer) string {
+	if a == nil {
+		return "[[:poll]]"
+	}
+	b := fmt.Appendf(nil, "[[:poll {%d [", key)
+	for i, r := range a.Records {
+		if i > 0 {
+			b = append(b, ' ')
+		}
+		b = fmt.Appendf(b, "[%d %d]", r.Offset, r.Value)
+	}
+	return string(append(b, "]}]]"...))
+}
+
+// ednPair gives a partition and an offset, nil where the answer is not known.
 func ednPair(key int, answered bool, offset func() api.Offset) string {
 	if !answered {
 		return fmt.Sprintf("{%d nil}", key)

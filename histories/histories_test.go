@@ -2,29 +2,20 @@ package histories_test
 
 import (
 	"bytes"
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/reprise-mq/reprise/histories"
 )
 
-// The example lines of the package doc, read out of it, are lines of the format
-// byte for byte.
+// The example lines of the package doc are lines of the format byte for byte.
 func TestDocumentedLines(t *testing.T) {
-	doc, err := os.ReadFile("doc.go")
-	if err != nil {
-		t.Fatal(err)
+	lines := documentedLines(t)
+	if len(lines) != 19 {
+		t.Errorf("the package doc has %d example lines", len(lines))
 	}
-	read := 0
-	for _, line := range strings.Split(string(doc), "\n") {
-		line, ok := strings.CutPrefix(line, "//\t{")
-		if !ok {
-			continue
-		}
-		line = "{" + line
-		// Read on its own, every line needs index 0 and an open operation; so only
-		// the fields are read here.
+	for _, line := range lines {
+		// In its place each would need the events before it; here the fields count.
 		e, err := histories.ParseLine([]byte(line))
 		if err != nil {
 			t.Errorf("%s: %v", line, err)
@@ -41,9 +32,5 @@ func TestDocumentedLines(t *testing.T) {
 		if got := strings.TrimSuffix(out.String(), "\n"); got != line {
 			t.Errorf("documented: %s\nwritten:    %s", line, got)
 		}
-		read++
-	}
-	if read != 19 {
-		t.Errorf("the package doc has %d example lines", read)
 	}
 }

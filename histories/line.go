@@ -119,5 +119,8 @@ func getField(raw map[string]json.RawMessage, f field, e *Event) error {
 	if err := f.get(v, e); err != nil {
 		return fmt.Errorf("field %q %w", f.name, err)
 	}
+	if f.optional && f.zero(e) {
+		return fmt.Errorf("field %q should be left out here", f.name)
+	}
 	return nil
 }
