@@ -27,7 +27,7 @@ var (
 // Call answers a single request; see service.proto.
 func (s *brokerService) Call(ctx context.Context, q *api.Request) (*api.Response, error) {
 	n := s.network
-	c := caller{answered: make(chan *api.Response, 1), left: make(chan struct{}, 1)}
+	c := caller{answered: make(chan *api.Response, 1)}
 	name, ok := n.admit(c)
 	if !ok {
 		return nil, errFull
@@ -42,7 +42,7 @@ func (s *brokerService) Call(ctx context.Context, q *api.Request) (*api.Response
 	select {
 	case r := <-c.answered:
 		return r, nil
-	case <-c.left:
+	case <-n.closing:
 		return nil, errEnded
 	case <-ctx.Done():
 		n.inbox.Lost(name)
@@ -56,8 +56,7 @@ func requestMessage(q *api.Request) *api.Message {
 
 // caller waits for the answer to one Call.
 type caller struct {
-	answered chan *api.Response
-	left     chan struct{}
+	answered chan *api.Response // with room for one
 }
 
 func (c caller) answer(r *api.Response) {
@@ -66,8 +65,6 @@ func (c caller) answer(r *api.Response) {
 	default: // answered already
 	}
 }
-
-func (c caller) leave() { c.left <- struct{}{} }
 
 // Link serves a client's link; see service.proto. The link ends when this
 // returns, and only then do a read and a write that hang; so they have goroutines
@@ -81,7 +78,12 @@ func (s *brokerService) Link(stream grpc.BidiStreamingServer[Requests, Responses
 	c.name = name
 	go c.read(stream)
 	go c.write(stream)
-	<-c.out.done
+	select {
+	case <-c.out.done:
+	case <-s.network.closing:
+		c.out.finish()
+		<-c.out.done
+	}
 	if c.stuck.Load() {
 		return errBroken
 	}
@@ -141,5 +143,3 @@ func (c *session) answer(r *api.Response) {
 		c.out.abort()
 	}
 }
-
-func (c *session) leave() { c.out.finish() }

@@ -25,7 +25,7 @@ type Network struct {
 	closed  bool
 	clients map[env.Endpoint]client // at most maxClients
 	last    uint64                  // numbers the clients
-	gone    sync.Cond               // a client has left
+	closing chan struct{}           // closed by Close
 }
 
 var _ env.Network = (*Network)(nil)
@@ -34,8 +34,6 @@ var _ env.Network = (*Network)(nil)
 type client interface {
 	// answer takes a response, which it must not keep.
 	answer(r *api.Response)
-	// leave ends the link once what it holds has been sent.
-	leave()
 }
 
 // NewNetwork makes the network of the node that others reach at address. It hears
@@ -50,8 +48,8 @@ func NewNetwork(address env.Endpoint, inbox Inbox, c Credentials) *Network {
 			links: make(map[env.Endpoint]*link), refused: make(map[env.Endpoint]refusal),
 		},
 		clients: make(map[env.Endpoint]client),
+		closing: make(chan struct{}),
 	}
-	n.gone.L = &n.mu
 	RegisterBrokerServer(n.server, &brokerService{network: n})
 	RegisterPeerServer(n.server, &peerService{network: n})
 	return n
@@ -70,21 +68,19 @@ func (n *Network) Serve(l net.Listener) error {
 // does not take long.
 func (n *Network) Close() {
 	late := time.AfterFunc(drainTime, n.server.Stop)
-	n.drain()
+	n.leave()
+	n.server.GracefulStop() // waits until every stream has ended
 	late.Stop()
-	n.server.Stop()
 	n.peers.close()
 }
 
-func (n *Network) drain() {
+// leave lets every stream end.
+func (n *Network) leave() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.closed = true
-	for _, c := range n.clients {
-		c.leave()
-	}
-	for len(n.clients) > 0 {
-		n.gone.Wait()
+	if !n.closed {
+		n.closed = true
+		close(n.closing)
 	}
 }
 
@@ -126,7 +122,6 @@ func (n *Network) dismiss(name env.Endpoint) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	delete(n.clients, name)
-	n.gone.Signal()
 }
 
 // exchange is a stream to a peer. Nothing comes back on it.

@@ -22,8 +22,20 @@ var (
 )
 
 // Exchange takes what a peer sends; see service.proto. A damaged frame ends the
-// link, and the peer opens another.
+// link, and the peer opens another. As with a client's link, the reader ends with
+// the link, and not the other way round.
 func (s *peerService) Exchange(stream grpc.BidiStreamingServer[Frames, Nothing]) error {
+	ended := make(chan error, 1)
+	go func() { ended <- s.read(stream) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-s.network.closing:
+		return errEnded
+	}
+}
+
+func (s *peerService) read(stream grpc.BidiStreamingServer[Frames, Nothing]) error {
 	batch, err := stream.Recv()
 	if err != nil {
 		return err

@@ -57,7 +57,7 @@ const (
 // Times of a link.
 const (
 	// dialTimeout is how long a link may take to come up.
-	dialTimeout = 3 * time.Second
+	dialTimeout = 2 * time.Second
 	// retryMin and retryMax bound the pause before a node dials a peer again; it
 	// doubles with each failure, and ends when the peer itself calls.
 	retryMin = 50 * time.Millisecond

@@ -1,0 +1,206 @@
+package rpc
+
+import (
+	"context"
+	"crypto/rand"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/reprise-mq/reprise/broker/api"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+func TestGarbageOnThePort(t *testing.T) {
+	s := serve(t)
+	noise := make([]byte, 100_000)
+	rand.Read(noise)
+	for _, garbage := range [][]byte{
+		noise,
+		[]byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
+		append([]byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), noise...),
+		[]byte("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"),
+	} {
+		c, err := net.Dial("tcp", string(s.address))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Write(garbage)
+		c.SetReadDeadline(time.Now().Add(2 * handshakeTime))
+		for buffer := make([]byte, 4096); err == nil; {
+			_, err = c.Read(buffer)
+		}
+		if timeout, ok := err.(net.Error); ok && timeout.Timeout() {
+			t.Errorf("the connection stays open after %.20q", garbage)
+		}
+		c.Close()
+	}
+	s.works()
+	if s.count() != 1 {
+		t.Fatalf("the node received %d messages", s.count())
+	}
+}
+
+// A message of the wrong form ends the call, and nothing else.
+func TestGarbageInAMessage(t *testing.T) {
+	s := serve(t)
+	stream := s.link()
+	if err := stream.SendMsg(encoded{sliceOf([]byte("\xff\xff\xff\xff"))}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Recv(); err == nil {
+		t.Fatal("the link goes on")
+	}
+	s.works()
+}
+
+func TestTooManyPending(t *testing.T) {
+	const over = 10
+	s := serve(t)
+	stream := s.link()
+	batch := &Requests{}
+	for i := range maxPending + over {
+		batch.Requests = append(batch.Requests, produce(uint64(i), api.Acks_ALL))
+	}
+	stream.Send(batch)
+	for i := 0; i < over; {
+		answers, err := stream.Recv()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range answers.Responses {
+			if r.Error.GetCode() != api.Code_OVERLOADED || r.Id != uint64(maxPending+i) {
+				t.Fatalf("answer %d is %v", i, r)
+			}
+			i++
+		}
+	}
+	if s.count() != maxPending {
+		t.Fatalf("the node received %d requests", s.count())
+	}
+	// Each answer makes room for one more.
+	s.Send(s.sender(0), answer(0))
+	stream.Send(&Requests{Requests: []*api.Request{produce(7777, api.Acks_ALL)}})
+	s.await("the request", func() bool { return s.count() == maxPending+1 })
+}
+
+func TestAcksNoneAreNotPending(t *testing.T) {
+	s := serve(t)
+	stream := s.link()
+	batch := &Requests{}
+	for i := range maxPending + 1 {
+		batch.Requests = append(batch.Requests, produce(uint64(i), api.Acks_NONE))
+	}
+	batch.Requests = append(batch.Requests, produce(7777, api.Acks_ALL))
+	stream.Send(batch)
+	s.await("all requests", func() bool { return s.count() == maxPending+2 })
+	s.Send(s.sender(0), answer(7777))
+	if answers, err := stream.Recv(); err != nil || answers.Responses[0].Id != 7777 {
+		t.Fatalf("the answer is %v, %v", answers, err)
+	}
+}
+
+func TestCall(t *testing.T) {
+	s := serve(t)
+	client := NewBrokerClient(s.conn())
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if r, err := client.Call(ctx, produce(5, api.Acks_NONE)); err != nil || r.Id != 5 {
+		t.Fatalf("acks none: %v, %v", r, err)
+	}
+	s.works()
+
+	short, cancelShort := context.WithCancel(ctx)
+	failed := make(chan error, 1)
+	go func() {
+		_, err := client.Call(short, produce(6, api.Acks_ALL))
+		failed <- err
+	}()
+	s.await("the request", func() bool { return s.count() == 3 })
+	cancelShort()
+	if err := <-failed; status.Code(err) != codes.Canceled {
+		t.Fatalf("the call failed with %v", err)
+	}
+	s.await("the loss of the caller", func() bool { return s.hasLost(s.sender(2)) })
+	s.Send(s.sender(2), answer(6))
+
+	s.end()
+	if _, err := client.Call(ctx, produce(7, api.Acks_ALL)); status.Code(err) != codes.Unavailable {
+		t.Fatalf("of a node that has ended: %v", err)
+	}
+}
+
+func TestCloseEndsCallsAndLinks(t *testing.T) {
+	s := serve(t)
+	stream, client := s.link(), NewBrokerClient(s.conn())
+	stream.Send(&Requests{Requests: []*api.Request{produce(1, api.Acks_ALL)}})
+	s.await("a request", func() bool { return s.count() == 1 })
+	failed := make(chan error, 1)
+	go func() {
+		_, err := client.Call(context.Background(), produce(2, api.Acks_ALL))
+		failed <- err
+	}()
+	s.await("another request", func() bool { return s.count() == 2 })
+	// What was answered arrives before the end.
+	large := answer(1)
+	large.GetResponse().Body = &api.Response_Fetch{Fetch: &api.FetchResponse{Batches: make([]byte, 4<<20)}}
+	s.Send(s.sender(0), large)
+	began := time.Now()
+	s.Close()
+	if took := time.Since(began); took > 2*drainTime {
+		t.Errorf("Close took %v", took)
+	}
+	if answers, err := stream.Recv(); err != nil || len(answers.Responses[0].GetFetch().Batches) != 4<<20 {
+		t.Fatalf("the last answer was not sent: %v", err)
+	}
+	if _, err := stream.Recv(); err == nil {
+		t.Fatal("the link goes on")
+	}
+	if err := <-failed; err == nil {
+		t.Fatal("the call was answered")
+	}
+}
+
+// A client that takes no answers loses its link, not the node its memory.
+func TestStuckClient(t *testing.T) {
+	s := serve(t)
+	stream := s.link()
+	stream.Send(&Requests{Requests: []*api.Request{produce(1, api.Acks_ALL)}})
+	s.await("a request", func() bool { return s.count() == 1 })
+	to := s.sender(0)
+	m := answer(1)
+	m.GetResponse().Body = &api.Response_Fetch{Fetch: &api.FetchResponse{Batches: make([]byte, 16<<20)}}
+	for range (maxQueued+2*windowSize)/(16<<20) + 2 {
+		s.Send(to, m)
+	}
+	s.await("the loss of the client", func() bool { return s.hasLost(to) })
+	s.works()
+}
+
+// While a client does not take its answers, the node takes none of its requests.
+func TestSlowClientIsPaused(t *testing.T) {
+	s := serve(t)
+	stream := s.link()
+	send := func(id uint64) { stream.Send(&Requests{Requests: []*api.Request{produce(id, api.Acks_ALL)}}) }
+	send(1)
+	s.await("a request", func() bool { return s.count() == 1 })
+	large := answer(1)
+	large.GetResponse().Body = &api.Response_Fetch{Fetch: &api.FetchResponse{Batches: make([]byte, 16<<20)}}
+	const many = 5 // gRPC itself takes two off the queue
+	for range many {
+		s.Send(s.sender(0), large)
+	}
+	send(2) // the reader was waiting for it already
+	send(3)
+	time.Sleep(50 * time.Millisecond)
+	if s.count() > 2 {
+		t.Fatal("a request came in")
+	}
+	for range many {
+		if _, err := stream.Recv(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.await("the requests", func() bool { return s.count() == 3 })
+}

@@ -1,0 +1,170 @@
+package rpc
+
+import (
+	"context"
+	"net"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/env"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/status"
+)
+
+func sliceOf(b []byte) mem.Buffer { return mem.SliceBuffer(b) }
+
+func batchFrom(node uint64) *api.Message {
+	return &api.Message{Body: &api.Message_Peer{Peer: &api.PeerBatch{From: node}}}
+}
+
+func (s served) exchange() grpc.BidiStreamingClient[Frames, Nothing] {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	s.t.Cleanup(cancel)
+	stream, err := NewPeerClient(s.conn()).Exchange(ctx)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return stream
+}
+
+func TestDamagedFrameEndsTheLink(t *testing.T) {
+	s := serve(t)
+	good, bad := api.EncodeFrame(batchFrom(1)), api.EncodeFrame(batchFrom(2))
+	bad[len(bad)-1] ^= 1
+	stream := s.exchange()
+	stream.Send(&Frames{From: "host:1", Frames: [][]byte{good, bad, good}})
+	if _, err := stream.Recv(); status.Code(err) != codes.DataLoss {
+		t.Fatalf("the link ended with %v", err)
+	}
+	s.await("the loss of the peer", func() bool { return s.hasLost("host:1") })
+	if s.count() != 1 {
+		t.Fatalf("%d messages came in, want the one before the damage", s.count())
+	}
+	s.works()
+}
+
+func TestPeersSayWhoTheyAre(t *testing.T) {
+	s := serve(t)
+	frames := [][]byte{api.EncodeFrame(batchFrom(1))}
+	for _, from := range []string{"", "host", "client/1", "client/1:2", "host:"} {
+		stream := s.exchange()
+		stream.Send(&Frames{From: from, Frames: frames})
+		if _, err := stream.Recv(); status.Code(err) != codes.InvalidArgument {
+			t.Errorf("from %q the link ended with %v", from, err)
+		}
+	}
+	stream := s.exchange()
+	stream.Send(&Frames{From: "host:1"})
+	stream.Send(&Frames{From: "host:2", Frames: frames})
+	if _, err := stream.Recv(); status.Code(err) != codes.InvalidArgument {
+		t.Errorf("with two names the link ended with %v", err)
+	}
+	if s.count() != 0 {
+		t.Fatalf("%d messages came in", s.count())
+	}
+}
+
+// A peer that cannot be reached is not dialed at every message.
+func TestDialsPause(t *testing.T) {
+	s := serve(t)
+	l := listen(t, "127.0.0.1:0")
+	defer l.Close()
+	var dialed atomic.Int64
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			dialed.Add(1)
+			c.Close()
+		}
+	}()
+	to := env.Endpoint(l.Addr().String())
+	for began := time.Now(); time.Since(began) < 700*time.Millisecond; time.Sleep(time.Millisecond) {
+		s.Send(to, batchFrom(1))
+	}
+	if n := dialed.Load(); n < 2 || n > 6 {
+		t.Fatalf("dialed %d times", n)
+	}
+	if !s.hasLost(to) {
+		t.Fatal("nothing was lost")
+	}
+}
+
+// A peer that was away for long is reached at once when it calls.
+func TestCallingPeerIsReached(t *testing.T) {
+	a := serve(t)
+	l := listen(t, "127.0.0.1:0")
+	address := l.Addr().String()
+	l.Close()
+	a.peers.mu.Lock()
+	a.peers.refused[env.Endpoint(address)] = refusal{pause: retryMax, until: time.Now().Add(time.Hour)}
+	a.peers.mu.Unlock()
+	a.Send(env.Endpoint(address), batchFrom(1))
+	a.await("the loss", func() bool { return a.hasLost(env.Endpoint(address)) })
+
+	inbox := &notes{}
+	b := NewNetwork(env.Endpoint(address), inbox, Credentials{})
+	go b.Serve(listen(t, address))
+	t.Cleanup(b.Close)
+	b.Send(a.address, batchFrom(2))
+	a.await("the peer's call", func() bool { return a.count() == 1 })
+	a.Send(env.Endpoint(address), batchFrom(3))
+	a.await("the peer's receipt", func() bool { return inbox.count() == 1 })
+}
+
+func TestSeveralWritesKeepTheOrder(t *testing.T) {
+	const n = 3000
+	a, b := serve(t), serve(t)
+	for i := range n {
+		a.Send(b.address, batchFrom(uint64(i)))
+	}
+	b.await("all messages", func() bool { return b.count() == n })
+	for i, m := range b.received {
+		if m.GetPeer().From != uint64(i) || b.from[i] != a.address {
+			t.Fatalf("message %d is %v from %s", i, m, b.from[i])
+		}
+	}
+}
+
+func TestTooLargeAMessageBreaksTheLink(t *testing.T) {
+	s := serve(t)
+	inbox := &notes{}
+	c := NewClientNetwork(inbox, Credentials{})
+	defer c.Close()
+	q := produce(1, api.Acks_ALL)
+	c.Send(s.address, requestMessage(q))
+	s.await("a request", func() bool { return s.count() == 1 })
+	q.GetProduce().Batch = make([]byte, MaxMessage+1)
+	c.Send(s.address, requestMessage(q))
+	s.await("the loss", func() bool { return inbox.hasLost(s.address) })
+	q.GetProduce().Batch = make([]byte, MaxMessage-100)
+	c.Send(s.address, requestMessage(q))
+	s.await("another request", func() bool { return s.count() == 2 })
+}
+
+func TestRefusalsAreBounded(t *testing.T) {
+	d := dialer{refused: make(map[env.Endpoint]refusal)}
+	for i := range 3 * maxDialed {
+		d.refuse(env.Endpoint(net.JoinHostPort("host", string(rune(i)))), false)
+	}
+	if len(d.refused) > maxDialed {
+		t.Fatalf("%d refusals are kept", len(d.refused))
+	}
+	d = dialer{refused: make(map[env.Endpoint]refusal)}
+	for _, want := range []time.Duration{50, 100, 200, 400, 800, 1000, 1000} {
+		d.refuse("host:1", false)
+		if got := d.refused["host:1"].pause; got != want*time.Millisecond {
+			t.Fatalf("the pause is %v, want %v ms", got, want)
+		}
+	}
+	d.refuse("host:1", true)
+	if got := d.refused["host:1"].pause; got != retryMin {
+		t.Fatalf("the pause after a link is %v", got)
+	}
+}
