@@ -174,6 +174,9 @@ func TestImportChecksEveryByte(t *testing.T) {
 			if !errors.Is(err, ErrDamaged) {
 				t.Fatalf("segment %d changed at %d: %v", file.Segment, at, err)
 			}
+			if len(d.visible) != len(manifest) {
+				t.Fatalf("segment %d changed at %d: files removed", file.Segment, at)
+			}
 		}
 	}
 }
@@ -201,5 +204,116 @@ func TestZeroPositionKeepsWhatIsThere(t *testing.T) {
 	s, tail = opened(t, diskOf(whole), Position{})
 	if !tail.Torn || len(s.segments) > 2 {
 		t.Fatalf("torn %v, segments %v", tail.Torn, s.Manifest())
+	}
+}
+
+// frames gives the frames of a file, as they are encoded.
+func frames(t *testing.T, b []byte) (raw [][]byte) {
+	for len(b) > 0 {
+		_, rest, err := DecodeFrame(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw = append(raw, b[:len(b)-len(rest)])
+		b = rest
+	}
+	return raw
+}
+
+// A frame that is whole but belongs elsewhere, as a misdirected write leaves it.
+func TestFrameInTheWrongPlaceIsNoticed(t *testing.T) {
+	whole, synced := small(t)
+	for _, index := range []api.Index{1, synced.Segment} {
+		name := fileName(folder, index)
+		raw := frames(t, whole[name])
+		fr, _, _ := DecodeFrame(raw[1])
+		for what, change := range map[string]func(*Frame){
+			"index":  func(fr *Frame) { fr.Index++ },
+			"offset": func(fr *Frame) { fr.Base++ },
+			"term":   func(fr *Frame) { fr.Term += 9 }, // the next one's goes back
+			"state":  func(fr *Frame) { fr.Kind, fr.Count = KindState, 0 },
+		} {
+			wrong := fr
+			change(&wrong)
+			changed := maps.Clone(whole)
+			changed[name] = slices.Concat(raw[0], appendFrame(nil, &wrong), slices.Concat(raw[2:]...))
+			d := diskOf(changed)
+			s, _, err := open(d, synced)
+			if index == 1 && err != nil || index > 1 && !errors.Is(err, ErrDamaged) {
+				t.Fatalf("%s of a frame in segment %d: %v", what, index, err)
+			}
+			if err == nil {
+				var failure error
+				s.tail = tail{}
+				s.Read(s.Start(), 1<<20, func(_ []Frame, e error) { failure = e })
+				d.run()
+				if what != "term" && !errors.Is(failure, ErrDamaged) {
+					t.Fatalf("%s of a frame in segment %d: read: %v", what, index, failure)
+				}
+			}
+		}
+	}
+}
+
+// A state frame must tell what the frames before it do.
+func TestStateThatTellsOtherwiseIsNoticed(t *testing.T) {
+	whole, synced := small(t)
+	d := diskOf(whole)
+	s, _ := opened(t, d, synced)
+	last := s.active()
+	if last.index <= synced.Segment {
+		t.Fatal("no segment above the synced position")
+	}
+	raw := frames(t, whole[last.name])
+	fr, _, _ := DecodeFrame(raw[0])
+	before := s.segments[len(s.segments)-2].index
+	st := stateOf(s)
+	st.Index, st.Term, st.Next = fr.Index, fr.Term, fr.Base
+	starts := slices.DeleteFunc(slices.Clone(s.startsAbove(before)), func(s termStart) bool { return s.index > last.index })
+	for what, wrong := range map[string]Frame{
+		"nothing": encodeState(&st, fr.Count, s.startBelow(before), starts),
+		"count":  encodeState(&st, fr.Count-1, s.startBelow(before), starts),
+		"starts": encodeState(&st, fr.Count, s.startBelow(before), []termStart{{starts[0].index - 1, fr.Term}}),
+		"offset": encodeState(&State{Index: st.Index, Term: st.Term, Next: st.Next + 1, Conf: st.Conf}, fr.Count, s.startBelow(before), starts),
+	} {
+		changed := maps.Clone(whole)
+		changed[last.name] = slices.Concat(appendFrame(nil, &wrong), slices.Concat(raw[1:]...))
+		_, tail := opened(t, diskOf(changed), synced)
+		if tail.StateTorn != (what != "nothing") {
+			t.Errorf("%s wrong: state torn %v", what, tail.StateTorn)
+		}
+	}
+}
+
+// Where terms say nothing, the count of the state frame does.
+func TestMissingSegmentIsNoticed(t *testing.T) {
+	d := newDisk(1)
+	s := Create(d.files, folder, firstState)
+	for len(s.segments) < 5 {
+		appendRecords(s, 1)
+		if s.Full(700) {
+			s.Roll(stateOf(s))
+		}
+	}
+	at := checkpointed(t, d, s)
+	for _, g := range s.segments[1:] {
+		left := contents(d)
+		delete(left, g.name)
+		if _, _, err := open(diskOf(left), at); !errors.Is(err, ErrDamaged) {
+			t.Errorf("without %s: %v", g.name, err)
+		}
+	}
+}
+
+// A file that shrinks under an open store.
+func TestReadOfAFileThatWasCut(t *testing.T) {
+	whole, synced := small(t)
+	for _, name := range slices.Sorted(maps.Keys(whole)) {
+		for length := range whole[name] {
+			d := diskOf(whole)
+			s, _ := opened(t, d, synced)
+			d.visible[name].visible = whole[name][:length]
+			rightOrDamaged(t, d, s)
+		}
 	}
 }

@@ -126,16 +126,22 @@ func newMachine(t *rapid.T) *machine {
 	return m
 }
 
-func (m *machine) checkpoint(t *rapid.T, mark bool) {
+// checkpoint makes one that nothing disturbs; meanwhile happens while it is under
+// way.
+func (m *machine) checkpoint(t *rapid.T, mark bool, meanwhile ...func(*rapid.T)) {
 	failure := errors.New("no answer")
 	var at Position
 	m.store.Checkpoint(func(p Position, err error) { at, failure = p, err })
+	last := m.store.Last()
+	for _, act := range meanwhile {
+		act(t)
+	}
 	m.disk.run()
 	if failure != nil {
 		t.Fatalf("checkpoint: %v", failure)
 	}
-	if at.Index != m.store.Last() {
-		t.Fatalf("checkpoint at %v, last %d", at, m.store.Last())
+	if at.Index != last {
+		t.Fatalf("checkpoint at %v, last %d", at, last)
 	}
 	if mark {
 		m.marked = at
@@ -182,7 +188,13 @@ func (m *machine) Append(t *rapid.T) {
 	m.log.feed(m.store, m.log.last())
 }
 
-func (m *machine) Checkpoint(t *rapid.T) { m.checkpoint(t, rapid.Bool().Draw(t, "mark")) }
+func (m *machine) Checkpoint(t *rapid.T) {
+	if mark := rapid.Bool().Draw(t, "mark"); rapid.Bool().Draw(t, "calm") {
+		m.checkpoint(t, mark)
+	} else {
+		m.checkpoint(t, mark, m.Append)
+	}
+}
 
 // CheckpointCut crashes while one is under way, with more entries behind it.
 func (m *machine) CheckpointCut(t *rapid.T) {
@@ -414,6 +426,7 @@ func TestStore(t *testing.T) {
 			"append":          m.Append,
 			"append more":     m.Append,
 			"checkpoint":      m.Checkpoint,
+			"checkpoint more": m.Checkpoint,
 			"checkpoint cut":  m.CheckpointCut,
 			"checkpoint fail": m.CheckpointFails,
 			"crash":           m.Crash,
