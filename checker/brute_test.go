@@ -100,11 +100,12 @@ func apply(o *histories.Operation, log []histories.Value) ([]histories.Value, bo
 	return log, o.Answer.HighWatermark <= end
 }
 
-// show writes a history for a failing test.
+// show writes a history for a failing test, or its beginning.
 func show(h *histories.History) string {
+	const most = 4000
 	var s strings.Builder
 	if err := h.Write(&s); err != nil {
 		panic(err)
 	}
-	return s.String()
+	return s.String()[:min(s.Len(), most)]
 }

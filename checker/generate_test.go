@@ -211,8 +211,8 @@ func (g *generator) complete(c *client) {
 	default:
 		g.rec.Ok(g.tick(), c.process, c.answer)
 	}
-	if call.Op == histories.Fetch && c.code == api.Code_OK {
-		c.next[call.Partition] = call.Offset + api.Offset(len(c.answer.Records))
+	if n := len(c.answer.Records); n > 0 && c.code == api.Code_OK {
+		c.next[call.Partition] = call.Offset + api.Offset(n)
 	}
 }
 

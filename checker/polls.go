@@ -12,32 +12,25 @@ import (
 // checkPolls holds every fetch to the order of the log: within its records, to
 // what was asked for, and to where its process stood.
 func (p *partition) checkPolls() {
-	// position[q] is where process q stands, by its last fetch.
+	// positions[q] is where process q stands: one past the last record it was given.
 	type position struct {
 		next api.Offset
 		by   *histories.Operation
 	}
 	positions := make(map[histories.Process]position)
 	for _, o := range p.fetches {
-		if o.Answer == nil || len(o.Answer.Records) == 0 && o.Outcome != histories.Ok {
-			if !o.Call.Continue {
-				delete(positions, o.Process)
-			}
-			continue
-		}
-		before, known := positions[o.Process]
-		if o.Call.Continue && known && o.Call.Offset != before.next {
+		if before, known := positions[o.Process]; o.Call.Continue && known && o.Call.Offset != before.next {
 			p.jump(o, before.by, o.Call.Offset, before.next)
 		}
-		next := o.Call.Offset
-		if records := o.Answer.Records; len(records) > 0 {
-			if records[0].Offset != next {
-				p.jump(o, nil, records[0].Offset, next)
-			}
-			p.checkRecords(o)
-			next = records[len(records)-1].Offset + 1
+		if o.Answer == nil || len(o.Answer.Records) == 0 {
+			continue
 		}
-		positions[o.Process] = position{next, o}
+		records := o.Answer.Records
+		if records[0].Offset != o.Call.Offset {
+			p.jump(o, nil, records[0].Offset, o.Call.Offset)
+		}
+		p.checkRecords(o)
+		positions[o.Process] = position{records[len(records)-1].Offset + 1, o}
 		if o.Outcome != histories.Ok {
 			// The client may or may not go on behind what a failed fetch gave it.
 			delete(positions, o.Process)

@@ -107,11 +107,10 @@ func (p *partition) rawSearch(bounds []bound) Judgement {
 			wild++
 		}
 	}
-	list := p.moves(bounds, true)
-	if len(list) > mostRaw || wild > mostRawWild {
+	if len(p.sends)+len(bounds) > mostRaw || wild > mostRawWild {
 		return NotJudged
 	}
-	return p.search(list, func(o api.Offset) bool {
+	return p.search(p.moves(bounds, true), func(o api.Offset) bool {
 		return o >= api.Offset(len(p.slots)) || !p.slots[o].seen
 	})
 }
