@@ -52,7 +52,8 @@ func (n *Node) tendMeta(g *group) {
 	voters, learners := n.meta.state.MetaConfig()
 	settled := g.replica.Reconcile(replica.Membership{Voters: voters, Learners: learners})
 	_, index := g.replica.Conf()
-	if settled && g.reported != index {
+	leaving := slices.ContainsFunc(n.meta.state.Nodes(), func(node *meta.Node) bool { return node.Removing })
+	if settled && (leaving || g.reported != index) {
 		g.reported = index
 		n.proposeMeta(replicaChanged(g), nil)
 	}

@@ -2,17 +2,13 @@ package main
 
 import (
 	"encoding/binary"
-	"fmt"
 	"io"
 	"net"
-	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/reprise-mq/reprise/broker/osenv"
 )
 
 // What the machine can do without a broker, for comparison: the same records over
@@ -26,14 +22,15 @@ const (
 	sectorBytes = 4096
 )
 
+var bareNames = [bareCopies]string{"bare-1", "bare-2", "bare-3"}
+
 // syncRate counts how often in a second 4 KiB can be written and synced, in a
 // zero-filled file in a folder.
-func syncRate(folder string, d time.Duration) (float64, error) {
-	file, err := zeroFilled(filepath.Join(folder, "syncs"))
+func syncRate(folder *osenv.Folder, d time.Duration) (float64, error) {
+	file, err := zeroFilled(folder, "syncs")
 	if err != nil {
 		return 0, err
 	}
-	defer os.Remove(file.Name())
 	defer file.Close()
 	n, begun := 0, time.Now()
 	for ; time.Since(begun) < d; n++ {
@@ -45,14 +42,14 @@ func syncRate(folder string, d time.Duration) (float64, error) {
 }
 
 // bareStream gives the records per second of a stream of batches to three copies.
-func bareStream(folder string, size, perBatch int, d time.Duration) (float64, error) {
+func bareStream(folder *osenv.Folder, size, perBatch int, d time.Duration) (float64, error) {
 	batch := make([]byte, 4+size*perBatch)
 	binary.LittleEndian.PutUint32(batch, uint32(size*perBatch))
 	acks := make(chan bareAck, bareCopies*bareWindow)
 	var links []net.Conn
 	var wg sync.WaitGroup
 	for i := range bareCopies {
-		link, err := bareCopy(filepath.Join(folder, "bare-"+strconv.Itoa(i)), &wg, func(err error) { acks <- bareAck{i, err} })
+		link, err := bareCopy(folder, bareNames[i], &wg, func(err error) { acks <- bareAck{i, err} })
 		if err != nil {
 			return 0, err
 		}
@@ -91,8 +88,8 @@ type bareAck struct {
 }
 
 // bareCopy starts one copy and gives the link to it.
-func bareCopy(name string, wg *sync.WaitGroup, ack func(error)) (net.Conn, error) {
-	file, err := zeroFilled(name)
+func bareCopy(folder *osenv.Folder, name string, wg *sync.WaitGroup, ack func(error)) (net.Conn, error) {
+	file, err := zeroFilled(folder, name)
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +123,6 @@ func bareCopy(name string, wg *sync.WaitGroup, ack func(error)) (net.Conn, error
 		}
 	})
 	wg.Go(func() {
-		defer os.Remove(name)
 		defer file.Close()
 		groupCommit(file, batches, ack)
 	})
@@ -134,7 +130,7 @@ func bareCopy(name string, wg *sync.WaitGroup, ack func(error)) (net.Conn, error
 }
 
 // groupCommit writes and syncs all that has gathered, and acknowledges each batch.
-func groupCommit(file *os.File, batches <-chan []byte, ack func(error)) {
+func groupCommit(file osenv.File, batches <-chan []byte, ack func(error)) {
 	var at int64
 	for batch := range batches {
 		group := [][]byte{batch}
@@ -156,26 +152,23 @@ func groupCommit(file *os.File, batches <-chan []byte, ack func(error)) {
 	}
 }
 
-func zeroFilled(name string) (*os.File, error) {
-	file, err := os.Create(name)
+func zeroFilled(folder *osenv.Folder, name string) (osenv.File, error) {
+	file, err := folder.Open(name, true)
 	if err != nil {
 		return nil, err
 	}
 	zeros := make([]byte, 1<<20)
-	for at := 0; at < bareFile; at += len(zeros) {
-		if _, err := file.Write(zeros); err != nil {
+	for at := int64(0); at < bareFile; at += int64(len(zeros)) {
+		if _, err := file.WriteAt(zeros, at); err != nil {
 			return nil, err
 		}
 	}
 	return file, file.Sync()
 }
 
-func writeSynced(file *os.File, data []byte, at int64) error {
+func writeSynced(file osenv.File, data []byte, at int64) error {
 	if _, err := file.WriteAt(data, at); err != nil {
 		return err
 	}
-	if err := unix.Fdatasync(int(file.Fd())); err != nil {
-		return fmt.Errorf("sync %s: %w", file.Name(), err)
-	}
-	return nil
+	return file.Sync()
 }
