@@ -194,11 +194,12 @@ func (c *Client) begin(ctx context.Context, q request) (*pending, error) {
 	event := c.config.History.invoke(q)
 	done := func(r core.Result) {
 		event.end(r)
+		p.result = r
+		close(p.answered)
+		// Last: Close goes on when all room is free.
 		if q.bytes > 0 {
 			c.budget.release(q.bytes)
 		}
-		p.result = r
-		close(p.answered)
 	}
 	if !c.driver.Post(func() { q.start(c.timeout(ctx), done) }) {
 		done(core.Result{Err: api.Errorf(api.Code_SHUTTING_DOWN, "the client is closed"), Definite: true})
@@ -233,13 +234,28 @@ func (c *Client) timeout(ctx context.Context) env.Time {
 
 // wait gives the result. Without one the outcome is unknown.
 func (p *pending) wait(ctx context.Context) (core.Result, error) {
+	e := &Error{Op: p.op}
 	select {
 	case <-p.answered:
-		return p.result, errorOf(p.op, ctx, p.result)
 	case <-ctx.Done():
-		return core.Result{}, &Error{Op: p.op, Code: api.Code_TIMED_OUT, Message: "given up while it was under way", cause: ctx.Err()}
+		e.Code, e.Message, e.cause = api.Code_TIMED_OUT, "given up while it was under way", ctx.Err()
 	case <-p.client.stopped:
-		return core.Result{}, &Error{Op: p.op, Code: api.Code_DISCONNECTED, Message: "the client was closed while it was under way", cause: ErrClosed}
+		e.Code, e.Message, e.cause = api.Code_DISCONNECTED, "the client was closed while it was under way", ErrClosed
+	}
+	// An answer that is there counts, whatever else happened.
+	if p.over() {
+		return p.result, errorOf(p.op, ctx, p.result)
+	}
+	return core.Result{}, e
+}
+
+// over reports whether the result is there.
+func (p *pending) over() bool {
+	select {
+	case <-p.answered:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 
 // cluster is a make-believe cluster behind real sockets.
 type cluster struct {
-	t *testing.T
+	t testing.TB
 	// mu guards the world, which the nodes share.
 	mu    sync.Mutex
 	world *coretest.World
@@ -37,7 +37,7 @@ type node struct {
 	network *rpc.Network
 }
 
-func newCluster(t *testing.T) *cluster {
+func newCluster(t testing.TB) *cluster {
 	c := &cluster{t: t, world: coretest.NewWorld(1, 3), mute: map[api.NodeID]bool{}}
 	for id := range api.NodeID(3) {
 		n := &node{cluster: c, id: id + 1, address: "127.0.0.1:0"}

@@ -133,15 +133,11 @@ func (k *Consumer) fill(ctx context.Context) error {
 			return err
 		}
 	}
-	select {
-	case <-k.ahead.answered:
-	case <-ctx.Done():
-		// The fetch goes on; the next call will find it.
-		return &Error{Op: k.ahead.op, Code: api.Code_TIMED_OUT, Message: "no message came in time", cause: ctx.Err()}
-	case <-k.client.stopped:
-		return unsent(k.ahead.op, ErrClosed)
+	if _, err := k.ahead.wait(ctx); !k.ahead.over() {
+		// It goes on, and the next call will find it.
+		return err
 	}
-	r, err := k.ahead.wait(context.Background())
+	r, err := k.ahead.result, errorOf(k.ahead.op, ctx, k.ahead.result)
 	k.ahead = nil
 	if err != nil {
 		return err
