@@ -1,11 +1,11 @@
 package sim
 
 import (
+	"encoding/json"
 	"flag"
 	"os"
 	"testing"
 	"time"
-	"encoding/json"
 
 	"github.com/reprise-mq/reprise/sim/plan"
 )

@@ -127,6 +127,8 @@ func (r *Replica) restore(tail segment.Tail) error {
 		}
 		r.conf, r.confIndex = conf, frame.Index
 	}
+	// A crash may have taken the segment that was to follow.
+	r.rollIfFull()
 	return nil
 }
 

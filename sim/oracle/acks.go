@@ -55,9 +55,9 @@ func (o *Oracle) response(from, to env.Endpoint, r *api.Response) {
 	o.acks = append(o.acks, ack{from, part.Group, api.Offset(p.GetBaseOffset())})
 }
 
-// acknowledged holds an acknowledged offset to being on the platters of a
-// majority of the voters; where the configuration has just changed, of the one
-// before or of the one after.
+// acknowledged holds an acknowledged offset to being on the platters of a majority
+// of the voters. Where the configuration has changed at the entry or since (an
+// answer may be a retry's), it is enough to be so under one of them.
 func (o *Oracle) acknowledged(from env.Endpoint, id api.GroupID, offset api.Offset) {
 	o.stats.Acks++
 	g := o.group(id)
@@ -66,20 +66,21 @@ func (o *Oracle) acknowledged(from env.Endpoint, id api.GroupID, offset api.Offs
 		o.fail(AckNotCommitted, "%s acknowledges offset %d of group %d, which no replica has applied", from, offset, id)
 		return
 	}
-	after := g.conf(index)
-	if o.durableUnder(g, index, after) {
-		return
-	}
-	for i := index; i > firstIndex; i-- {
-		if before := g.conf(i - 1); before != after {
-			if o.durableUnder(g, index, before) {
-				return
-			}
+	var tried *raftpb.ConfState
+	for i := g.last(); i >= firstIndex; i-- {
+		c := g.conf(i)
+		if c == tried {
+			continue
+		}
+		if tried = c; o.durableUnder(g, index, c) {
+			return
+		}
+		if i < index {
 			break
 		}
 	}
 	o.fail(AckNotDurable, "%s acknowledges offset %d of group %d, entry %d of term %d, which is on the platters of %v only; %s",
-		from, offset, id, index, g.term(index), o.holders(g, index), confText(after))
+		from, offset, id, index, g.term(index), o.holders(g, index), confText(g.conf(g.last())))
 }
 
 // durableUnder reports whether an entry would survive every power failing now.

@@ -33,6 +33,9 @@ type entry struct {
 	frame segment.Frame
 	state string            // fingerprint of the machine's state
 	conf  *raftpb.ConfState // the configuration; shared where it did not change
+	// inner: some replica has it in one segment with the entry before it, so no
+	// replica may begin a segment between the two.
+	inner bool
 }
 
 // head is a state frame: its bytes are equal on all replicas.
@@ -115,18 +118,33 @@ func (g *group) find(offset api.Offset) (api.Index, bool) {
 func (o *Oracle) readSegment(h *host, name string, live bool) {
 	id, _ := segmentOf(name)
 	g := o.group(id)
-	data := h.disk.Contents(name)[h.parsed[name]:]
+	data := h.disk.Contents(name)[h.parsed[name].bytes:]
 	for len(data) > 0 && o.first == nil {
 		frame, rest, err := segment.DecodeFrame(data)
 		if err != nil {
 			return // the rest of it may come with the next write
 		}
-		if h.parsed[name] == 0 && frame.Kind != segment.KindState {
+		at := h.parsed[name]
+		if at.bytes == 0 && frame.Kind != segment.KindState {
 			o.fail(LogMismatch, "%s: %s does not begin with a state frame", h.name, name)
+			return
 		}
-		h.parsed[name] += int64(len(data) - len(rest))
-		data = rest
 		o.frame(h, g, &frame, live)
+		if at.entries && o.first == nil {
+			o.inner(h, g, frame.Index)
+		}
+		h.parsed[name] = extent{at.bytes + int64(len(data)-len(rest)), frame.Kind != segment.KindState}
+		data = rest
+	}
+}
+
+// inner takes note that a replica has an entry in one segment with the entry
+// before it.
+func (o *Oracle) inner(h *host, g *group, index api.Index) {
+	g.at(index).inner = true
+	if known, ok := g.heads[index-1]; ok {
+		o.fail(ReplicaMismatch, "%s: group %d goes on from entry %d to %d in one segment, and %s began one there",
+			h.name, g.id, index-1, index, known.host)
 	}
 }
 
@@ -220,11 +238,17 @@ func (o *Oracle) head(h *host, g *group, f *segment.Frame) {
 	}
 	if known, ok := g.heads[f.Index]; ok {
 		if !bytes.Equal(known.data, f.Data) {
-			o.fail(ReplicaMismatch, "%s: the state frame of group %d at index %d is another than on %s", h.name, g.id, f.Index, known.host)
+			o.fail(ReplicaMismatch, "%s: the state frame of group %d at index %d is another than on %s: %s",
+				h.name, g.id, f.Index, known.host, differing(f.Data, known.data))
 		}
 		return
 	}
 	g.heads[f.Index] = head{data: bytes.Clone(f.Data), host: string(h.name)}
+	if f.Index < g.last() && g.at(f.Index+1).inner {
+		o.fail(ReplicaMismatch, "%s: group %d begins a segment after entry %d, and another replica goes on in one",
+			h.name, g.id, f.Index)
+		return
+	}
 	st, err := decodeState(f.Data)
 	switch {
 	case err != nil:
@@ -238,6 +262,21 @@ func (o *Oracle) head(h *host, g *group, f *segment.Frame) {
 		o.fail(ConfMismatch, "%s: the state frame of group %d at index %d has configuration %s, the log %s",
 			h.name, g.id, f.Index, confText(st.conf), confText(g.conf(f.Index)))
 	}
+}
+
+// differing says in which part two state frames differ.
+func differing(a, b []byte) string {
+	x, errX := decodeState(a)
+	y, errY := decodeState(b)
+	switch {
+	case errX != nil || errY != nil:
+		return "one does not decode"
+	case !bytes.Equal(x.machine, y.machine):
+		return fmt.Sprintf("%d and %d bytes of the machine's state", len(x.machine), len(y.machine))
+	case !sameConf(x.conf, y.conf):
+		return fmt.Sprintf("%s; %s", confText(x.conf), confText(y.conf))
+	}
+	return fmt.Sprintf("the terms that began before: %v and %v", x.starts, y.starts)
 }
 
 // nextAfter is the offset after an entry.

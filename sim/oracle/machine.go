@@ -82,6 +82,8 @@ func (m *machine) save() []byte {
 
 // state is what a state frame holds; see package segment.
 type state struct {
+	// starts are the steps of index and term from one term's begin to the next.
+	starts  [][2]uint64
 	conf    *raftpb.ConfState
 	machine []byte
 }
@@ -89,9 +91,9 @@ type state struct {
 // decodeState reads the data of a state frame, in its own way.
 func decodeState(data []byte) (state, error) {
 	r := codec.NewReader(data)
+	var starts [][2]uint64
 	for range r.Count(2) {
-		r.Uvarint()
-		r.Uvarint()
+		starts = append(starts, [2]uint64{r.Uvarint(), r.Uvarint()})
 	}
 	c := &raftpb.ConfState{}
 	for _, ids := range []*[]uint64{&c.Voters, &c.Learners, &c.VotersOutgoing, &c.LearnersNext} {
@@ -102,7 +104,7 @@ func decodeState(data []byte) (state, error) {
 		}
 	}
 	c.AutoLeave = new(r.Bool())
-	st := state{conf: c, machine: r.Bytes()}
+	st := state{starts: starts, conf: c, machine: r.Bytes()}
 	if r.Close() != nil {
 		return state{}, fmt.Errorf("not a state of %d bytes", len(data))
 	}

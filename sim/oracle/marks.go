@@ -21,7 +21,7 @@ func (o *Oracle) checkMarks(h *host, u journal.Update) {
 		}
 	}
 	im := h.durable.image(u.Group)
-	if c := u.Checkpoint; c != nil && u.Install == nil && im != nil {
+	if c := u.Checkpoint; c != nil && u.Install == nil && im != nil && im.checkpoint == *c {
 		name := fmt.Sprintf("%s%020d.seg", folderName(u.Group, im.replica, im.folder), uint64(c.Segment))
 		seen, platter := h.disk.Contents(name), h.disk.Platter(name)
 		if int64(len(platter)) < c.Length || int64(len(seen)) < c.Length || !bytes.Equal(seen[:c.Length], platter[:c.Length]) {

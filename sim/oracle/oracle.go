@@ -109,9 +109,16 @@ type host struct {
 	written view // the journal as its node wrote it
 	durable view // the journal as the platter holds it
 	// parsed is how far each segment file was read.
-	parsed map[string]int64
+	parsed map[string]extent
 	// seen is the last look at each of its replicas in this life.
 	seen map[api.GroupID]look
+}
+
+// extent is how far a segment file was read: so many bytes, and whether there was
+// an entry in them.
+type extent struct {
+	bytes   int64
+	entries bool
 }
 
 // New makes an oracle without hosts.
@@ -124,7 +131,7 @@ func New(w World) *Oracle {
 
 // Watch takes a node's host in.
 func (o *Oracle) Watch(name env.Endpoint) {
-	h := &host{name: name, disk: o.world.Disk(name), parsed: make(map[string]int64)}
+	h := &host{name: name, disk: o.world.Disk(name), parsed: make(map[string]extent)}
 	o.hosts[name] = h
 	o.order = append(o.order, h)
 	o.Restarting(name)
@@ -149,7 +156,7 @@ func (o *Oracle) Restarting(name env.Endpoint) {
 	h.written = newView(h, (*disk.Disk).Contents)
 	h.durable = newView(h, (*disk.Disk).Platter)
 	h.seen = make(map[api.GroupID]look)
-	h.parsed = make(map[string]int64)
+	h.parsed = make(map[string]extent)
 	for _, file := range h.disk.Names() {
 		if _, ok := segmentOf(file); ok {
 			o.readSegment(h, file, false)
@@ -172,11 +179,8 @@ func (o *Oracle) Called(name env.Endpoint, op disk.Operation) {
 	if _, ok := segmentOf(op.Name); !ok {
 		return
 	}
-	switch {
-	case op.Kind == disk.Remove:
-		delete(h.parsed, op.Name)
-	case op.Position < h.parsed[op.Name]:
-		h.parsed[op.Name] = 0 // written again, or cut: what is left is read again
+	if op.Kind == disk.Remove || op.Position < h.parsed[op.Name].bytes {
+		delete(h.parsed, op.Name) // what is written again, or left of it, is read again
 	}
 	if op.Kind == disk.Write {
 		o.readSegment(h, op.Name, true)

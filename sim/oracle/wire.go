@@ -15,6 +15,8 @@ type reign struct {
 	host    env.Endpoint
 	// last entry that it sent, and the commit index that it told.
 	last, commit api.Index
+	// terms of the entries that it sent.
+	terms map[api.Index]api.Term
 }
 
 // ballot is one replica's vote.
@@ -61,28 +63,35 @@ func (o *Oracle) peer(from env.Endpoint, batch *api.PeerBatch) {
 func (o *Oracle) promisesEntries(h *host, id api.GroupID, m *raftpb.Message) {
 	o.stats.Promises++
 	index, term := api.Index(m.GetIndex()), api.Term(m.GetTerm())
-	durable, written := h.durable.image(id), h.written.image(id)
-	if durable == nil || written == nil {
-		o.fail(PromiseBroken, "%s answers an append of group %d, and its journal has nothing of the group", h.name, id)
+	im := h.durable.image(id)
+	if im == nil {
+		o.fail(PromiseBroken, "%s answers an append of group %d, and its platter has nothing of the group", h.name, id)
 		return
 	}
-	if durable.hard.Term < term {
+	if im.hard.Term < term {
 		o.fail(PromiseBroken, "%s answers an append of group %d in term %d, and its platter has term %d",
-			h.name, id, term, durable.hard.Term)
+			h.name, id, term, im.hard.Term)
 	}
-	if index == 0 || index <= durable.whole() {
+	if index == 0 || index <= im.whole() {
 		return
 	}
-	want := written.term(index)
-	if want == 0 && index <= written.whole() {
-		o.fail(PromiseBroken, "%s acknowledges group %d up to index %d, which it has from a snapshot whose mark is not on its platter",
-			h.name, id, index)
-		return
+	want := o.group(id).promised(term, index)
+	if have := im.term(index); have == 0 || want != 0 && have != want {
+		o.fail(PromiseBroken, "%s acknowledges group %d up to index %d (of term %d) in term %d, and its platter holds up to index %d (there of term %d)",
+			h.name, id, index, want, term, im.last(), have)
 	}
-	if want == 0 || durable.term(index) != want {
-		o.fail(PromiseBroken, "%s acknowledges group %d up to index %d (term %d), and its platter holds up to index %d (there term %d)",
-			h.name, id, index, want, durable.last(), durable.term(index))
+}
+
+// promised is the term of the entry that the leader of a term has at an index, 0 if
+// that is not known.
+func (g *group) promised(term api.Term, index api.Index) api.Term {
+	if r := g.reign(term); r != nil && r.terms[index] != 0 {
+		return r.terms[index]
 	}
+	if index <= g.last() {
+		return g.term(index)
+	}
+	return 0
 }
 
 // promisesVote: "in this term I vote for nobody else".
@@ -112,15 +121,16 @@ func (o *Oracle) leads(h *host, id api.GroupID, m *raftpb.Message) {
 	r := g.reign(api.Term(m.GetTerm()))
 	replica := api.ReplicaID(m.GetFrom())
 	if r == nil {
-		r = g.crown(o, reign{term: api.Term(m.GetTerm()), replica: replica, host: h.name})
+		r = g.crown(o, reign{term: api.Term(m.GetTerm()), replica: replica, host: h.name, terms: make(map[api.Index]api.Term)})
 		o.complete(h, g)
 	}
 	if r.replica != replica {
 		o.fail(TwoLeaders, "replicas %d and %d of group %d both lead in term %d", r.replica, replica, id, r.term)
 	}
 	r.commit = max(r.commit, api.Index(m.GetCommit()))
-	if n := len(m.GetEntries()); m.GetType() == raftpb.MsgApp && n > 0 {
-		r.last = max(r.last, api.Index(m.GetEntries()[n-1].GetIndex()))
+	for _, e := range m.GetEntries() {
+		r.last = max(r.last, api.Index(e.GetIndex()))
+		r.terms[api.Index(e.GetIndex())] = api.Term(e.GetTerm())
 	}
 }
 
