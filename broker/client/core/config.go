@@ -26,7 +26,7 @@ type Config struct {
 	// OperationTimeout is how long an operation may take, retries included,
 	// unless it says otherwise (30 s).
 	OperationTimeout env.Time
-	// BackoffMin and BackoffMax bound the pause before a retry (20 ms, 500 ms).
+	// BackoffMin and BackoffMax bound the pause before a retry (20 ms, 250 ms).
 	BackoffMin, BackoffMax env.Time
 	// Waiting bounds the operations without a result (65,536), BufferedBytes the
 	// bytes of records they hold (64 MiB). Beyond, operations are OVERLOADED.
@@ -70,7 +70,7 @@ func (config Config) withDefaults() Config {
 	set(&config.AttemptTimeout, 2*env.Second)
 	set(&config.OperationTimeout, 30*env.Second)
 	set(&config.BackoffMin, 20*env.Millisecond)
-	set(&config.BackoffMax, 500*env.Millisecond)
+	set(&config.BackoffMax, 250*env.Millisecond)
 	set(&config.Waiting, 65_536)
 	set(&config.BufferedBytes, 64<<20)
 	if config.Trace == nil {

@@ -170,7 +170,7 @@ func (s *story) run() {
 }
 
 func TestStories(t *testing.T) {
-	count := uint64(100)
+	count := uint64(60)
 	if testing.Short() {
 		count = 20
 	}

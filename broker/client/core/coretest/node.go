@@ -29,8 +29,8 @@ func (w *World) arrive(h *Host, to env.Endpoint, frame []byte) {
 		h.cut(n)
 		return
 	}
-	response := w.fated(n, request)
-	if silent(request) || w.chance(w.Faults.LoseAnswer) {
+	response := w.answer(n, request)
+	if response == nil || silent(request) || w.chance(w.Faults.LoseAnswer) {
 		return
 	}
 	response.Id = request.Id
@@ -42,6 +42,15 @@ func (w *World) arrive(h *Host, to env.Endpoint, frame []byte) {
 	if w.chance(w.Faults.Twice) {
 		h.answer(n, response)
 	}
+}
+
+func (w *World) answer(n *node, request *api.Request) *api.Response {
+	if w.Script != nil {
+		if response, ok := w.Script(n.id, request); ok {
+			return response
+		}
+	}
+	return w.fated(n, request)
 }
 
 // fated answers a request, unless a fault decides otherwise.

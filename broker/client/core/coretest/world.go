@@ -22,6 +22,9 @@ import (
 type World struct {
 	// Faults may be changed while the world runs.
 	Faults Faults
+	// Script, if set, may answer in a node's stead: with ok, the response counts,
+	// and nil is silence.
+	Script func(id api.NodeID, request *api.Request) (response *api.Response, ok bool)
 
 	now    env.Time
 	events events
@@ -132,11 +135,16 @@ func (w *World) Run(until env.Time) {
 func (w *World) SetUp(id api.NodeID, up bool) {
 	n := w.node(id)
 	if n.up && !up {
-		for _, c := range w.clients {
-			c.cut(n)
-		}
+		w.Cut(id)
 	}
 	n.up = up
+}
+
+// Cut breaks every link to a node, which stays up.
+func (w *World) Cut(id api.NodeID) {
+	for _, c := range w.clients {
+		c.cut(w.node(id))
+	}
 }
 
 // LeadMeta makes a node the leader of the meta group.
