@@ -13,7 +13,8 @@ import (
 // offsets from first up to next.
 type finalRead struct {
 	first, next api.Offset
-	// end was told that there is nothing at next; nil if the read broke off.
+	// end was told that there is nothing at next, or that the log ended there or
+	// before; nil if the read broke off.
 	end *histories.Operation
 	// got[o]: offset o was among its records; any[o]: among any fetch's.
 	got, any []bool
@@ -58,17 +59,12 @@ func (p *partition) readFinal() finalRead {
 		if final {
 			finals = append(finals, o)
 		}
-		for _, r := range o.Answer.Records {
-			f.highest = max(f.highest, r.Offset+1)
-			if r.Offset >= 0 && r.Offset < api.Offset(len(p.slots)) {
-				f.any[r.Offset] = true
-				f.got[r.Offset] = f.got[r.Offset] || final
-			}
-		}
+		f.take(o.Answer.Records, final)
 	}
 	slices.SortFunc(finals, func(a, b *histories.Operation) int {
 		return cmp.Or(cmp.Compare(a.Call.Offset, b.Call.Offset), cmp.Compare(a.Invoked, b.Invoked))
 	})
+	listed := p.listedEnds(&f)
 	for i, o := range finals {
 		if i == 0 {
 			f.first, f.next = o.Call.Offset, o.Call.Offset
@@ -83,7 +79,36 @@ func (p *partition) readFinal() finalRead {
 			f.next, f.end = o.Call.Offset, o
 		}
 	}
+	if f.end == nil && listed != nil && listed.Answer.Offset <= f.next {
+		f.end = listed
+	}
 	return f
+}
+
+// listedEnds takes in what a final list offsets told, in case nothing is there to
+// be fetched, and gives the one that told the highest end.
+func (p *partition) listedEnds(f *finalRead) (latest *histories.Operation) {
+	for _, o := range p.lists {
+		switch {
+		case !o.Call.Final || o.Outcome != histories.Ok:
+		case o.Call.Spec == api.OffsetSpec_EARLIEST:
+			f.first, f.next = o.Answer.Offset, o.Answer.Offset
+		case latest == nil || o.Answer.Offset >= latest.Answer.Offset:
+			latest = o
+		}
+	}
+	return latest
+}
+
+// take notes which offsets a fetch returned.
+func (f *finalRead) take(records []histories.Record, final bool) {
+	for _, r := range records {
+		f.highest = max(f.highest, r.Offset+1)
+		if r.Offset >= 0 && r.Offset < api.Offset(len(f.any)) {
+			f.any[r.Offset] = true
+			f.got[r.Offset] = f.got[r.Offset] || final
+		}
+	}
 }
 
 // finalReadIsEnough: it went from the log start to the end, or nothing is there

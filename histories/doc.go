@@ -42,7 +42,8 @@
 // failed its checksum. "continue" says that the offset is where this process
 // stood, one past the last record it was given (and the checker holds the client
 // to that); without it the workload chose the offset. "final" marks the full read
-// at the end of a run, of every partition from its log start to its end. A fetch
+// at the end of a run, of every partition from its log start to its end: to where
+// a final fetch found nothing, or to the end that a final list offsets told. A fetch
 // that did not end ok may have an answer too: what it got before it went wrong,
 // with -1 for what it did not hear.
 //
