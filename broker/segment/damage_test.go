@@ -10,6 +10,7 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/env"
 )
 
 // contents is a copy of all files.
@@ -272,9 +273,9 @@ func TestStateThatTellsOtherwiseIsNoticed(t *testing.T) {
 	starts := slices.DeleteFunc(slices.Clone(s.startsAbove(before)), func(s termStart) bool { return s.index > last.index })
 	for what, wrong := range map[string]Frame{
 		"nothing": encodeState(&st, fr.Count, s.startBelow(before), starts),
-		"count":  encodeState(&st, fr.Count-1, s.startBelow(before), starts),
-		"starts": encodeState(&st, fr.Count, s.startBelow(before), []termStart{{starts[0].index - 1, fr.Term}}),
-		"offset": encodeState(&State{Index: st.Index, Term: st.Term, Next: st.Next + 1, Conf: st.Conf}, fr.Count, s.startBelow(before), starts),
+		"count":   encodeState(&st, fr.Count-1, s.startBelow(before), starts),
+		"starts":  encodeState(&st, fr.Count, s.startBelow(before), []termStart{{starts[0].index - 1, fr.Term}}),
+		"offset":  encodeState(&State{Index: st.Index, Term: st.Term, Next: st.Next + 1, Conf: st.Conf}, fr.Count, s.startBelow(before), starts),
 	} {
 		changed := maps.Clone(whole)
 		changed[last.name] = slices.Concat(appendFrame(nil, &wrong), slices.Concat(raw[1:]...))
@@ -315,5 +316,42 @@ func TestReadOfAFileThatWasCut(t *testing.T) {
 			d.visible[name].visible = whole[name][:length]
 			rightOrDamaged(t, d, s)
 		}
+	}
+}
+
+// A disk that cannot be read is not a log that is damaged.
+func TestErrorsOfTheDiskArePassedOn(t *testing.T) {
+	whole, synced := small(t)
+	for n := 1; ; n++ {
+		d := diskOf(whole)
+		d.failLoad = n
+		_, _, err := open(d, synced)
+		if err == nil {
+			if n < 6 {
+				t.Fatalf("%d loads to open", n)
+			}
+			break
+		}
+		if !errors.Is(err, env.ErrIO) || errors.Is(err, ErrDamaged) || !maps.EqualFunc(contents(d), whole, bytes.Equal) {
+			t.Fatalf("load %d fails: %v", n, err)
+		}
+	}
+	d := diskOf(whole)
+	s, _ := opened(t, d, synced)
+	s.tail = tail{}
+	d.failLoad = 1
+	failures := 0
+	check := func(err error) {
+		failures++
+		if !errors.Is(err, env.ErrIO) {
+			t.Errorf("read fails: %v", err)
+		}
+	}
+	s.Read(0, 1, func(_ []Frame, err error) { check(err) })
+	s.Entries(2, 1, func(_ []*raftpb.Entry, err error) { check(err) })
+	s.Copy(1, 0, 1, func(_ []byte, err error) { check(err) })
+	d.run()
+	if failures != 3 {
+		t.Errorf("%d answers", failures)
 	}
 }

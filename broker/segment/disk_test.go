@@ -22,6 +22,8 @@ type disk struct {
 	// failSync makes the next sync of this name fail and lose what it covers, though
 	// loads still show it.
 	failSync string
+	// failLoad makes this load, counted from now, and those after it fail.
+	failLoad int
 	// failed are calls on names that were not there, until their next sync.
 	failed map[string]error
 	loads  int
@@ -255,6 +257,9 @@ func (d *disk) Load(t env.Ticket, name string, position int64, length int) {
 	if f := d.visible[name]; f != nil {
 		from := min(position, int64(len(f.visible)))
 		data, err = bytes.Clone(f.visible[from:min(from+int64(length), int64(len(f.visible)))]), nil
+	}
+	if d.failLoad--; d.failLoad == 0 {
+		d.failLoad, data, err = 1, nil, env.ErrIO
 	}
 	d.answers = append(d.answers, func() { d.files.Loaded(t, data, err) })
 }

@@ -22,16 +22,17 @@
 //
 // Integers are little-endian.
 //
-//	0        4        8        12       16
-//	+--------+--------+--------+--------+
-//	| crc    | data   | length | count  |   crc     CRC-32C of bytes 4 to 42
-//	|        | crc    |        |        |   data crc  CRC-32C of the data
-//	+--------+--------+--------+--------+   length  bytes of data
-//	| index           | term            |
-//	+-----------------+--+--+-----------+
-//	| base            |k |t | data ...      k kind, t raft's type of the entry
-//	+-----------------+--+--+-----------+
-//	32                40 41 42
+//	0        4        8        12       16                24
+//	+--------+--------+--------+--------+-----------------+
+//	| header | data   | data   | count  | index           |
+//	| crc    | crc    | length |        |                 |
+//	+--------+--------+--------+--------+-+---------------+
+//	| term            | base            |k|t| data ...
+//	+-----------------+-----------------+-+-+-----------
+//	24                32                40  42
+//
+// header crc is the CRC-32C of bytes 4 to 42, data crc that of the data, k the kind,
+// t raft's type of the entry.
 //
 //	kind       index, term          base               count
 //	1 state    the last entry       the next offset    entries in the segment

@@ -16,7 +16,8 @@ type Tail struct {
 	Frames []Frame
 	// Torn: something above the synced position was cut off.
 	Torn bool
-	// StateTorn: a whole segment went with it, so State is an older one.
+	// StateTorn: it began with a bad state frame, so State is that of the segment
+	// before.
 	StateTorn bool
 }
 
@@ -25,6 +26,9 @@ type Tail struct {
 // the first gap or bad frame, and is certain only after the next Checkpoint.
 //
 // A zero position promises nothing but the first state frame.
+//
+// What was cut off may have begun with a new segment, so ask Full when the state
+// is restored, before the next Append.
 func Open(f *files.Files, folder string, synced Position, done func(*Store, Tail, error)) {
 	newRecovery(f, folder, synced, done).start()
 }
@@ -184,8 +188,7 @@ func (r *recovery) begin(h header, starts []termStart) {
 func (r *recovery) entries(state *Frame) {
 	g := r.s.active()
 	if r.uncertain(g.state) {
-		raw := appendFrame(nil, state)
-		r.s.f.WriteAt(g.name, 0, raw)
+		r.s.f.WriteAt(g.name, 0, appendFrame(nil, state))
 	}
 	r.reach(g.state, g.index)
 	w := &walk{

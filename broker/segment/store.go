@@ -27,10 +27,10 @@ const stateFactor = 4
 
 // Position is how far a log is synced.
 type Position struct {
-	// Index is the last entry, or the last before the segment.
+	// Index is the last entry up to there.
 	Index api.Index
-	// Segment names the file, and Length is how much of it counts, in bytes. All
-	// older files count whole.
+	// Segment is the file that holds the position, Length what it has up to there,
+	// in bytes. Older files are synced whole.
 	Segment api.Index
 	Length  int64
 }
@@ -53,7 +53,7 @@ type Store struct {
 	last api.Index
 	next api.Offset
 	tail tail
-	// marked are the segments with marks, but for the active one: at most
+	// marked are those that may have marks, but for the active one: at most
 	// maxMarked, the last used last.
 	marked []*segment
 	// names counts the files made and removed; syncedNames of those are certain.

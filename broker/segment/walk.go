@@ -50,40 +50,45 @@ func (w *walk) next(need int) {
 	})
 }
 
-// loaded hands on the whole frames of what was loaded.
+// loaded hands on the whole frames of what was loaded, and goes on behind them.
 func (w *walk) loaded(data []byte, asked int64) {
-	start, frames, rest := w.at, []Frame(nil), data
-	var bad error
-	need := 0
-	for len(rest) > 0 {
-		h, err := decodeHeader(rest)
-		if len(rest) < headerBytes || (err == nil && len(rest) < h.bytes()) {
-			need = max(headerBytes, h.bytes()) // the frame goes on behind what was loaded
-			break
-		}
-		if err != nil || !w.fits(&h.frame) {
-			bad = ErrFrame
-			break
-		}
-		fr, err := h.with(rest[headerBytes:h.bytes():h.bytes()])
-		if err != nil {
-			bad = ErrFrame
-			break
-		}
-		frames = append(frames, fr)
-		w.at, w.term = w.at.after(&fr), fr.Term
-		rest = rest[h.bytes():]
-	}
-	short := int64(len(data)) < asked || w.at.position+int64(need) > w.end
-	if len(frames) > 0 && !w.visit(start, data[:len(data)-len(rest)], frames) {
+	start := w.at
+	frames, need, err := w.frames(data)
+	whole := w.at.position - start.position
+	if len(frames) > 0 && !w.visit(start, data[:whole], frames) {
 		w.done(nil)
 		return
 	}
-	if bad != nil || short {
+	if err != nil || int64(len(data)) < asked || w.at.position+int64(need) > w.end {
 		w.done(ErrFrame)
 		return
 	}
 	w.next(need)
+}
+
+// frames takes frames off the data. If the last one goes on behind it, need is how
+// long it is, as far as is known.
+func (w *walk) frames(data []byte) (frames []Frame, need int, err error) {
+	for len(data) > 0 {
+		if len(data) < headerBytes {
+			return frames, headerBytes, nil
+		}
+		h, err := decodeHeader(data)
+		if err != nil || !w.fits(&h.frame) {
+			return frames, 0, ErrFrame
+		}
+		if len(data) < h.bytes() {
+			return frames, h.bytes(), nil
+		}
+		fr, err := h.with(data[headerBytes:h.bytes():h.bytes()])
+		if err != nil {
+			return frames, 0, err
+		}
+		frames = append(frames, fr)
+		data = data[h.bytes():]
+		w.at, w.term = w.at.after(&fr), fr.Term
+	}
+	return frames, 0, nil
 }
 
 func (w *walk) fits(fr *Frame) bool {
