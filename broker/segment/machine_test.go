@@ -118,7 +118,7 @@ func newMachine(t *rapid.T) *machine {
 	small := rapid.Bool().Draw(t, "small")
 	m := &machine{log: newLog(2_000), maxData: 300, disk: newDisk(rapid.Uint64().Draw(t, "disk")), goodDisk: newDisk(1)}
 	if !small { // segments longer than one load, frames longer than one chunk
-		m.log.roll, m.maxData = 300_000, 40_000
+		m.log.roll, m.maxData = 150_000, 20_000
 	}
 	m.good = m.log.create(m.goodDisk)
 	m.store = m.log.create(m.disk)
