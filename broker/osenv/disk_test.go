@@ -279,3 +279,28 @@ func TestCloseDropsWhatHasNotBegun(t *testing.T) {
 	}
 	r.disk.Append("f", []byte("late"))
 }
+
+// A folder is listed after earlier removals of folders in it.
+func TestListWaitsForRemovalOfFolders(t *testing.T) {
+	r := newRig(t)
+	r.calls(func(d *Disk) { d.Create("x/y/f", 1) })
+	r.wantSync("x/y/f", nil)
+	release := r.hold("remove x/y/f")
+	defer release()
+	synced := r.begin(func(t env.Ticket) {
+		r.disk.Remove("x/y/f")
+		r.disk.Remove("x/y/")
+		r.disk.List(1000, "x/")
+		r.disk.Create("x/y/g", 1)
+		r.disk.Sync(t, "x/y/g")
+	})
+	time.Sleep(5 * time.Millisecond)
+	release()
+	if err := r.await(synced); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"remove x/y/f", "remove x/y/", "list x/", "mkdir x/y/", "sync x/", "create x/y/g", "sync x/y/g"}
+	if did := r.fs.did(); !slices.Equal(did[len(did)-len(want):], want) {
+		t.Fatalf("done: %v, want %v at the end", did, want)
+	}
+}

@@ -107,7 +107,8 @@ func (d *Disk) pool(name string) *pool {
 	return p
 }
 
-// order makes a call wait for those of other lanes that come before it.
+// order makes a call wait for those of other lanes that come before it: the
+// barriers above it, and if it is a folder's, what is called below it.
 func (d *Disk) order(c *call, l *lane) {
 	for _, b := range d.barriers {
 		if b.name != c.name && strings.HasPrefix(c.name, b.name) {
@@ -121,7 +122,7 @@ func (d *Disk) order(c *call, l *lane) {
 		if below == l || !strings.HasPrefix(name, c.name) {
 			continue
 		}
-		if b := below.lastBefore(c); b != nil && !b.barrier() {
+		if b := below.lastBefore(c); b != nil {
 			c.after(b)
 		}
 	}
