@@ -88,14 +88,10 @@ func examine(data []byte) (h Header, size int64) {
 		return h, 0
 	}
 	want := binary.LittleEndian.Uint32(data[1+4:])
-	if !h.sensible() || checksum(data, headerBytes+int(records)) != want {
+	if h.Number == 0 || checksum(data, headerBytes+int(records)) != want {
 		return h, 0
 	}
 	return h, sectors(headerBytes + int(records))
-}
-
-func (h Header) sensible() bool {
-	return h.Start >= 1 && h.Start <= h.Number && h.Synced < h.Number && h.Oldest >= 1 && h.Oldest <= h.Number
 }
 
 // checksum is the CRC of a batch of n bytes that stands in sectors; a tag out of

@@ -147,6 +147,15 @@ func (d *memDisk) crash(random *prng.Stream) {
 	d.kill()
 }
 
+// lose takes the power, and everything that is not synced with it.
+func (d *memDisk) lose() {
+	d.names = maps.Clone(d.durable)
+	for _, f := range d.durable {
+		f.pending, f.seen = nil, slices.Clone(f.platter)
+	}
+	d.kill()
+}
+
 func (f *memFile) change(w memWrite) {
 	f.pending = append(f.pending, w)
 	f.seen = w.apply(f.seen)

@@ -56,8 +56,7 @@ type Journal struct {
 	oldest uint64
 
 	salt, start  uint64
-	next, synced uint64
-	failed       bool
+	next, synced uint64 // numbers of batches
 	slots
 }
 
@@ -130,7 +129,7 @@ func (j *Journal) record(u *Update) (promise bool) {
 // calls it after every burst of events. What nobody waits for, and the mark that
 // the last batch is synced, wait for company through a number of calls.
 func (j *Journal) Flush() {
-	if j.flying || j.failed || !j.due() {
+	if j.flying || !j.due() {
 		return
 	}
 	if j.full(sectors(len(j.plain))) {
@@ -174,10 +173,11 @@ func (j *Journal) write() {
 	j.put(j.out, j.landed)
 }
 
-// landed ends the flight of a batch.
+// landed ends the flight of a batch. One that failed stays in flight for ever, so
+// that nothing else is written and nobody is told.
 func (j *Journal) landed(err error) {
 	if err != nil {
-		j.fail(fmt.Errorf("journal: write %s: %w", j.live[len(j.live)-1].slot.name, err))
+		j.opts.Fail(fmt.Errorf("journal: write %s: %w", j.live[len(j.live)-1].slot.name, err))
 		return
 	}
 	j.synced = j.next - 1
@@ -195,14 +195,6 @@ func (j *Journal) landed(err error) {
 		clear(landed)
 		j.flown = landed[:0]
 	}
-}
-
-func (j *Journal) fail(err error) {
-	if j.failed {
-		return
-	}
-	j.failed = true
-	j.opts.Fail(err)
 }
 
 // Groups lists the groups that have an image, sorted.

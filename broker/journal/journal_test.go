@@ -251,6 +251,19 @@ func TestPressure(t *testing.T) {
 	if p := fx.j.Pressure(); !slices.Equal(p, []api.GroupID{0, 2}) {
 		t.Fatalf("pressure %v", p)
 	}
+	// Each is listed once for every new file.
+	for _, g := range fx.j.Pressure() {
+		fx.sync(Update{Group: g, Checkpoint: &Checkpoint{Index: fx.j.Image(g).First()}})
+	}
+	if p := fx.j.Pressure(); len(p) != 0 {
+		t.Fatalf("pressure %v though all did what they could", p)
+	}
+	for rolls := fx.j.rolls; rolls == fx.j.rolls; {
+		fill(2)
+	}
+	if p := fx.j.Pressure(); !slices.Equal(p, []api.GroupID{0, 2}) {
+		t.Fatalf("pressure %v with the next file", p)
+	}
 	live := len(fx.j.live)
 	for _, g := range fx.j.Pressure() {
 		fx.sync(Update{Group: g, Checkpoint: &Checkpoint{Index: fx.j.Image(g).Last()}})
@@ -312,6 +325,31 @@ func TestForgottenInFlight(t *testing.T) {
 	fx.disk.run()
 	if len(fx.j.free) != 1 || fx.j.live[0].first != 2 {
 		t.Fatalf("%d free, oldest live batch %d after it", len(fx.j.free), fx.j.live[0].first)
+	}
+}
+
+// However far the first opening came before it was killed, what the next life
+// syncs survives the loss of all that is not.
+func TestKilledWhileItBegan(t *testing.T) {
+	for steps := range 12 {
+		for updates := range 12 {
+			fx := newFixture(t, 1024, 3)
+			Open(fx.disk.Files, fx.opts, func(*Journal, error) {})
+			for range steps {
+				fx.disk.deliver()
+			}
+			fx.disk.kill()
+			fx.mustOpen()
+			fx.sync(Update{Group: 1, Install: &Install{Replica: 1}})
+			for n := range updates {
+				fx.sync(Update{Group: 1, Entries: []*raftpb.Entry{entry(api.Index(n+1), 1, string(make([]byte, 300)))}})
+			}
+			fx.disk.lose()
+			fx.mustOpen()
+			if i := fx.j.Image(1); i == nil || i.Last() != api.Index(updates) {
+				t.Fatalf("killed after %d answers: of %d updates some are gone", steps, updates)
+			}
+		}
 	}
 }
 
