@@ -122,12 +122,14 @@ func (o *Oracle) leads(h *host, id api.GroupID, m *raftpb.Message) {
 	replica := api.ReplicaID(m.GetFrom())
 	if r == nil {
 		r = g.crown(o, reign{term: api.Term(m.GetTerm()), replica: replica, host: h.name, terms: make(map[api.Index]api.Term)})
-		o.complete(h, g)
 	}
 	if r.replica != replica {
 		o.fail(TwoLeaders, "replicas %d and %d of group %d both lead in term %d", r.replica, replica, id, r.term)
 	}
 	r.commit = max(r.commit, api.Index(m.GetCommit()))
+	if r == &g.reigns[len(g.reigns)-1] {
+		o.complete(h, g, m)
+	}
 	for _, e := range m.GetEntries() {
 		r.last = max(r.last, api.Index(e.GetIndex()))
 		r.terms[api.Index(e.GetIndex())] = api.Term(e.GetTerm())
@@ -162,15 +164,19 @@ func (g *group) crown(o *Oracle, r reign) *reign {
 	return &g.reigns[at]
 }
 
-// complete holds a new leader to having what is committed.
-func (o *Oracle) complete(h *host, g *group) {
-	im := h.written.image(g.id)
-	last := g.last()
-	if last == 0 || g.reigns[len(g.reigns)-1].host != h.name {
-		return // nothing is known, or a leader of the past speaks up late
+// complete holds what the newest leader says of its log against what is committed.
+func (o *Oracle) complete(h *host, g *group, m *raftpb.Message) {
+	if m.GetType() != raftpb.MsgApp {
+		return
 	}
-	if im == nil || !im.holds(last, g.term(last)) {
-		o.fail(LeaderIncomplete, "%s leads group %d in term %d without the committed entry %d of term %d",
-			h.name, g.id, g.reigns[len(g.reigns)-1].term, last, g.term(last))
+	check := func(index api.Index, term api.Term) {
+		if index >= firstIndex && index <= g.last() && term != g.term(index) {
+			o.fail(LeaderIncomplete, "%s leads group %d in term %d with an entry %d of term %d, and committed is one of term %d",
+				h.name, g.id, m.GetTerm(), index, term, g.term(index))
+		}
+	}
+	check(api.Index(m.GetIndex()), api.Term(m.GetLogTerm()))
+	for _, e := range m.GetEntries() {
+		check(api.Index(e.GetIndex()), api.Term(e.GetTerm()))
 	}
 }
