@@ -41,7 +41,11 @@ campaign: build
 planted: build
 	$(GO) run ./sim/planted/killsheet
 
-# Every decoder, fuzzed for FUZZTIME each.
+# Every decoder, fuzzed for FUZZTIME each. What is found is kept under testdata.
 FUZZTIME ?= 5m
 fuzz:
-	$(GO) run ./cmd/fuzzall -time $(FUZZTIME)
+	@set -e; for dir in $$(git grep -l '^func Fuzz' -- '*_test.go' | xargs -n1 dirname | sort -u); do \
+	  for target in $$(grep -ho '^func Fuzz[A-Za-z0-9]*' $$dir/*_test.go | cut -c6-); do \
+	    echo "== $$dir $$target"; \
+	    $(GO) test ./$$dir -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) | tail -n 2; \
+	  done; done

@@ -33,6 +33,11 @@ func EncodeFrame(m *Message) []byte {
 	if err != nil {
 		panic(fmt.Sprintf("api: message cannot be encoded: %T", m.Body))
 	}
+	return sum(b)
+}
+
+// sum puts the checksum of what follows the header into it.
+func sum(b []byte) []byte {
 	binary.LittleEndian.PutUint32(b, crc32.Checksum(b[frameHeader:], castagnoli))
 	return b
 }
