@@ -291,7 +291,7 @@ func TestListWaitsForRemovalOfFolders(t *testing.T) {
 		r.disk.Remove("x/y/f")
 		r.disk.Remove("x/y/")
 		r.disk.List(1000, "x/")
-		r.disk.Create("x/y/g", 1)
+		r.disk.Create("x/y/g", 0)
 		r.disk.Sync(t, "x/y/g")
 	})
 	time.Sleep(5 * time.Millisecond)

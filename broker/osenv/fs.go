@@ -40,6 +40,11 @@ type File interface {
 	Sync() error
 }
 
+var (
+	errNotFolder = errors.New("a file stands where a folder of the node belongs; move it away")
+	errFolder    = errors.New("a folder stands where a file of the node belongs; move it away")
+)
+
 // explain turns an error of the operating system into one of env.Disk, or leaves
 // it, with what was being done.
 func explain(err error, doing, name string) error {
@@ -61,6 +66,10 @@ func explain(err error, doing, name string) error {
 		cause = env.ErrNoSpace
 	case errors.Is(err, syscall.EIO):
 		cause = env.ErrIO
+	case errors.Is(err, syscall.ENOTDIR):
+		cause = errNotFolder
+	case errors.Is(err, syscall.EISDIR):
+		cause = errFolder
 	}
 	return fmt.Errorf("%s %q: %w", doing, name, cause)
 }
