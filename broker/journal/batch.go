@@ -10,7 +10,8 @@ import (
 // Batch is what one write put into the journal.
 type Batch struct {
 	Header
-	// Updates in the order they were appended.
+	// Updates in the order they were appended; then, without effect, those that
+	// make again the images which the journal moves out of its oldest files.
 	Updates []Update
 }
 

@@ -8,6 +8,7 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/env"
 	"github.com/reprise-mq/reprise/sim/prng"
 )
 
@@ -136,6 +137,25 @@ func (fx *fixture) flipped(p place, want model, wantErr error) {
 	}
 	fx.disk.names = saved
 	fx.disk.kill()
+}
+
+// A read that fails, or gives less than there is, is an error and no more.
+func TestReadsFail(t *testing.T) {
+	for _, short := range []bool{false, true} {
+		failed := 0
+		for n := 1; n < 12; n++ {
+			fx, _, _ := written(t, 20)
+			fx.disk.reads, fx.disk.badRead, fx.disk.short = 0, n, short
+			if err := fx.open(); errors.Is(err, env.ErrIO) {
+				failed++
+			} else if err != nil || fx.disk.reads >= n {
+				t.Fatalf("read %d failed: %v", n, err)
+			}
+		}
+		if failed < 5 {
+			t.Fatalf("%d reads failed", failed)
+		}
+	}
 }
 
 // Once a mark says so, the last batch with updates is known to be synced too.

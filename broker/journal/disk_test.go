@@ -22,6 +22,9 @@ type memDisk struct {
 	tickets map[string]env.Ticket // of the last sync of each file
 	full    bool
 	writes  int
+	reads   int  // loads and lists
+	badRead int  // the number of the one that fails
+	short   bool // by giving half of what was asked, not by an error
 	thrifty bool // keeps nothing of a write: for a benchmark of whoever writes
 }
 
@@ -96,7 +99,11 @@ func (d *memDisk) Load(ticket env.Ticket, name string, position int64, length in
 	seen := d.names[name].seen
 	from := min(position, int64(len(seen)))
 	data := slices.Clone(seen[from:min(from+int64(length), int64(len(seen)))])
-	d.answer(func() { d.Loaded(ticket, data, nil) })
+	err := d.read()
+	if err != nil && d.short {
+		data, err = data[:len(data)-1], nil
+	}
+	d.answer(func() { d.Loaded(ticket, data, err) })
 }
 
 func (d *memDisk) List(ticket env.Ticket, _ string) {
@@ -104,7 +111,15 @@ func (d *memDisk) List(ticket env.Ticket, _ string) {
 	for _, name := range slices.Sorted(maps.Keys(d.names)) {
 		entries = append(entries, env.FileInfo{Name: name, Size: int64(len(d.names[name].seen))})
 	}
-	d.answer(func() { d.Listed(ticket, entries, nil) })
+	err := d.read()
+	d.answer(func() { d.Listed(ticket, entries, err) })
+}
+
+func (d *memDisk) read() error {
+	if d.reads++; d.reads == d.badRead {
+		return env.ErrIO
+	}
+	return nil
 }
 
 func (d *memDisk) answer(f func()) { d.queue = append(d.queue, f) }

@@ -87,11 +87,7 @@ func (r *recovery) scan(n int) {
 		return
 	}
 	s := r.slots[n]
-	r.disk.Load(s.name, 0, int(s.size), func(data []byte, err error) {
-		if err != nil {
-			r.fail(fmt.Errorf("read %s: %w", s.name, err))
-			return
-		}
+	r.load(s, 0, s.size, func(data []byte) {
 		for at := int64(0); at < int64(len(data)); {
 			h, size := examine(data[at:])
 			switch {
@@ -103,6 +99,20 @@ func (r *recovery) scan(n int) {
 			at += max(size, sector)
 		}
 		r.scan(n + 1)
+	})
+}
+
+// load reads a range of a slot, all of it or the recovery fails.
+func (r *recovery) load(s *slot, at, length int64, done func([]byte)) {
+	r.disk.Load(s.name, at, int(length), func(data []byte, err error) {
+		if err == nil && int64(len(data)) != length {
+			err = env.ErrIO
+		}
+		if err != nil {
+			r.fail(fmt.Errorf("read %s: %w", s.name, err))
+			return
+		}
+		done(data)
 	})
 }
 
@@ -188,11 +198,7 @@ func (r *recovery) replay(n int) {
 	}
 	last := r.chain[end-1]
 	s := r.slots[first.slot]
-	r.disk.Load(s.name, first.at, int(last.at+last.size-first.at), func(data []byte, err error) {
-		if err != nil {
-			r.fail(fmt.Errorf("read %s: %w", s.name, err))
-			return
-		}
+	r.load(s, first.at, last.at+last.size-first.at, func(data []byte) {
 		f := &file{slot: s, first: first.Number, last: last.Number}
 		r.journal.live = append(r.journal.live, f)
 		for _, l := range r.chain[n:end] {
@@ -202,7 +208,7 @@ func (r *recovery) replay(n int) {
 			}
 		}
 		if end == len(r.chain) {
-			r.fasten(last, data[last.at-first.at:][:last.size])
+			r.fasten(last, data[last.at-first.at:])
 			return
 		}
 		r.replay(end)

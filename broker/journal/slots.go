@@ -70,7 +70,7 @@ func (j *Journal) roll() {
 	j.current, j.position = true, 0
 	j.rolls++
 	if len(j.free) < 2 && j.made < j.limit && !j.making {
-		j.make()
+		j.extend()
 	}
 }
 
@@ -138,8 +138,9 @@ func (j *Journal) release(oldest uint64) {
 	}
 }
 
-// make makes another slot for the time when it is needed.
-func (j *Journal) make() {
+// extend makes another slot for the time when it is needed, or makes do with those
+// there are.
+func (j *Journal) extend() {
 	j.create(func(err error) {
 		if err == nil {
 			return
