@@ -33,6 +33,9 @@ const (
 	journalFolder = "journal/"
 	// How long a node waits between two attempts to join.
 	joinPause = 500 * env.Millisecond
+	// How often a node that has data asks each of those it is told to join for
+	// their cluster, until they answer.
+	maxClusterChecks = 60
 )
 
 // open reads who the node is and goes on from there.
@@ -164,15 +167,24 @@ func (n *Node) askToJoin(to env.Endpoint, again func()) {
 // checkCluster refuses a disk of another cluster than the one it is told to join.
 func (n *Node) checkCluster() {
 	for _, to := range n.cfg.Join {
-		q := &api.Request{Body: &api.Request_Metadata{Metadata: &api.MetadataRequest{}}}
-		n.calls.send(to, q, func(response *api.Response) {
-			theirs := response.GetMetadata().GetClusterId()
-			if theirs != "" && theirs != n.identity.cluster {
-				n.Fail(fmt.Errorf("%w: it is of cluster %s, and %s of %s; start without --join, or on another folder",
-					ErrWrongCluster, n.identity.cluster, to, theirs))
-			}
-		})
+		n.askForCluster(to, maxClusterChecks)
 	}
+}
+
+// askForCluster asks a node for its cluster, again if it is not ready or not there
+// yet.
+func (n *Node) askForCluster(to env.Endpoint, tries int) {
+	q := &api.Request{Body: &api.Request_Metadata{Metadata: &api.MetadataRequest{}}}
+	n.calls.send(to, q, func(response *api.Response) {
+		theirs := response.GetMetadata().GetClusterId()
+		switch {
+		case theirs != "" && theirs != n.identity.cluster:
+			n.Fail(fmt.Errorf("%w: it is of cluster %s, and %s of %s; start without --join, or on another folder",
+				ErrWrongCluster, n.identity.cluster, to, theirs))
+		case theirs == "" && tries > 1:
+			n.timers.at(n.world.Clock.Now()+joinPause, func() { n.askForCluster(to, tries-1) })
+		}
+	})
 }
 
 func (n *Node) openJournal() {

@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/reprise-mq/reprise/broker"
@@ -61,7 +62,7 @@ func Start(cfg Config) (*Server, error) {
 	}
 	listener, err := net.Listen("tcp", cfg.Listen)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("listen at %s: %w; is another process using the port?", cfg.Listen, err), folder.Close())
+		return nil, errors.Join(unusable(cfg.Listen, err), folder.Close())
 	}
 	if cfg.Node.Address == "" {
 		cfg.Node.Address = env.Endpoint(listener.Addr().String())
@@ -87,6 +88,14 @@ func Start(cfg Config) (*Server, error) {
 		}
 	}()
 	return s, nil
+}
+
+// unusable says why a server cannot listen, and what to try.
+func unusable(address string, err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("listen at %s: another process is using the port; stop that one, or choose another port", address)
+	}
+	return fmt.Errorf("listen: %w; choose an address of this machine", err)
 }
 
 // Address is the HOST:PORT at which the server listens.

@@ -11,20 +11,21 @@ import (
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/batch"
 	"github.com/reprise-mq/reprise/broker/client"
+	"github.com/reprise-mq/reprise/cmd/cli"
 )
 
 // lookEvery is how often a command that waits for the cluster looks.
 const lookEvery = 100 * time.Millisecond
 
 func newCluster() *cobra.Command {
-	return group("cluster", "Show and change the nodes, leaders and replicas",
+	return cli.Group("cluster", "Show and change the nodes, leaders and replicas",
 		newStatus(), newElect(), newMove(), newRemove())
 }
 
 func newStatus() *cobra.Command {
 	var c connection
 	cmd := &cobra.Command{
-		Use: "status", Short: "Show the nodes, the leaders, and how far each replica is", Args: noArguments,
+		Use: "status", Short: "Show the nodes, the leaders, and how far each replica is", Args: cli.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.with(cmd.Context(), batch.None, func(cl *client.Client) error {
 				return status(cmd.Context(), cl, cmd.OutOrStdout())
@@ -155,10 +156,10 @@ func newElect() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "elect (--topic T --partition P | --meta) --node N",
 		Short: "Make a node the leader of a partition, or of the meta group, and wait until it is",
-		Args:  noArguments,
+		Args:  cli.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if node == 0 || meta == (t.topic != "") {
-				return usagef("elect needs --node, and either --topic with --partition or --meta")
+				return cli.Usagef("elect needs --node, and either --topic with --partition or --meta")
 			}
 			return t.with(cmd.Context(), batch.None, func(cl *client.Client) error {
 				ctx, cancel := context.WithTimeout(cmd.Context(), t.timeout)
@@ -187,10 +188,10 @@ func newMove() *cobra.Command {
 		Long: `Move a replica of a partition from one node to another. Without --from a replica
 is only added, without --to only removed. The new replica catches up before it
 votes; the move goes on if this command is stopped.`,
-		Args: noArguments,
+		Args: cli.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if t.topic == "" || from == 0 && to == 0 {
-				return usagef("move needs --topic, --partition, and --from, --to or both")
+				return cli.Usagef("move needs --topic, --partition, and --from, --to or both")
 			}
 			return t.with(cmd.Context(), batch.None, func(cl *client.Client) error {
 				ctx, cancel := context.WithTimeout(cmd.Context(), t.timeout)
@@ -226,11 +227,7 @@ func (t *target) wait(ctx context.Context, cl *client.Client, late string, done 
 		}
 		m, err := cl.Metadata(ctx, topics...)
 		if err == nil {
-			var p *api.PartitionInfo
-			if t.topic != "" {
-				p = m.Topics[0].Partitions[t.partition]
-			}
-			if done(m, p) {
+			if done(m, t.find(m)) {
 				return nil
 			}
 		}
@@ -242,6 +239,14 @@ func (t *target) wait(ctx context.Context, cl *client.Client, late string, done 
 	}
 }
 
+// find gives the partition in a metadata answer, nil if it is not there.
+func (t *target) find(m *api.MetadataResponse) *api.PartitionInfo {
+	if t.topic == "" || len(m.Topics) != 1 || t.partition < 0 || int(t.partition) >= len(m.Topics[0].Partitions) {
+		return nil
+	}
+	return m.Topics[0].Partitions[t.partition]
+}
+
 func newRemove() *cobra.Command {
 	var c connection
 	var node uint64
@@ -250,10 +255,10 @@ func newRemove() *cobra.Command {
 		Short: "Remove a node that holds no replicas, and wait until it is out",
 		Long: `Remove a node from the cluster, be it alive or dead. It is refused while the node
 holds replicas: move them first. Its vote in the meta group goes before it does.`,
-		Args: noArguments,
+		Args: cli.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if node == 0 {
-				return usagef("remove needs --node")
+				return cli.Usagef("remove needs --node")
 			}
 			return c.with(cmd.Context(), batch.None, func(cl *client.Client) error {
 				ctx, cancel := context.WithTimeout(cmd.Context(), c.timeout)

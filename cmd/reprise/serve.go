@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/reprise-mq/reprise/broker/env"
 	"github.com/reprise-mq/reprise/broker/meta"
 	"github.com/reprise-mq/reprise/broker/server"
+	"github.com/reprise-mq/reprise/cmd/cli"
 )
 
 // leaveTime is how long a node that is asked to stop may take to hand over.
@@ -42,7 +44,7 @@ The first node of a new cluster takes --init, every further one --join with the
 address of any node. A node that has data needs neither: it knows who it is.`,
 		Example: `  reprise serve --data n1 --listen 127.0.0.1:9001 --init
   reprise serve --data n2 --listen 127.0.0.1:9002 --join 127.0.0.1:9001`,
-		Args: noArguments,
+		Args: cli.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := f.config(cmd)
 			if err != nil {
@@ -66,13 +68,13 @@ address of any node. A node that has data needs neither: it knows who it is.`,
 func (f *serveFlags) config(cmd *cobra.Command) (server.Config, error) {
 	switch {
 	case f.data == "":
-		return server.Config{}, usagef("serve needs --data: the folder to keep the node's data in")
+		return server.Config{}, cli.Usagef("serve needs --data: the folder to keep the node's data in")
 	case f.listen == "":
-		return server.Config{}, usagef("serve needs --listen: the HOST:PORT to take connections at")
+		return server.Config{}, cli.Usagef("serve needs --listen: the HOST:PORT to take connections at")
 	case f.init && len(f.join) > 0:
-		return server.Config{}, usagef("serve takes --init or --join, not both: a node founds a cluster or joins one")
+		return server.Config{}, cli.Usagef("serve takes --init or --join, not both: a node founds a cluster or joins one")
 	case !f.init && cmd.Flags().Changed("segment-bytes"):
-		return server.Config{}, usagef("--segment-bytes belongs to --init: the cluster's default is set once, when it is founded")
+		return server.Config{}, cli.Usagef("--segment-bytes belongs to --init: the cluster's default is set once, when it is founded")
 	}
 	for _, address := range append([]string{f.listen}, append(f.join, f.advertised()...)...) {
 		if err := checkAddress(address); err != nil {
@@ -131,15 +133,18 @@ func serve(ctx context.Context, cfg server.Config) error {
 func newLog(w io.Writer, level string) (*slog.Logger, error) {
 	var l slog.Level
 	if err := l.UnmarshalText([]byte(level)); err != nil {
-		return nil, usagef("--log-level %q is none of debug, info, warn, error", level)
+		return nil, cli.Usagef("--log-level %q is none of debug, info, warn, error", level)
 	}
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l})), nil
 }
 
 func checkAddress(address string) error {
 	_, port, err := net.SplitHostPort(address)
-	if err != nil || port == "" || strings.ContainsAny(address, " /") {
-		return usagef("%q is no HOST:PORT", address)
+	if err == nil && !strings.ContainsAny(address, " /") {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		return cli.Usagef("%q is no HOST:PORT", address)
 	}
 	return nil
 }

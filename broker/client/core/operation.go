@@ -153,7 +153,8 @@ func (o *operation) resolve() bool {
 		return true
 	}
 	t := c.topic(o.ref.Name)
-	if t != nil && t.id != 0 && (o.target != targetPartition || t.partition(o.partition) != nil) {
+	// What concerns the whole topic names partition 0, which every topic has.
+	if t.partition(o.partition) != nil {
 		o.ref.Id = uint64(t.id)
 		return true
 	}
