@@ -42,6 +42,9 @@ func TestAgainstBruteForce(t *testing.T) {
 		if got := len(report.Anomalies) == 0; got != want || report.Verdict == checker.Unknown {
 			t.Fatalf("seed %d: checker says legal=%v, brute force says legal=%v\n%+v\n%s", seed, got, want, report, show(h))
 		}
+		if p := report.Partitions[0]; p.Sweep != p.Porcupine {
+			t.Fatalf("seed %d: sweep says %s, porcupine says %s\n%+v\n%s", seed, p.Sweep, p.Porcupine, report, show(h))
+		}
 		if want {
 			legal++
 		}
