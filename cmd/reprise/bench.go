@@ -21,6 +21,7 @@ import (
 	"github.com/reprise-mq/reprise/broker/client"
 	"github.com/reprise-mq/reprise/broker/osenv"
 	"github.com/reprise-mq/reprise/broker/server"
+	"github.com/reprise-mq/reprise/cmd/cli"
 )
 
 type benchFlags struct {
@@ -47,13 +48,13 @@ does not wait (pipelined). Records do not compress.
 --dev starts a cluster in this process; beside it, the speed of the disk's syncs and
 of a bare synced stream (three copies, majority, no raft) is measured. A bench
 makes a topic of its own and deletes it at the end.`,
-		Args: noArguments,
+		Args: cli.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if f.dev == (len(f.bootstrap) > 0) {
-				return usagef("bench needs --bootstrap or --dev, and not both")
+				return cli.Usagef("bench needs --bootstrap or --dev, and not both")
 			}
 			if f.size < 1 || f.size > 1<<19 || f.partitions < 1 || f.pipeline < 1 || f.each <= 0 {
-				return usagef("--size is 1 to %d bytes, and --partitions, --pipeline and --each are above 0", 1<<19)
+				return cli.Usagef("--size is 1 to %d bytes, and --partitions, --pipeline and --each are above 0", 1<<19)
 			}
 			return f.run(cmd.Context(), cmd.OutOrStdout())
 		},

@@ -8,6 +8,7 @@ import (
 
 	"github.com/reprise-mq/reprise/broker/batch"
 	"github.com/reprise-mq/reprise/broker/client"
+	"github.com/reprise-mq/reprise/cmd/cli"
 )
 
 // connection is the flags of every command that asks a cluster for something.
@@ -24,7 +25,7 @@ func (c *connection) register(cmd *cobra.Command) {
 // with runs f with a client, which it closes.
 func (c *connection) with(ctx context.Context, compression batch.Compression, f func(*client.Client) error) error {
 	if len(c.bootstrap) == 0 {
-		return usagef("--bootstrap is missing: name one or more nodes as HOST:PORT")
+		return cli.Usagef("--bootstrap is missing: name one or more nodes as HOST:PORT")
 	}
 	for _, address := range c.bootstrap {
 		if err := checkAddress(address); err != nil {
@@ -32,7 +33,7 @@ func (c *connection) with(ctx context.Context, compression batch.Compression, f 
 		}
 	}
 	if c.timeout <= 0 {
-		return usagef("--timeout %v: it must be above 0", c.timeout)
+		return cli.Usagef("--timeout %v: it must be above 0", c.timeout)
 	}
 	cl, err := client.New(client.Config{Bootstrap: c.bootstrap, Timeout: c.timeout, Compression: compression})
 	if err != nil {

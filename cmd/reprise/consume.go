@@ -16,6 +16,7 @@ import (
 
 	"github.com/reprise-mq/reprise/broker/batch"
 	"github.com/reprise-mq/reprise/broker/client"
+	"github.com/reprise-mq/reprise/cmd/cli"
 )
 
 type consumeFlags struct {
@@ -38,7 +39,7 @@ its partition, %t the topic, %T its time in milliseconds, %% a percent sign and
 \n, \t what they usually are; or json, which prints one object a line.`,
 		Example: `  reprise consume --topic orders --from earliest --bootstrap 127.0.0.1:9001
   reprise consume --topic orders --format '%p/%o %k=%v\n' --bootstrap 127.0.0.1:9001`,
-		Args: noArguments,
+		Args: cli.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			from, err := f.check()
 			if err != nil {
@@ -61,10 +62,10 @@ its partition, %t the topic, %T its time in milliseconds, %% a percent sign and
 
 func (f *consumeFlags) check() (int64, error) {
 	if f.topic == "" {
-		return 0, usagef("consume needs --topic")
+		return 0, cli.Usagef("consume needs --topic")
 	}
 	if f.max < 0 {
-		return 0, usagef("--max %d: it must not be negative", f.max)
+		return 0, cli.Usagef("--max %d: it must not be negative", f.max)
 	}
 	switch f.from {
 	case "earliest":
@@ -74,7 +75,7 @@ func (f *consumeFlags) check() (int64, error) {
 	}
 	from, err := strconv.ParseInt(f.from, 10, 64)
 	if err != nil || from < 0 {
-		return 0, usagef("--from %q is none of earliest, latest, or an offset from 0", f.from)
+		return 0, cli.Usagef("--from %q is none of earliest, latest, or an offset from 0", f.from)
 	}
 	return from, nil
 }

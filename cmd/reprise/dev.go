@@ -11,6 +11,7 @@ import (
 
 	"github.com/reprise-mq/reprise/broker/env"
 	"github.com/reprise-mq/reprise/broker/server"
+	"github.com/reprise-mq/reprise/cmd/cli"
 )
 
 // maxDevNodes bounds the nodes of one process.
@@ -24,7 +25,7 @@ func newDev() *cobra.Command {
 		Short: "Run a whole cluster in this process, its data in a temporary folder",
 		Long: `Run a whole cluster in this process: real nodes on loopback ports, with their
 data in a temporary folder that is removed at the end. For trying things out.`,
-		Args: noArguments,
+		Args: cli.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			log, err := newLog(cmd.ErrOrStderr(), logLevel)
 			if err != nil {
@@ -55,7 +56,7 @@ type devCluster struct {
 // the one given.
 func startCluster(nodes int, base server.Config, below string) (*devCluster, error) {
 	if nodes < 1 || nodes > maxDevNodes {
-		return nil, usagef("--nodes %d: a cluster in one process has 1 to %d nodes", nodes, maxDevNodes)
+		return nil, cli.Usagef("--nodes %d: a cluster in one process has 1 to %d nodes", nodes, maxDevNodes)
 	}
 	data, err := os.MkdirTemp(below, "reprise-dev-")
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/reprise-mq/reprise/broker/batch"
 	"github.com/reprise-mq/reprise/broker/client"
+	"github.com/reprise-mq/reprise/cmd/cli"
 )
 
 const (
@@ -37,7 +38,7 @@ default, each is synced on a majority before the command says so; with acks=none
 the outcome is not known.`,
 		Example: `  reprise produce --topic orders --bootstrap 127.0.0.1:9001 hello
   seq 1000 | reprise produce --topic orders --bootstrap 127.0.0.1:9001`,
-		Args: arguments(0, 1, "at most one value"),
+		Args: cli.Arguments(0, 1, "at most one value"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			mode, compression, err := f.check()
 			if err != nil {
@@ -66,17 +67,17 @@ func (f *produceFlags) check() (client.Mode, batch.Compression, error) {
 	modes := map[string]client.Mode{"all": client.Idempotent, "none": client.Unacknowledged}
 	mode, ok := modes[f.acks]
 	if !ok {
-		return 0, 0, usagef("--acks %q is neither all nor none", f.acks)
+		return 0, 0, cli.Usagef("--acks %q is neither all nor none", f.acks)
 	}
 	if f.topic == "" {
-		return 0, 0, usagef("produce needs --topic")
+		return 0, 0, cli.Usagef("produce needs --topic")
 	}
 	for _, c := range []batch.Compression{batch.None, batch.Gzip, batch.Zstd} {
 		if c.String() == f.compression {
 			return mode, c, nil
 		}
 	}
-	return 0, 0, usagef("--compression %q is none of none, gzip, zstd", f.compression)
+	return 0, 0, cli.Usagef("--compression %q is none of none, gzip, zstd", f.compression)
 }
 
 type producer struct {

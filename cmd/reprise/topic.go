@@ -14,10 +14,11 @@ import (
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/batch"
 	"github.com/reprise-mq/reprise/broker/client"
+	"github.com/reprise-mq/reprise/cmd/cli"
 )
 
 func newTopic() *cobra.Command {
-	return group("topic", "Create, list, describe and delete topics",
+	return cli.Group("topic", "Create, list, describe and delete topics",
 		newTopicCreate(), newTopicList(), newTopicDescribe(), newTopicDelete(), newDeleteRecords())
 }
 
@@ -25,7 +26,7 @@ func newTopicCreate() *cobra.Command {
 	var c connection
 	var options client.TopicOptions
 	cmd := &cobra.Command{
-		Use: "create NAME", Short: "Create a topic", Args: arguments(1, 1, "the name of a topic"),
+		Use: "create NAME", Short: "Create a topic", Args: cli.Arguments(1, 1, "the name of a topic"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.with(cmd.Context(), batch.None, func(cl *client.Client) error {
 				return cl.CreateTopic(cmd.Context(), args[0], options)
@@ -42,7 +43,7 @@ func newTopicCreate() *cobra.Command {
 func newTopicList() *cobra.Command {
 	var c connection
 	cmd := &cobra.Command{
-		Use: "list", Short: "List the topics", Args: noArguments,
+		Use: "list", Short: "List the topics", Args: cli.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.with(cmd.Context(), batch.None, func(cl *client.Client) error {
 				m, err := cl.Metadata(cmd.Context())
@@ -65,7 +66,7 @@ func newTopicDescribe() *cobra.Command {
 	var c connection
 	cmd := &cobra.Command{
 		Use: "describe NAME", Short: "Show a topic's partitions, their leaders, replicas and offsets",
-		Args: arguments(1, 1, "the name of a topic"),
+		Args: cli.Arguments(1, 1, "the name of a topic"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.with(cmd.Context(), batch.None, func(cl *client.Client) error {
 				return describeTopic(cmd.Context(), cl, args[0], cmd.OutOrStdout())
@@ -101,7 +102,7 @@ func describeTopic(ctx context.Context, cl *client.Client, name string, out io.W
 func newTopicDelete() *cobra.Command {
 	var c connection
 	cmd := &cobra.Command{
-		Use: "delete NAME", Short: "Delete a topic with all its records", Args: arguments(1, 1, "the name of a topic"),
+		Use: "delete NAME", Short: "Delete a topic with all its records", Args: cli.Arguments(1, 1, "the name of a topic"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.with(cmd.Context(), batch.None, func(cl *client.Client) error {
 				return cl.DeleteTopic(cmd.Context(), args[0])
@@ -120,11 +121,11 @@ func newDeleteRecords() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "delete-records --topic T --partition P --before OFFSET",
 		Short: "Delete the records of a partition below an offset",
-		Args:  noArguments,
+		Args:  cli.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			for _, name := range []string{"topic", "partition", "before"} {
 				if !cmd.Flags().Changed(name) {
-					return usagef("delete-records needs --topic, --partition and --before")
+					return cli.Usagef("delete-records needs --topic, --partition and --before")
 				}
 			}
 			return c.with(cmd.Context(), batch.None, func(cl *client.Client) error {
