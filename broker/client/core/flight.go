@@ -14,6 +14,8 @@ import (
 type flight struct {
 	calls   []*produce
 	request *api.ProduceRequest
+	// number counts the batches of the lane.
+	number uint64
 	// call is the attempt under way, nil while the batch waits to be sent again.
 	call     *call
 	attempts int
@@ -87,15 +89,24 @@ func (l *lane) leads(node env.Endpoint) bool {
 
 // ripe reports whether a new batch is due and has room in flight.
 func (l *lane) ripe(now env.Time) bool {
-	room := 1
-	if l.key.mode == Idempotent {
-		room = maxFlight
-	}
-	if l.broken || len(l.flight) >= room || len(l.queue) == 0 {
+	if l.broken || len(l.queue) == 0 || !l.room() {
 		return false
 	}
 	config := &l.client.config
 	return l.queued >= config.BatchBytes || now >= l.queue[0].queued+config.Linger
+}
+
+// room reports whether another batch may be in flight. With an identity it goes by
+// the numbers of batches, not by how many are unanswered: the broker must still
+// know the oldest when its answer got lost and it is sent again.
+func (l *lane) room() bool {
+	switch {
+	case len(l.flight) == 0:
+		return true
+	case l.key.mode == Idempotent:
+		return l.formed-l.flight[0].number+1 < maxFlight
+	}
+	return false
 }
 
 // form makes the next batch from the head of the queue.
@@ -114,7 +125,8 @@ func (l *lane) form() *flight {
 	if err != nil {
 		panic(fmt.Sprintf("core: a batch of %d bytes, bounded by %d, is too large", bytes, maxProduce))
 	}
-	f := &flight{calls: l.queue[:n:n], request: &api.ProduceRequest{
+	l.formed++
+	f := &flight{calls: l.queue[:n:n], number: l.formed, request: &api.ProduceRequest{
 		Topic:     &api.TopicRef{Name: l.key.topic, Id: uint64(l.topic)},
 		Partition: int32(l.key.partition),
 		Batch:     data,
@@ -245,7 +257,7 @@ func (l *lane) fail(f *flight, err *api.Error) {
 	if f.call != nil {
 		l.client.drop(f.call)
 		err = api.Errorf(api.Code_TIMED_OUT, "no answer from %s before the deadline", f.call.to)
-		f.doubt, f.call = err, nil
+		f.call = nil
 	}
 	l.remove(f)
 	if err.Code != api.Code_DUPLICATE_SEQUENCE && l.key.mode == Idempotent {
@@ -263,7 +275,7 @@ func (l *lane) fail(f *flight, err *api.Error) {
 func (f *flight) expire(l *lane, now env.Time) {
 	if f.latest() <= now {
 		l.client.mark("client gave up a batch in flight")
-		l.fail(f, f.last)
+		l.fail(f, l.overdue(f.last))
 		return
 	}
 	for _, p := range f.calls {

@@ -22,8 +22,8 @@ type laneKey struct {
 // lane is the way of records into one partition in one mode: a queue of calls,
 // from which batches are made when there is room in flight.
 //
-// With an identity up to maxFlight batches are in flight, numbered without a gap,
-// and a batch is tried again with its number until it is answered or all its
+// With an identity a batch is sent while fewer than maxFlight were made since the
+// oldest in flight. They are numbered without a gap, and a batch is tried again with its number until it is answered or all its
 // calls passed their deadlines. When a batch ends in any other way than appended,
 // its number is gone and the broker would refuse what follows: the lane is
 // broken. It then makes no new batch. Batches in flight that are in doubt are
@@ -50,8 +50,8 @@ type lane struct {
 
 	// flight holds the batches sent and not ended, by sequence.
 	flight []*flight
-	// sent counts the attempts.
-	sent uint64
+	// formed counts the batches made, sent the attempts.
+	formed, sent uint64
 	// orphans are calls of a broken lane that go back to the head of the queue.
 	orphans []*produce
 
@@ -315,8 +315,21 @@ func (l *lane) expireCalls(calls []*produce, now env.Time, end func(*produce)) [
 
 // unsent ends a call that was never sent, or surely not appended.
 func (l *lane) unsent(p *produce) {
-	err := api.Errorf(api.Code_NOT_LEADER, "no leader of %q partition %d took the records in time; none was appended", l.key.topic, l.key.partition)
-	l.client.conclude(p, Result{Err: err, Definite: true, Topic: l.topic})
+	l.client.conclude(p, Result{Err: l.overdue(nil), Definite: true, Topic: l.topic})
+}
+
+// overdue is the error of records whose last attempt, if there was one, failed
+// with last and is not in doubt, and whose time is up. The reason why a batch had
+// to wait for others is of no use to the caller.
+func (l *lane) overdue(last *api.Error) *api.Error {
+	code, said := api.Code_NOT_LEADER, "nothing"
+	if last != nil {
+		said = last.Error()
+		if last.Code.Retriable() {
+			code = last.Code
+		}
+	}
+	return api.Errorf(code, "%q partition %d took the records in no attempt before the deadline; the last answer was %s", l.key.topic, l.key.partition, said)
 }
 
 // arm sets the timer to the next moment at which there may be something to do.

@@ -139,6 +139,76 @@ func TestDeleteInDoubtSparesTheNextIncarnation(t *testing.T) {
 	}
 }
 
+// The same, where the client has heard of the next incarnation meanwhile.
+func TestDeleteInDoubtStays(t *testing.T) {
+	s := newScene(t, core.Config{})
+	doubted := false
+	s.script(func(_ api.NodeID, q *api.Request) (*api.Response, bool) {
+		switch {
+		case q.GetDeleteTopic() == nil:
+			return nil, false
+		case !doubted:
+			doubted = true
+			s.world.DeleteTopic("t")
+			s.world.CreateTopic("t", 1)
+			s.client.ListOffsets("t", 0, api.OffsetSpec_LATEST, 0, func(r core.Result) { s.expect(r, api.Code_OK, true) })
+			return failed(api.Code_LEADERSHIP_LOST), true
+		}
+		return failed(api.Code_META_UNAVAILABLE), s.world.Now() < env.Second
+	})
+	r := s.await(func(done func(core.Result)) { s.client.DeleteTopic("t", 0, done) })
+	s.expect(r, api.Code_LEADERSHIP_LOST, false)
+	if s.world.Topic("t") == nil {
+		t.Error("the next incarnation was deleted")
+	}
+}
+
+// Batches behind a refused one come back to the queue in the order of their calls,
+// whichever heard of it first.
+func TestOrphansKeepTheirOrder(t *testing.T) {
+	s := newScene(t, core.Config{BatchBytes: 1})
+	s.expect(s.produce(core.Idempotent, "0"), api.Code_OK, true)
+	s.script(func(_ api.NodeID, q *api.Request) (*api.Response, bool) {
+		if !isProduce(q) || s.world.Now() > 61*env.Second {
+			return nil, false
+		}
+		switch records, _ := batch.Records(q.GetProduce().Batch, batch.NewCodecs()); string(records[0].Value) {
+		case "1":
+			return failed(api.Code_BATCH_TOO_LARGE), true
+		case "2":
+			// Comes to nothing, and says so last.
+			id := q.Id
+			s.world.At(s.world.Now()+100*env.Millisecond, func() {
+				s.client.Receive(s.world.Endpoints()[0], &api.Message{Body: &api.Message_Response{Response: &api.Response{
+					Id: id, Error: api.Errorf(api.Code_OVERLOADED, "scripted"),
+				}}})
+			})
+			return nil, true
+		}
+		return failed(api.Code_OVERLOADED), true
+	})
+	for i := range 5 {
+		s.send(core.Idempotent, fmt.Sprint(i+1), func(core.Result) {})
+	}
+	s.run(20 * env.Second)
+	if s.log() != "0 2 3 4 5 " || s.client.Pending() != 0 {
+		t.Error(s.log())
+	}
+}
+
+func TestSequencesCountRecords(t *testing.T) {
+	s := newScene(t, core.Config{})
+	for i := range 10 {
+		r := s.await(func(done func(core.Result)) {
+			s.client.Produce("t", 0, make([]batch.Record, 3), core.ProduceOptions{}, done)
+		})
+		info, err := batch.Parse(s.requests[len(s.requests)-1].GetProduce().Batch)
+		if err != nil || int(info.Sequence) != 3*i || int(r.Offset) != 3*i || info.BaseTimestamp == 0 {
+			t.Fatalf("%+v, %v, %+v", info, err, r)
+		}
+	}
+}
+
 func TestPlainIsNotRepeatedInDoubt(t *testing.T) {
 	s := newScene(t, core.Config{})
 	s.script(first(isProduce, failed(api.Code_LEADERSHIP_LOST)))
@@ -246,6 +316,34 @@ func TestAtMostFiveInFlight(t *testing.T) {
 	s.run(env.Second)
 	if len(s.requests) != 5 {
 		t.Errorf("%d requests", len(s.requests))
+	}
+}
+
+// While the oldest batch waits for an answer that got lost, no more are sent than
+// the broker remembers, although those after it were answered.
+func TestOldestStaysKnown(t *testing.T) {
+	s := newScene(t, core.Config{BatchBytes: 1})
+	s.expect(s.produce(core.Idempotent, "0"), api.Code_OK, true)
+	lost := false
+	s.script(func(id api.NodeID, q *api.Request) (*api.Response, bool) {
+		if lost || !isProduce(q) {
+			return nil, false
+		}
+		lost = true
+		s.world.Answer(id, q)
+		return nil, true
+	})
+	s.requests = nil
+	for i := range 10 {
+		s.send(core.Idempotent, fmt.Sprint(i+1), func(r core.Result) { s.expect(r, api.Code_OK, true) })
+	}
+	s.run(env.Second)
+	if len(s.requests) != 5 {
+		t.Errorf("%d requests", len(s.requests))
+	}
+	s.run(10 * env.Second)
+	if s.log() != "0 1 2 3 4 5 6 7 8 9 10 " || s.client.Pending() != 0 {
+		t.Error(s.log())
 	}
 }
 
