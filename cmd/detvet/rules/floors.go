@@ -60,6 +60,7 @@ var plan = map[string]int{
 	"broker/client":    7,
 	"broker/server":    7,
 	"sim":              7,
+	"cmd/cli":          7,
 	"cmd/detvet/rules": 7,
 
 	"cmd": 8,
