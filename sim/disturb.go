@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"slices"
+
 	"github.com/reprise-mq/reprise/broker/env"
 	"github.com/reprise-mq/reprise/histories"
 	"github.com/reprise-mq/reprise/netsim"
@@ -13,19 +15,19 @@ func (r *run) disturb(a *armed) bool {
 	if n == nil {
 		return false
 	}
+	if a.fault.Kind != plan.Weather {
+		r.cutting = append(r.cutting, a.index)
+	}
 	r.world.StartFault(a.index, r.links(a))
 	target := string(n.host.Name)
 	if a.fault.Kind == plan.Weather {
 		a.node, target = nil, "all links"
 	}
-	if a.fault.Kind != plan.Weather {
-		r.counts.CutsStarted++
-		if r.pending > 0 {
-			r.counts.Cuts++
-		}
-	}
 	r.noteFault(a.fault, target, histories.Begin)
-	r.later(a, func() { r.world.HealFault(a.index) })
+	r.later(a, func() {
+		r.world.HealFault(a.index)
+		r.cutting = slices.DeleteFunc(r.cutting, func(i int) bool { return i == a.index })
+	})
 	return true
 }
 

@@ -24,9 +24,9 @@ type Counts struct {
 	LossyCrashes int `json:"lossy_crashes"`
 	LostBytes    int `json:"lost_bytes"`
 	TornWrites   int `json:"torn_writes"`
-	// CutsStarted counts the cuts, Cuts those that began with operations under way.
-	CutsStarted int `json:"cuts_started"`
-	Cuts        int `json:"cuts"`
+	// Cuts that dropped a message or broke a connection while an operation of a
+	// client was under way.
+	Cuts int `json:"cuts"`
 	// HealMillis is how long the cluster took to be well again at most.
 	HealMillis int64 `json:"heal_ms"`
 	// FinalRead: every partition was read to its end.

@@ -58,6 +58,8 @@ type run struct {
 	clients []*client
 	admin   *admin
 	armed   []*armed
+	// cutting are the cuts in force that have hit nothing of a client's yet.
+	cutting []int
 	// since is the agenda's time at which the cluster was ready.
 	since  env.Time
 	ready  bool

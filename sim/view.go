@@ -42,6 +42,14 @@ func (w watcher) Sent(from, to env.Endpoint, m *api.Message) {
 	}
 }
 
+// CutOff is part of world.Watcher.
+func (w watcher) CutOff(_, _ env.Endpoint) {
+	if w.pending > 0 {
+		w.counts.Cuts += len(w.cutting)
+		w.cutting = nil
+	}
+}
+
 // Returned is part of world.Watcher.
 func (w watcher) Returned(env.Endpoint) { w.oracle.Returned() }
 

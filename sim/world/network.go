@@ -24,7 +24,6 @@ type network struct {
 	made  uint64
 	// flap is the next time at which a flapping fault changes, if there is one.
 	flap netsim.Time
-	cuts CutCounts
 }
 
 type pair struct{ client, node env.Endpoint }
@@ -37,24 +36,11 @@ type connection struct {
 	broken               bool
 }
 
-// CutCounts says what cuts have hit.
-type CutCounts struct {
-	// Messages dropped between nodes, Connections of clients broken.
-	Messages, Connections int64
-}
-
 func newNetwork(w *World, profile netsim.Profile) *network {
 	return &network{
 		world: w, links: netsim.New(prng.Hash(w.seed, drawNetwork), profile),
 		live: make(map[pair]*connection), named: make(map[env.Endpoint]*connection),
 	}
-}
-
-// Cuts is what cuts have hit so far.
-func (w *World) Cuts() CutCounts {
-	c := w.network.cuts
-	c.Messages = w.network.links.Counts().Cut
-	return c
 }
 
 // Links is what happened on the links so far.
@@ -97,7 +83,11 @@ func (n *network) send(h *Host, to env.Endpoint, m *api.Message) {
 
 // toPeer sends from node to node: copies arrive when they do.
 func (n *network) toPeer(h, target *Host, frame []byte) {
-	for _, d := range n.links.Send(n.now(), string(h.Name), string(target.Name), len(frame), netsim.Peer) {
+	copies := n.links.Send(n.now(), string(h.Name), string(target.Name), len(frame), netsim.Peer)
+	if len(copies) == 0 && n.links.Cut(n.now(), string(h.Name), string(target.Name)) {
+		n.world.watcher.CutOff(h.Name, target.Name)
+	}
+	for _, d := range copies {
 		copied := frame
 		if d.Damaged != netsim.Intact {
 			copied = slices.Clone(frame)
@@ -186,7 +176,7 @@ func (n *network) sever(c *connection) {
 	}
 	c.broken = true
 	if n.severed(c.client.Name, c.node.Name) {
-		n.cuts.Connections++
+		n.world.watcher.CutOff(c.client.Name, c.node.Name)
 	}
 	atClient, atNode := n.links.Break(n.now(), string(c.client.Name), string(c.node.Name))
 	n.world.Agenda.At(env.Time(atClient), func() {
