@@ -1,0 +1,180 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/reprise-mq/reprise/checker"
+	"github.com/reprise-mq/reprise/histories"
+	"github.com/reprise-mq/reprise/sim"
+	"github.com/reprise-mq/reprise/sim/plan"
+)
+
+func newCheck() *cobra.Command {
+	return &cobra.Command{
+		Use:     "check FILE...",
+		Short:   "Judge recorded histories again",
+		Long:    "Judge recorded histories (JSON Lines) again, from what the clients saw alone.",
+		Example: "  reprise-sim check failures/seed-7.history.jsonl",
+		Args:    files(1 << 20),
+		RunE: func(cmd *cobra.Command, names []string) error {
+			failed := false
+			for _, name := range names {
+				h, err := readHistory(name)
+				if err != nil {
+					return err
+				}
+				report := checker.Check(h, nil, checker.Options{})
+				fmt.Fprintf(cmd.OutOrStdout(), "%s\n", name)
+				if err := checker.Explain(cmd.OutOrStdout(), h, &report); err != nil {
+					return err
+				}
+				failed = failed || report.Verdict == checker.Fail
+			}
+			if failed {
+				return errVerdict
+			}
+			return nil
+		},
+	}
+}
+
+func readHistory(name string) (*histories.History, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	h, err := histories.Read(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return h, nil
+}
+
+func newInspect() *cobra.Command {
+	var seed uint64
+	var out string
+	var text bool
+	cmd := &cobra.Command{
+		Use:   "inspect [FILE]",
+		Short: "Show what happened in a run: the verdict, the faults, the life of a record",
+		Long: `Show what happened in a run: the verdict in plain words with its witness, the faults
+and changes of leader in order, and the life of the record concerned.
+
+FILE is a plan, or any file of a run that 'run --save' has kept, or a recorded
+history (JSON Lines). With --out, a page with the picture of the partition that the
+verdict is about is written too.`,
+		Example: `  reprise-sim inspect --seed 7
+  reprise-sim inspect failures/seed-7.plan.json --out report.html`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if (len(args) == 1) == cmd.Flags().Changed("seed") || len(args) > 1 {
+				return usagef("inspect what? Give one FILE or --seed N")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			a, err := inspected(args, seed)
+			if err != nil {
+				return err
+			}
+			if out != "" {
+				if err := a.picture(out); err != nil {
+					return err
+				}
+				fmt.Fprintf(cmd.ErrOrStderr(), "written: %s\n", out)
+			}
+			if out == "" || text {
+				return a.write(cmd.OutOrStdout())
+			}
+			return nil
+		},
+	}
+	flags := cmd.Flags()
+	flags.Uint64Var(&seed, "seed", 0, "run this seed and show it")
+	flags.StringVar(&out, "out", "", "write the picture of the partition concerned to this HTML `file`")
+	flags.BoolVar(&text, "text", false, "print the account (the default without --out)")
+	return cmd
+}
+
+// account is a run and what is to be said of it.
+type account struct {
+	plan    *plan.Plan  // nil for a history from elsewhere
+	result  *sim.Result // likewise
+	history *histories.History
+	report  checker.Report
+}
+
+func newAccount(p *plan.Plan, r *sim.Result) *account {
+	return &account{plan: p, result: r, history: r.History, report: r.Report}
+}
+
+// inspected runs what is to be shown, or reads it.
+func inspected(args []string, seed uint64) (*account, error) {
+	if len(args) == 0 {
+		p := plan.Generate(seed)
+		return newAccount(p, sim.Run(p, sim.Options{})), nil
+	}
+	name := planOf(args[0])
+	p, err := readPlan(name)
+	if err == nil {
+		return newAccount(p, sim.Run(p, sim.Options{})), nil
+	}
+	if h, other := readHistory(args[0]); other == nil {
+		return &account{history: h, report: checker.Check(h, nil, checker.Options{})}, nil
+	}
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	return nil, fmt.Errorf("%s is neither a plan nor a history: %w", args[0], err)
+}
+
+// write writes the account in plain words.
+func (a *account) write(w io.Writer) error {
+	var b strings.Builder
+	if a.result != nil {
+		fmt.Fprintf(&b, "seed %d: %s, trace %s\n", a.plan.Seed, a.result.Verdict, a.result.Trace)
+		if v := a.result.Violation; v != nil {
+			fmt.Fprintf(&b, "%s, %d ms into the run: %s\n", v.Name, int64(v.At)/1_000_000, v.Message)
+		}
+		b.WriteString("\nWhat happened (milliseconds since the cluster was ready):\n")
+		for _, e := range a.result.Story {
+			fmt.Fprintf(&b, "%10d  %-9s %s\n", e.At, e.Who, e.What)
+		}
+		b.WriteString("\nWhat the clients saw:\n")
+	}
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return err
+	}
+	return checker.Explain(w, a.history, &a.report)
+}
+
+// picture writes porcupine's picture of the partition that the verdict is about,
+// or else of the first.
+func (a *account) picture(name string) error {
+	if len(a.report.Partitions) == 0 {
+		return errors.New("the history has no partition to draw")
+	}
+	key := checker.Key{Topic: a.report.Partitions[0].Topic, Partition: a.report.Partitions[0].Partition}
+	for _, anomaly := range a.report.Anomalies {
+		if anomaly.Topic != "" {
+			key = checker.Key{Topic: anomaly.Topic, Partition: anomaly.Partition}
+			break
+		}
+	}
+	return writeFile(name, func(w io.Writer) error { return checker.Visualize(w, a.history, key, &a.report) })
+}
+
+// writeFile writes a file and says if any part of that failed.
+func writeFile(name string, write func(io.Writer) error) error {
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(write(f), f.Close())
+}

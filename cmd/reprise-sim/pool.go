@@ -1,0 +1,179 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"os"
+	"os/exec"
+	"sync"
+	"time"
+)
+
+// hang is how long a run may take before it counts as hung.
+const hang = 3 * time.Minute
+
+// pool runs tasks in child processes, so many at a time: one simulation takes one
+// process, and what crashes or hangs takes only its own seed along.
+type pool struct {
+	jobs int
+	// tasks ends when it is closed; outcomes of all of them are given to took, one
+	// at a time.
+	tasks chan task
+	took  func(task, *outcome)
+}
+
+// run works until the tasks are done or the context is.
+func (p *pool) run(ctx context.Context) error {
+	var wait sync.WaitGroup
+	var lock sync.Mutex
+	errs := make(chan error, p.jobs)
+	for range p.jobs {
+		wait.Go(func() {
+			errs <- p.work(ctx, func(t task, o *outcome) {
+				lock.Lock()
+				defer lock.Unlock()
+				p.took(t, o)
+			})
+		})
+	}
+	wait.Wait()
+	close(errs)
+	for err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// work feeds one child after the other, as long as there are tasks.
+func (p *pool) work(ctx context.Context, took func(task, *outcome)) error {
+	var c *child
+	defer func() { c.end() }()
+	for {
+		var t task
+		var ok bool
+		select {
+		case <-ctx.Done():
+			return nil
+		case t, ok = <-p.tasks:
+			if !ok {
+				return nil
+			}
+		}
+		if c == nil {
+			var err error
+			if c, err = startChild(ctx); err != nil {
+				return err
+			}
+		}
+		o := c.do(ctx, t)
+		if ctx.Err() != nil {
+			return nil
+		}
+		took(t, o)
+		if c.dead {
+			c.end()
+			c = nil
+		}
+	}
+}
+
+// child is a worker process.
+type child struct {
+	cmd    *exec.Cmd
+	in     io.WriteCloser
+	out    *bufio.Reader
+	stderr *tail
+	dead   bool
+}
+
+func startChild(ctx context.Context) (*child, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	c := &child{cmd: exec.CommandContext(ctx, self, "worker"), stderr: &tail{}}
+	c.cmd.Stderr = c.stderr
+	if c.in, err = c.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	out, err := c.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	c.out = bufio.NewReader(out)
+	return c, c.cmd.Start()
+}
+
+// do gives the child a task and waits for its outcome.
+func (c *child) do(ctx context.Context, t task) *outcome {
+	began := time.Now()
+	hung := false
+	timer := time.AfterFunc(hang, func() {
+		hung = true
+		_ = c.cmd.Process.Kill()
+	})
+	line, err := c.ask(t)
+	if !timer.Stop() && hung {
+		c.dead = true
+		return lost(t.Seed, "hang", "the run did not end within "+hang.String(), time.Since(began))
+	}
+	o := &outcome{}
+	if err == nil {
+		err = json.Unmarshal(line, o)
+	}
+	if err != nil {
+		c.dead = true
+		_ = c.cmd.Wait()
+		return lost(t.Seed, "crash", "the simulator itself ended: "+c.stderr.String(), time.Since(began))
+	}
+	return o
+}
+
+func (c *child) ask(t task) ([]byte, error) {
+	line, err := json.Marshal(t)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.in.Write(append(line, '\n')); err != nil {
+		return nil, err
+	}
+	return c.out.ReadBytes('\n')
+}
+
+// end lets the child go.
+func (c *child) end() {
+	if c == nil {
+		return
+	}
+	_ = c.in.Close()
+	_ = c.cmd.Wait()
+}
+
+// tail keeps the beginning of what is written to it, which is where a panic says
+// what it is.
+type tail struct {
+	lock sync.Mutex
+	kept bytes.Buffer
+}
+
+const tailBytes = 4096
+
+// Write is io.Writer; it never fails.
+func (t *tail) Write(b []byte) (int, error) {
+	t.lock.Lock()
+	defer t.lock.Unlock()
+	t.kept.Write(b[:min(len(b), max(tailBytes-t.kept.Len(), 0))])
+	return len(b), nil
+}
+
+// String is what was kept.
+func (t *tail) String() string {
+	t.lock.Lock()
+	defer t.lock.Unlock()
+	return t.kept.String()
+}

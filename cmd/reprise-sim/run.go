@@ -1,0 +1,237 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/reprise-mq/reprise/checker"
+)
+
+// runFlags are those of run and replay.
+type runFlags struct {
+	seed  uint64
+	seeds string
+	jobs  int
+	plan  string
+	save  string
+	trace string
+	json  bool
+}
+
+func newRun() *cobra.Command {
+	f := &runFlags{}
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Run seeds, or a plan, and give a verdict on each",
+		Long: `Run seeds, or a plan, and give a verdict on each.
+
+A seed determines a plan: the nodes, what the clients do, what goes wrong and when.
+The same seed gives the same run, bit for bit, and the same trace hash.`,
+		Example: `  reprise-sim run --seeds 1..200 --jobs 2
+  reprise-sim run --seed 7 --trace seed-7.trace
+  reprise-sim run --seeds 1..1000 --save failures --json > outcomes.jsonl
+  reprise-sim run --plan failures/seed-7.plan.json`,
+		Args: none,
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
+	}
+	flags := cmd.Flags()
+	flags.Uint64Var(&f.seed, "seed", 0, "run this seed")
+	flags.StringVar(&f.seeds, "seeds", "", "run the seeds `A..B`, both included")
+	flags.IntVar(&f.jobs, "jobs", runtime.NumCPU(), "how many to run at the same time")
+	flags.StringVar(&f.plan, "plan", "", "run the plan in this `file`")
+	flags.StringVar(&f.save, "save", "", "keep plan, history and account of each failure in this `folder`")
+	flags.BoolVar(&f.json, "json", false, "print one JSON object per seed instead of text")
+	flags.StringVar(&f.trace, "trace", "", "write everything that happens to this `file`, one line each (one seed only)")
+	cmd.MarkFlagsMutuallyExclusive("seed", "seeds", "plan")
+	return cmd
+}
+
+func newReplay() *cobra.Command {
+	f := &runFlags{jobs: 1}
+	cmd := &cobra.Command{
+		Use:     "replay FILE",
+		Short:   "Run a saved plan or failing run again",
+		Example: "  reprise-sim replay failures/seed-7.plan.json",
+		Args:    files(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f.plan = planOf(args[0])
+			return f.run(cmd)
+		},
+	}
+	cmd.Flags().BoolVar(&f.json, "json", false, "print one JSON object instead of text")
+	cmd.Flags().StringVar(&f.trace, "trace", "", "write everything that happens to this `file`, one line each")
+	return cmd
+}
+
+// planOf names the plan that was kept beside any file of a kept run.
+func planOf(name string) string {
+	for _, suffix := range []string{".history.jsonl", ".txt"} {
+		if stem, ok := strings.CutSuffix(name, suffix); ok {
+			return stem + ".plan.json"
+		}
+	}
+	return name
+}
+
+// run carries the command out.
+func (f *runFlags) run(cmd *cobra.Command) error {
+	first, last, err := f.range_(cmd)
+	if err != nil {
+		return err
+	}
+	one := first == last
+	switch {
+	case f.jobs < 1:
+		return usagef("--jobs %d: at least 1 is needed", f.jobs)
+	case f.trace != "" && !one:
+		return usagef("--trace is for one seed: %d are asked for", last-first+1)
+	case f.plan != "":
+		p, err := readPlan(f.plan)
+		if err != nil {
+			return err
+		}
+		first, last = p.Seed, p.Seed
+	}
+	b := newBoard(cmd.OutOrStdout(), cmd.ErrOrStderr(), f)
+	b.of = fmt.Sprintf(" of %d", last-first+1)
+	tasks := make(chan task)
+	go func() {
+		defer close(tasks)
+		for seed := first; ; seed++ {
+			select {
+			case tasks <- f.task(seed):
+			case <-cmd.Context().Done():
+				return
+			}
+			if seed == last {
+				return
+			}
+		}
+	}()
+	return b.play(cmd.Context(), tasks, one)
+}
+
+// range_ gives the seeds to run.
+func (f *runFlags) range_(cmd *cobra.Command) (first, last uint64, err error) {
+	switch {
+	case f.plan != "":
+		return 0, 0, nil
+	case f.seeds != "":
+		return parseSeeds(f.seeds)
+	case cmd.Flags().Changed("seed"):
+		return f.seed, f.seed, nil
+	}
+	return 0, 0, usagef("which seeds? Give --seed N, --seeds A..B or --plan FILE")
+}
+
+// parseSeeds reads A..B.
+func parseSeeds(text string) (first, last uint64, err error) {
+	a, b, ok := strings.Cut(text, "..")
+	first, errA := strconv.ParseUint(a, 10, 64)
+	last, errB := strconv.ParseUint(b, 10, 64)
+	if !ok || errA != nil || errB != nil || last < first {
+		return 0, 0, usagef("--seeds %q: it has the form A..B, where A is not above B", text)
+	}
+	return first, last, nil
+}
+
+func (f *runFlags) task(seed uint64) task {
+	return task{Seed: seed, Plan: absolute(f.plan), Save: absolute(f.save), Trace: absolute(f.trace)}
+}
+
+func absolute(name string) string {
+	if name == "" {
+		return ""
+	}
+	if full, err := filepath.Abs(name); err == nil {
+		return full
+	}
+	return name
+}
+
+// board shows how a campaign goes.
+type board struct {
+	out, progress io.Writer
+	flags         *runFlags
+	tally         *tally
+	of            string // how many there are in all, if that is known
+	shown         time.Time
+	live          bool // progress is a terminal: its line is written over
+}
+
+func newBoard(out, progress io.Writer, f *runFlags) *board {
+	b := &board{out: out, progress: progress, flags: f, tally: newTally()}
+	if file, ok := progress.(*os.File); ok {
+		info, err := file.Stat()
+		b.live = err == nil && info.Mode()&os.ModeCharDevice != 0
+	}
+	return b
+}
+
+// play runs the tasks, shows what comes of them, and sums up.
+func (b *board) play(ctx context.Context, tasks chan task, one bool) error {
+	p := pool{jobs: b.flags.jobs, tasks: tasks, took: func(t task, o *outcome) { b.show(t, o, one) }}
+	if err := p.run(ctx); err != nil {
+		return err
+	}
+	b.clear()
+	if !b.flags.json {
+		fmt.Fprint(b.out, b.tally.summary())
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("interrupted after %d seeds", b.tally.seeds)
+	}
+	if b.tally.failed() {
+		return errVerdict
+	}
+	return nil
+}
+
+// show tells of one outcome.
+func (b *board) show(t task, o *outcome, one bool) {
+	b.tally.add(o)
+	b.clear()
+	switch {
+	case b.flags.json:
+		_ = json.NewEncoder(b.out).Encode(o)
+	case o.Verdict != checker.Pass:
+		fmt.Fprint(b.out, o.describe(again(t)))
+	case one:
+		fmt.Fprintf(b.out, "seed %d: %s\n", o.Seed, o.Verdict)
+	}
+	if one && !b.flags.json {
+		fmt.Fprintf(b.out, "trace %s\n", o.Trace)
+	}
+	if pause := time.Since(b.shown); !one && (b.live && pause > 200*time.Millisecond || pause > 10*time.Second) {
+		b.shown = time.Now()
+		fmt.Fprint(b.progress, b.tally.progress(b.of))
+		if !b.live {
+			fmt.Fprintln(b.progress)
+		}
+	}
+}
+
+// clear takes the live line away.
+func (b *board) clear() {
+	if b.live {
+		fmt.Fprint(b.progress, "\r\033[K")
+	}
+}
+
+// again is the command that runs a task once more.
+func again(t task) string {
+	if t.Plan != "" {
+		return "reprise-sim replay " + t.Plan
+	}
+	return fmt.Sprintf("reprise-sim run --seed %d", t.Seed)
+}

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/reprise-mq/reprise/checker"
+	"github.com/reprise-mq/reprise/sim"
+	"github.com/reprise-mq/reprise/sim/plan"
+)
+
+// task is one line on a worker's standard input: the seed to run, or the plan.
+type task struct {
+	Seed uint64 `json:"seed"`
+	// Plan is the file of a plan; "" for the plan of the seed.
+	Plan string `json:"plan,omitempty"`
+	// Save is the folder for what did not pass; "" keeps nothing.
+	Save string `json:"save,omitempty"`
+	// Trace is the file for the trace as text; "" for none.
+	Trace string `json:"trace,omitempty"`
+}
+
+// newWorker is the command of the child processes: one simulation at a time.
+func newWorker() *cobra.Command {
+	return &cobra.Command{
+		Use: "worker", Hidden: true, Args: none,
+		Short: "Runs the plans it is told on standard input",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if os.Getenv("GOGC") == "" {
+				debug.SetGCPercent(workerGC)
+			}
+			in, out := bufio.NewScanner(cmd.InOrStdin()), json.NewEncoder(cmd.OutOrStdout())
+			for in.Scan() {
+				var t task
+				if err := json.Unmarshal(in.Bytes(), &t); err != nil {
+					return fmt.Errorf("task %q: %w", in.Text(), err)
+				}
+				o, err := t.run()
+				if err != nil {
+					return err
+				}
+				if err := out.Encode(o); err != nil {
+					return err
+				}
+			}
+			return in.Err()
+		},
+	}
+}
+
+// workerGC lets a run grow before it is collected: a run is short.
+const workerGC = 400
+
+// run carries a task out.
+func (t *task) run() (*outcome, error) {
+	p, err := t.plan()
+	if err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	result, err := runPlan(p, t.Trace)
+	if err != nil {
+		return nil, err
+	}
+	o := newOutcome(result, time.Since(began))
+	if t.Save != "" && result.Verdict == checker.Fail {
+		if err := save(t.Save, p, result); err != nil {
+			return nil, err
+		}
+	}
+	return o, nil
+}
+
+func (t *task) plan() (*plan.Plan, error) {
+	if t.Plan == "" {
+		return plan.Generate(t.Seed), nil
+	}
+	return readPlan(t.Plan)
+}
+
+// readPlan reads a file that holds a plan.
+func readPlan(name string) (*plan.Plan, error) {
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	p, err := plan.Decode(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w; a plan is what 'run --save' keeps", name, err)
+	}
+	return p, nil
+}
+
+// runPlan runs a plan here, with its trace in a file if one is named.
+func runPlan(p *plan.Plan, traceFile string) (*sim.Result, error) {
+	if traceFile == "" {
+		return sim.Run(p, sim.Options{}), nil
+	}
+	f, err := os.Create(traceFile)
+	if err != nil {
+		return nil, err
+	}
+	result := sim.Run(p, sim.Options{Text: f})
+	return result, f.Close()
+}
+
+// save keeps a run: its plan, its history, and what is wrong in words.
+func save(folder string, p *plan.Plan, r *sim.Result) error {
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return err
+	}
+	stem := filepath.Join(folder, fmt.Sprintf("seed-%d", p.Seed))
+	if err := os.WriteFile(stem+".plan.json", plan.Encode(p), 0o644); err != nil {
+		return err
+	}
+	if err := writeFile(stem+".history.jsonl", r.History.Write); err != nil {
+		return err
+	}
+	return writeFile(stem+".txt", newAccount(p, r).write)
+}
