@@ -17,8 +17,9 @@
 //     ranks; the partition is linearizable if and only if no operation whose
 //     interval lies above another's had returned before that other was invoked.
 //     Two sorts and a running maximum find it, and name the two.
-//  4. porcupine searches for an order of the same operations. The two judges must
-//     agree.
+//  4. porcupine searches for an order of the same operations: of a small partition
+//     as they were, of a large one with the intervals tightened by rank, and of
+//     some windows of it as they were. The two judges must agree.
 //  5. The log start is a second register that only grows, swept the same way.
 //
 // Beside these, anomalies by the names of jepsen.tests.kafka, each with its
@@ -232,6 +233,8 @@ type partition struct {
 	deletes []*histories.Operation
 	// asked[i] is the highest log start that the first i+1 deletes asked for.
 	asked []api.Offset
+	// disputed are the ends of the log that the sweep found violations at.
+	disputed []api.Offset
 	// values is how many values were sent, and so the most that the log can hold.
 	values int
 

@@ -26,12 +26,27 @@ func (p *partition) judgeOrder() {
 		p.report.Sweep = p.sweepEnds(bounds)
 	}
 	p.report.Porcupine = p.secondOpinion(raw, bounds)
-	if a, b := p.report.Sweep, p.report.Porcupine; a != b && a != OutOfBudget && b != OutOfBudget {
-		p.add(Anomaly{
-			Name: JudgesDisagree, Offset: -1, Value: -1, Witness: []histories.Index{},
-			Message: fmt.Sprintf("the rank sweep found the partition %s, porcupine found it %s: the checker is wrong", a, b),
-		})
+	p.checkJudges(bounds)
+}
+
+// checkJudges reports that the judges came to different answers, of the whole or
+// of a window.
+func (p *partition) checkJudges(bounds []bound) {
+	sweep, porcupine := p.report.Sweep, p.report.Porcupine
+	if sweep == OutOfBudget {
+		return
 	}
+	what := fmt.Sprintf("porcupine found it %s", porcupine)
+	if sweep == porcupine || porcupine == OutOfBudget {
+		if p.report.Raw || p.searchWindows(bounds) {
+			return
+		}
+		what = "porcupine came to the opposite for a window of it"
+	}
+	p.add(Anomaly{
+		Name: JudgesDisagree, Offset: -1, Value: -1, Witness: []histories.Index{},
+		Message: fmt.Sprintf("the rank sweep found the partition %s, %s: the checker is wrong", sweep, what),
+	})
 }
 
 // measure finds the highest end that anybody saw.
@@ -53,6 +68,7 @@ func (p *partition) sweepEnds(bounds []bound) Judgement {
 	p.report.Pairs = pairs
 	for _, v := range violations {
 		p.addViolation(v)
+		p.disputed = append(p.disputed, api.Offset(v.x.upper/2))
 	}
 	if !legal || len(violations) > 0 {
 		return Illegal

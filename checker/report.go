@@ -156,8 +156,12 @@ type PartitionReport struct {
 	Sweep     Judgement `json:"sweep"`
 	Porcupine Judgement `json:"porcupine"`
 	// Raw: porcupine searched with the intervals as they were, not tightened.
-	Raw   bool `json:"raw"`
-	Steps int  `json:"steps"`
+	Raw bool `json:"raw"`
+	// Windows is how many stretches of the log it searched so where it could not
+	// search the whole.
+	Windows int `json:"windows"`
+	// Steps is the length of its searches.
+	Steps int `json:"steps"`
 }
 
 // Report is the verdict on a history, with its reasons.

@@ -115,11 +115,16 @@ func (p *partition) rawSearch(bounds []bound) Judgement {
 	})
 }
 
-// search runs porcupine within a budget of steps.
+// search runs porcupine on a log that begins empty.
 func (p *partition) search(list []porcupine.Operation, free func(api.Offset) bool) Judgement {
+	return p.searchFrom(0, list, free)
+}
+
+// searchFrom runs porcupine within a budget of steps.
+func (p *partition) searchFrom(begin api.Offset, list []porcupine.Operation, free func(api.Offset) bool) Judgement {
 	budget := stepsAtLeast + stepsPerOperation*len(list)
 	left := budget
-	legal := porcupine.CheckOperations(model(0, free, &left), list)
+	legal := porcupine.CheckOperations(model(begin, free, &left), list)
 	p.report.Steps += budget - max(left, 0)
 	switch {
 	case legal:
@@ -141,7 +146,7 @@ func (p *partition) secondOpinion(raw Judgement, bounds []bound) Judgement {
 	if !p.tighten(list) {
 		return Illegal
 	}
-	return p.search(list, func(api.Offset) bool { return false })
+	return p.search(list, noneFree)
 }
 
 // tighten narrows every operation to the time when it can have taken effect:
