@@ -69,7 +69,7 @@ type operation struct {
 
 	timer timer
 	// confirmed: the meta leader was asked for the topic since the operation
-	// began or last heard that it is not there.
+	// began, or last knew it.
 	confirmed bool
 	// redirect is the node that the last answer pointed to.
 	redirect env.Endpoint
@@ -156,6 +156,7 @@ func (o *operation) resolve() bool {
 	// What concerns the whole topic names partition 0, which every topic has.
 	if t.partition(o.partition) != nil {
 		o.ref.Id = uint64(t.id)
+		o.confirmed = false
 		return true
 	}
 	switch {
@@ -197,7 +198,6 @@ func (o *operation) answered(from env.Endpoint, r *api.Response) {
 	case code == api.Code_UNKNOWN_TOPIC_OR_PARTITION && o.ref != nil && o.doubt == nil:
 		// Deleted, perhaps made again; or the node has not heard of it yet.
 		o.client.cluster.topics[o.ref.Name].forget(api.TopicID(o.ref.Id))
-		o.confirmed = false
 	case !code.Retriable(), o.doubt != nil && o.effect == once:
 		o.end(r)
 		return
