@@ -164,118 +164,142 @@ func (m *machine) entries(t *rapid.T, first api.Index) []*raftpb.Entry {
 	return entries
 }
 
-// actions of the state machine.
+// actions of the state machine; what should happen more often stands there twice.
 func (m *machine) actions() map[string]func(*rapid.T) {
-	live := func(t *rapid.T) (api.GroupID, *modelGroup) {
-		id := m.group(t)
-		g := m.now[id]
-		if g == nil || g.replica == 0 {
-			t.Skip("no replica")
-		}
-		return id, g
-	}
 	return map[string]func(*rapid.T){
-		"install": func(t *rapid.T) {
-			id := m.group(t)
-			in := Install{Replica: 1, Folder: m.random.Uint64() % 9}
-			if g := m.now[id]; g != nil {
-				in.Replica = max(g.replica, 1)
-				if in.Replica == g.destroyed {
-					in.Replica++
-				}
-				in.Index = g.last() + api.Index(rapid.Uint64Range(0, 3).Draw(t, "ahead"))
-				in.Term = m.term
-			}
-			u := Update{Group: id, Install: &in}
-			if rapid.Bool().Draw(t, "more") {
-				u.Hard = &HardState{Term: m.term, Vote: 1, Commit: in.Index}
-				u.Entries = m.entries(t, in.Index+1)
-				u.Checkpoint = &Checkpoint{Index: in.Index, Segment: 1, Length: 10}
-			}
-			m.append(t, u)
-		},
-		"extend": func(t *rapid.T) {
-			id, g := live(t)
-			m.append(t, Update{Group: id, Entries: m.entries(t, g.last()+1)})
-		},
-		"extend2": func(t *rapid.T) {
-			id, g := live(t)
-			m.append(t, Update{Group: id, Entries: m.entries(t, g.last()+1), Hard: &HardState{Term: m.term, Commit: g.last()}})
-		},
-		"conflict": func(t *rapid.T) {
-			id, g := live(t)
-			if len(g.entries) == 0 {
-				t.Skip("no entries")
-			}
-			back := api.Index(rapid.IntRange(0, len(g.entries)-1).Draw(t, "back"))
-			m.append(t, Update{Group: id, Entries: m.entries(t, g.last()-back)})
-		},
-		"commit": func(t *rapid.T) {
-			id, g := live(t)
-			hard := g.hard
-			hard.Commit = g.last()
-			m.append(t, Update{Group: id, Hard: &hard})
-		},
-		"vote": func(t *rapid.T) {
-			id, _ := live(t)
-			m.term++
-			m.append(t, Update{Group: id, Hard: &HardState{Term: m.term, Vote: api.ReplicaID(m.random.Below(3))}})
-		},
+		"install":    m.install,
+		"extend":     m.extend,
+		"conflict":   m.conflict,
+		"hard":       m.hard,
 		"checkpoint": func(t *rapid.T) { m.checkpoint(t, m.group(t)) },
 		"pressure": func(t *rapid.T) {
 			for _, id := range m.j.Pressure() {
 				m.checkpoint(t, id)
 			}
 		},
-		"destroy": func(t *rapid.T) {
-			id, g := live(t)
-			if m.random.Chance(3, 4) {
-				t.Skip("rare")
-			}
-			m.append(t, Update{Group: id, Destroyed: g.replica})
-		},
-		"destroyOlder": func(t *rapid.T) {
-			id, g := live(t)
-			if m.random.Chance(3, 4) {
-				t.Skip("rare")
-			}
-			m.append(t, Update{Group: id, Destroyed: max(g.destroyed, 1000+g.replica)})
-		},
-		"forget": func(t *rapid.T) {
-			id := m.group(t)
-			if m.now[id] == nil || m.random.Chance(3, 4) {
-				t.Skip("rare")
-			}
-			m.append(t, Update{Group: id, Forget: true})
-		},
-		"flush":  func(*rapid.T) { m.j.Flush() },
-		"flush2": func(*rapid.T) { m.j.Flush() },
+		"destroy": m.destroy,
+		"forget":  m.forget,
+		"flush":   func(*rapid.T) { m.j.Flush() },
+		"flush2":  func(*rapid.T) { m.j.Flush() },
 		"rest": func(*rapid.T) {
 			for range patience {
 				m.j.Flush()
 			}
 		},
-		"deliver":  func(*rapid.T) { m.disk.deliver(); m.catchUp() },
-		"deliver2": func(*rapid.T) { m.disk.deliver(); m.catchUp() },
+		"deliver":  m.deliver,
+		"deliver2": m.deliver,
 		"settle":   m.settle,
 		"crash": func(t *rapid.T) {
 			m.stop()
 			m.open(t)
 		},
-		"syncFails": func(t *rapid.T) {
-			if !m.j.flying || m.random.Chance(1, 2) {
-				t.Skip("nothing in flight")
-			}
-			m.disk.dropPages(m.j.live[len(m.j.live)-1].slot.name)
-			m.disk.run()
-			if !m.failed {
-				t.Fatal("a failed sync went unnoticed")
-			}
-			m.stop()
-			m.open(t)
-		},
-		"": m.invariant,
+		"syncFails": m.syncFails,
+		"":          m.invariant,
 	}
+}
+
+// live draws a group; what it gives is nil if the group has no replica.
+func (m *machine) live(t *rapid.T) (api.GroupID, *modelGroup) {
+	id := m.group(t)
+	if g := m.now[id]; g != nil && g.replica != 0 {
+		return id, g
+	}
+	return id, nil
+}
+
+func (m *machine) seldom() bool { return m.random.Chance(1, 4) }
+
+func (m *machine) install(t *rapid.T) {
+	id := m.group(t)
+	in := Install{Replica: 1, Folder: m.random.Uint64() % 9}
+	if g := m.now[id]; g != nil {
+		in.Replica = max(g.replica, 1)
+		if in.Replica == g.destroyed {
+			in.Replica++
+		}
+		in.Index = g.last() + api.Index(rapid.Uint64Range(0, 3).Draw(t, "ahead"))
+		in.Term = m.term
+	}
+	u := Update{Group: id, Install: &in}
+	if rapid.Bool().Draw(t, "more") {
+		u.Hard = &HardState{Term: m.term, Vote: 1, Commit: in.Index}
+		u.Entries = m.entries(t, in.Index+1)
+		u.Checkpoint = &Checkpoint{Index: in.Index, Segment: 1, Length: 10}
+	}
+	m.append(t, u)
+}
+
+func (m *machine) extend(t *rapid.T) {
+	id, g := m.live(t)
+	if g == nil {
+		return
+	}
+	u := Update{Group: id, Entries: m.entries(t, g.last()+1)}
+	if rapid.Bool().Draw(t, "hard too") {
+		u.Hard = &HardState{Term: m.term, Commit: g.last()}
+	}
+	m.append(t, u)
+}
+
+func (m *machine) conflict(t *rapid.T) {
+	id, g := m.live(t)
+	if g == nil || len(g.entries) == 0 {
+		return
+	}
+	back := api.Index(rapid.IntRange(0, len(g.entries)-1).Draw(t, "back"))
+	m.append(t, Update{Group: id, Entries: m.entries(t, g.last()-back)})
+}
+
+// hard is a commit index alone, or a vote in a new term.
+func (m *machine) hard(t *rapid.T) {
+	id, g := m.live(t)
+	if g == nil {
+		return
+	}
+	hard := g.hard
+	hard.Commit = g.last()
+	if rapid.Bool().Draw(t, "vote") {
+		m.term++
+		hard.Term, hard.Vote = m.term, api.ReplicaID(m.random.Below(3))
+	}
+	m.append(t, Update{Group: id, Hard: &hard})
+}
+
+func (m *machine) destroy(t *rapid.T) {
+	id, g := m.live(t)
+	if g == nil || !m.seldom() {
+		return
+	}
+	u := Update{Group: id, Destroyed: g.replica}
+	if rapid.Bool().Draw(t, "another") {
+		u.Destroyed = g.replica + 1000
+	}
+	m.append(t, u)
+}
+
+func (m *machine) forget(t *rapid.T) {
+	id := m.group(t)
+	if m.now[id] != nil && m.seldom() {
+		m.append(t, Update{Group: id, Forget: true})
+	}
+}
+
+func (m *machine) deliver(*rapid.T) {
+	m.disk.deliver()
+	m.catchUp()
+}
+
+func (m *machine) syncFails(t *rapid.T) {
+	if !m.j.flying || m.random.Chance(1, 2) {
+		return
+	}
+	m.disk.dropPages(m.j.live[len(m.j.live)-1].slot.name)
+	m.disk.run()
+	if !m.failed {
+		t.Fatal("a failed sync went unnoticed")
+	}
+	m.stop()
+	m.open(t)
 }
 
 func (m *machine) checkpoint(t *rapid.T, id api.GroupID) {
