@@ -54,7 +54,8 @@ type FileInfo struct {
 
 // Disk is a tree of files that belongs to one process. Names are relative,
 // slash-separated, of the characters a-z, 0-9, '-', '_' and '.'; a folder's name
-// ends with a slash, and the root folder is "".
+// ends with a slash, and the root folder is "". CheckFile and CheckFolder say so; a
+// call with another name fails with ErrName.
 //
 // Calls return at once and are carried out in call order per file. A failed call
 // is reported by the file's next Synced; a Load or List sees every earlier call.
@@ -76,7 +77,8 @@ type Disk interface {
 	Remove(name string)
 	// Sync makes durable every earlier call on the file (its contents and size),
 	// or, for a folder, every earlier creation and removal of a name directly in
-	// it. The folders above are synced when they are made. Answer: Synced.
+	// it. The folders above are synced when they are made. It fails with
+	// ErrNotExist where nothing of that name is there. Answer: Synced.
 	Sync(ticket Ticket, name string)
 	// Load reads length bytes from a position; fewer come back where the file
 	// ends earlier. Answer: Loaded.

@@ -114,7 +114,6 @@ func TestJournalDoesNotWaitForSegments(t *testing.T) {
 	r.calls(func(d *Disk) { d.Create("journal/1", 4096) })
 	r.wantSync("journal/1", nil)
 	release := r.hold("sync groups/*")
-	defer release()
 	var segments []env.Ticket
 	for i := range 3 * poolWorkers {
 		name := "groups/" + string(rune('a'+i))
@@ -146,7 +145,6 @@ func TestFilesDoNotWaitForEachOther(t *testing.T) {
 	})
 	r.wantSync("x/", nil)
 	release := r.hold("sync x/a")
-	defer release()
 	a := r.begin(func(t env.Ticket) { r.disk.Sync(t, "x/a") })
 	r.wantSync("x/b", nil)
 	r.wantSync("x/", nil)
@@ -286,7 +284,6 @@ func TestListWaitsForRemovalOfFolders(t *testing.T) {
 	r.calls(func(d *Disk) { d.Create("x/y/f", 1) })
 	r.wantSync("x/y/f", nil)
 	release := r.hold("remove x/y/f")
-	defer release()
 	synced := r.begin(func(t env.Ticket) {
 		r.disk.Remove("x/y/f")
 		r.disk.Remove("x/y/")

@@ -235,7 +235,8 @@ func (r *rig) sizeOf(name string) []env.FileInfo {
 	return slices.DeleteFunc(entries, func(e env.FileInfo) bool { return e.Name != name })
 }
 
-// hold makes an operation wait until the returned function is called.
+// hold makes an operation wait until the returned function is called, at the latest
+// when the test ends. A name with a star at its end is that of every name it begins.
 func (r *rig) hold(what string) (release func()) {
 	held := make(chan struct{})
 	r.fs.ask = func(doing, name string) error {
@@ -244,5 +245,7 @@ func (r *rig) hold(what string) (release func()) {
 		}
 		return r.ask(doing, name)
 	}
-	return sync.OnceFunc(func() { close(held) })
+	release = sync.OnceFunc(func() { close(held) })
+	r.t.Cleanup(release) // before the disk waits for the operation
+	return release
 }

@@ -13,6 +13,7 @@ import (
 )
 
 func TestGarbageOnThePort(t *testing.T) {
+	t.Parallel() // it waits for timeouts
 	s := serve(t)
 	noise := make([]byte, 100_000)
 	rand.Read(noise)
