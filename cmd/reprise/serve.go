@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -119,7 +120,7 @@ func serve(ctx context.Context, cfg server.Config) error {
 	select {
 	case <-s.Failed():
 		s.Kill()
-		return fmt.Errorf("the node stopped: %w", s.Err())
+		return stopped(s.Err())
 	case <-ctx.Done():
 	}
 	limit, cancel := context.WithTimeout(context.Background(), leaveTime)
@@ -128,6 +129,14 @@ func serve(ctx context.Context, cfg server.Config) error {
 		cfg.Log.Warn("the node was stopped before another took over", "after", leaveTime)
 	}
 	return nil
+}
+
+// stopped says why a node has stopped by itself.
+func stopped(cause error) error {
+	if errors.Is(cause, env.ErrNoSpace) {
+		return fmt.Errorf("the node stopped: %w; free some space and start it again: what was acknowledged is there", cause)
+	}
+	return fmt.Errorf("the node stopped: %w", cause)
 }
 
 func newLog(w io.Writer, level string) (*slog.Logger, error) {
