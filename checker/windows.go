@@ -86,18 +86,22 @@ func (p *partition) window(low api.Offset, bounds []bound) *window {
 
 // take adds what a read, or an append elsewhere, says of the window.
 func (w *window) take(o *histories.Operation, deadline histories.Index, least, most api.Offset) {
+	below, above := most <= w.low, least >= w.high
+	switch {
+	case least <= w.low && most >= w.high:
+		return
+	case below && least <= w.low && w.before != nil && int64(o.Invoked) < w.before.Call:
+		return
+	case above && most >= w.high && w.after != nil && int64(deadline) > w.after.Return:
+		return
+	}
 	m := &move{Operation: o, base: histories.NoOffset, least: min(max(least, w.low), w.high), most: min(max(most, w.low), w.high)}
 	x := operation(m, deadline)
 	switch {
-	case least <= w.low && most >= w.high:
-	case least <= w.low && most <= w.low:
-		if w.before == nil || x.Call > w.before.Call {
-			w.before = &x
-		}
-	case least >= w.high && most >= w.high:
-		if w.after == nil || x.Return < w.after.Return {
-			w.after = &x
-		}
+	case below && least <= w.low:
+		w.before = &x
+	case above && most >= w.high:
+		w.after = &x
 	default:
 		w.list = append(w.list, x)
 	}
