@@ -195,14 +195,19 @@ func TestStories(t *testing.T) {
 	}
 }
 
+// judged is a test of testing or of rapid.
+type judged interface {
+	Errorf(format string, args ...any)
+}
+
 type tally struct{ ok, failed, unknown, retried int }
 
 // judge holds results against the logs of every incarnation.
-func (s *story) judge(t *testing.T, total *tally) {
+func (s *story) judge(t judged, total *tally) {
 	if s.asked != s.answered || s.client.Pending() != 0 {
 		t.Errorf("%d asked, %d answered, %d pending", s.asked, s.answered, s.client.Pending())
 	}
-	found := s.places(t)
+	found := s.places()
 	type lane struct {
 		topic     api.TopicID
 		partition api.Partition
@@ -264,7 +269,7 @@ type place struct {
 	offset    api.Offset
 }
 
-func (s *story) places(t *testing.T) map[uint64][]place {
+func (s *story) places() map[uint64][]place {
 	found := map[uint64][]place{}
 	all := s.world.Deleted
 	for i := range topics {

@@ -59,7 +59,7 @@ func (w *World) fated(n *node, request *api.Request) *api.Response {
 		codes := []api.Code{api.Code_OVERLOADED, api.Code_NOT_READY, api.Code_STORAGE_FULL, api.Code_META_UNAVAILABLE}
 		return fail(codes[w.random.Below(int64(len(codes)))])
 	}
-	if !changes(request) || !w.chance(w.Faults.Doubt) {
+	if !Changes(request) || !w.chance(w.Faults.Doubt) {
 		return w.act(n, request)
 	}
 	if redirect := w.redirect(n, request); redirect != nil {
@@ -79,7 +79,8 @@ func silent(request *api.Request) bool {
 	return request.GetProduce() != nil && request.GetProduce().Acks == api.Acks_NONE
 }
 
-func changes(request *api.Request) bool {
+// Changes reports whether a request changes anything.
+func Changes(request *api.Request) bool {
 	switch request.Body.(type) {
 	case *api.Request_Metadata, *api.Request_Fetch, *api.Request_ListOffsets, *api.Request_DescribeNode:
 		return false
