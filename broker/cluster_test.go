@@ -1,0 +1,246 @@
+package broker_test
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/reprise-mq/reprise/broker"
+	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/batch"
+	"github.com/reprise-mq/reprise/broker/env"
+	"github.com/reprise-mq/reprise/sim/disk"
+)
+
+var three = []env.Endpoint{"n1:1", "n2:1", "n3:1"}
+
+// ok asks the nodes in turn until one gives a final answer, which must not be an
+// error.
+func (c *cluster) ok(q func() *api.Request, nodes ...env.Endpoint) *api.Response {
+	c.t.Helper()
+	r := c.settle(q, nodes...)
+	if r.GetError() != nil {
+		c.t.Fatalf("%v: %v", q(), r.GetError())
+	}
+	return r
+}
+
+// full waits until all nodes vote, and makes topic "t" of one partition.
+func (c *cluster) full(nodes ...env.Endpoint) {
+	c.t.Helper()
+	c.waitFor(fmt.Sprintf("%d voters", len(nodes)), func() bool {
+		voters := slices.DeleteFunc(c.metadata(nodes...).GetNodes(), func(n *api.NodeInfo) bool { return !n.GetMetaVoter() })
+		return len(voters) == len(nodes)
+	})
+	c.ok(func() *api.Request { return createTopic("t", 1) }, nodes...)
+	c.waitFor("leader", func() bool { return c.partition(nodes...).GetLeader() != 0 })
+}
+
+func (c *cluster) metadata(nodes ...env.Endpoint) *api.MetadataResponse {
+	q := func() *api.Request {
+		return &api.Request{Body: &api.Request_Metadata{Metadata: &api.MetadataRequest{Linearizable: true}}}
+	}
+	return c.settle(q, nodes...).GetMetadata()
+}
+
+func (c *cluster) partition(nodes ...env.Endpoint) *api.PartitionInfo {
+	return c.metadata(nodes...).GetTopics()[0].GetPartitions()[0]
+}
+
+func (c *cluster) waitFor(what string, done func() bool) {
+	c.t.Helper()
+	for range 600 {
+		if done() {
+			return
+		}
+		c.run(50 * env.Millisecond)
+	}
+	c.t.Fatalf("no %s in 30 s", what)
+}
+
+// fill produces records of 1 KiB to t/0.
+func (c *cluster) fill(n int, nodes ...env.Endpoint) {
+	c.t.Helper()
+	data := records(c.t, batch.NoProducer, strings.Repeat("x", 1024))
+	for range n {
+		c.ok(func() *api.Request { return produce("t", 0, data) }, nodes...)
+	}
+}
+
+func (c *cluster) move(from, to uint64, nodes ...env.Endpoint) {
+	c.t.Helper()
+	c.ok(func() *api.Request {
+		return &api.Request{Body: &api.Request_MoveReplica{MoveReplica: &api.MoveReplicaRequest{Topic: topic("t"), From: from, To: to}}}
+	}, nodes...)
+	c.waitFor("end of the move", func() bool {
+		return !slices.ContainsFunc(c.partition(nodes...).GetReplicas(), func(r *api.ReplicaInfo) bool { return r.Adding || r.Removing })
+	})
+}
+
+func (c *cluster) elect(node uint64, nodes ...env.Endpoint) {
+	c.t.Helper()
+	c.ok(func() *api.Request {
+		return &api.Request{Body: &api.Request_ElectLeader{ElectLeader: &api.ElectLeaderRequest{Topic: topic("t"), Node: node}}}
+	}, nodes...)
+	c.waitFor("new leader", func() bool { return c.partition(nodes...).GetLeader() == node })
+}
+
+// segments gives the segment files of a group on a node, by name without folder.
+func (c *cluster) segments(name env.Endpoint, group uint64) map[string][]byte {
+	files := make(map[string][]byte)
+	for _, file := range c.hosts[name].Disk.Names() {
+		if strings.HasPrefix(file, fmt.Sprintf("groups/%d/", group)) {
+			files[file[strings.LastIndexByte(file, '/')+1:]] = c.hosts[name].Disk.Contents(file)
+		}
+	}
+	return files
+}
+
+// A node that joins behind the log's start gets a replica by a snapshot, the same
+// bytes as its peers', and can lead. The node that gives its replica up keeps no
+// file of it, and can be removed.
+func TestJoinerBehindTheLogStart(t *testing.T) {
+	c := newCluster(t, 11, three...)
+	c.full(three...)
+	c.fill(100, three...)
+	c.ok(func() *api.Request { return trim("t", 60) }, three...)
+	c.run(env.Second)
+	if _, there := c.segments("n1:1", 1)["00000000000000000001.seg"]; there {
+		t.Fatal("no leading segment was unlinked: the test shows nothing")
+	}
+	c.start("n4:1", func(cfg *broker.Config) { cfg.Join = []env.Endpoint{"n2:1"} })
+	four := append(slices.Clone(three), "n4:1")
+	c.waitFor("fourth node", func() bool { return len(c.metadata(three...).GetNodes()) == 4 })
+	joined := c.nodeAt("n4:1", three...)
+	c.move(1, joined, three...)
+	c.elect(joined, four...)
+	c.fill(1, "n4:1")
+	r := c.ok(func() *api.Request { return fetching(fetch("t", 60)) }, "n4:1")
+	if r.GetFetch().GetHighWatermark() != 101 || r.GetFetch().GetLogStart() != 60 {
+		t.Errorf("the new leader has %d to %d, want 60 to 101", r.GetFetch().GetLogStart(), r.GetFetch().GetHighWatermark())
+	}
+	c.waitFor("equal files", func() bool {
+		mine, theirs := c.segments("n4:1", 1), c.segments("n2:1", 1)
+		equal := len(mine) > 0
+		for name, data := range mine {
+			equal = equal && bytes.Equal(theirs[name], data)
+		}
+		return equal
+	})
+	c.waitFor("end of the old replica", func() bool { return len(c.segments("n1:1", 1)) == 0 })
+	c.ok(func() *api.Request {
+		return &api.Request{Body: &api.Request_RemoveNode{RemoveNode: &api.RemoveNodeRequest{Node: 1}}}
+	}, four...)
+	c.waitFor("three nodes", func() bool { return len(c.metadata("n2:1", "n3:1", "n4:1").GetNodes()) == 3 })
+	c.expectFine()
+}
+
+// nodeAt is the number of the node at an address.
+func (c *cluster) nodeAt(address env.Endpoint, nodes ...env.Endpoint) uint64 {
+	for _, n := range c.metadata(nodes...).GetNodes() {
+		if n.GetAddress() == string(address) {
+			return n.GetId()
+		}
+	}
+	c.t.Fatalf("no node at %s", address)
+	return 0
+}
+
+func (c *cluster) expectFine() {
+	for name, err := range c.failed {
+		c.t.Errorf("node %s failed: %v", name, err)
+	}
+}
+
+// A topic that is deleted leaves no file, and one created again by its name is
+// another topic, also after the power failed on all nodes.
+func TestTopicDeletedAndMadeAgain(t *testing.T) {
+	c := newCluster(t, 12, three...)
+	c.full(three...)
+	c.fill(20, three...)
+	first := c.metadata(three...).GetTopics()[0].GetId()
+	c.ok(func() *api.Request {
+		return &api.Request{Body: &api.Request_DeleteTopic{DeleteTopic: &api.DeleteTopicRequest{Topic: topic("t")}}}
+	}, three...)
+	for _, name := range three {
+		c.waitFor("end of the files", func() bool { return len(c.segments(name, 1)) == 0 })
+	}
+	c.ok(func() *api.Request { return createTopic("t", 1) }, three...)
+	c.fill(1, three...)
+	for _, name := range three {
+		c.hosts[name].Crash(disk.Crash{Lose: 100})
+	}
+	for _, name := range three {
+		c.start(name, func(*broker.Config) {})
+	}
+	again := c.metadata(three...).GetTopics()
+	if len(again) != 1 || again[0].GetId() == first {
+		t.Fatalf("after the power failure there is %v; the first had id %d", again, first)
+	}
+	r := c.ok(func() *api.Request { return fetching(fetch("t", 0)) }, three...)
+	if r.GetFetch().GetHighWatermark() != 1 {
+		t.Errorf("the new topic ends at %d, want 1", r.GetFetch().GetHighWatermark())
+	}
+	old := fetch("t", 0)
+	old.Topic = &api.TopicRef{Id: first}
+	if r := c.settle(func() *api.Request { return fetching(old) }, three...); r.GetError().GetCode() != api.Code_UNKNOWN_TOPIC_OR_PARTITION {
+		t.Errorf("the old topic's id is answered %v", r)
+	}
+	c.expectFine()
+}
+
+// A node that is asked to stop hands its leadership over before it is done.
+func TestShutdownHandsOver(t *testing.T) {
+	c := newCluster(t, 13, three...)
+	c.full(three...)
+	c.elect(1, three...)
+	node := c.nodes["n1:1"]
+	c.hosts["n1:1"].Do(func(env.Process) { node.Shutdown() })
+	begun := c.world.Agenda.Now()
+	c.waitFor("end of the shutdown", node.Done)
+	if took := c.world.Agenda.Now() - begun; took > 500*env.Millisecond {
+		t.Errorf("handing over took %d ms", took/env.Millisecond)
+	}
+	for _, view := range node.Inspect() {
+		if view.Leads {
+			t.Errorf("the node still leads group %d", view.Group)
+		}
+	}
+	if e := c.ask("n1:1", produce("t", 0, records(t, batch.NoProducer, "x"))).GetError(); !e.GetCode().Definite() || !e.GetCode().Retriable() {
+		t.Errorf("a node that leaves answers %v", e)
+	}
+	c.hosts["n1:1"].Kill()
+	c.fill(1, "n2:1", "n3:1")
+}
+
+// A long poll is answered as soon as enough is there, or with nothing once its time
+// is up.
+func TestLongPoll(t *testing.T) {
+	c := newCluster(t, 15, "n1:1")
+	c.full("n1:1")
+	begun := c.world.Agenda.Now()
+	q := fetch("t", 0)
+	q.MaxWaitMs = 300
+	r := c.ask("n1:1", fetching(q))
+	if waited := c.world.Agenda.Now() - begun; r.GetFetch() == nil || len(r.GetFetch().GetBatches()) != 0 || waited < 300*env.Millisecond || waited > 400*env.Millisecond {
+		t.Errorf("nothing came as %v after %d ms, want nothing after 300", r, waited/env.Millisecond)
+	}
+	data := records(t, batch.NoProducer, "x")
+	c.client.last++
+	id := c.client.last
+	waiting := fetch("t", 0)
+	waiting.MaxWaitMs, waiting.MinBytes = 10_000, int32(2*len(data))
+	c.client.network.Send("n1:1", &api.Message{Body: &api.Message_Request{Request: &api.Request{Id: id, Body: &api.Request_Fetch{Fetch: waiting}}}})
+	c.ok(func() *api.Request { return produce("t", 0, data) }, "n1:1")
+	c.run(50 * env.Millisecond)
+	if c.client.answers[id] != nil {
+		t.Fatalf("answered with half of what it waits for: %v", c.client.answers[id])
+	}
+	c.ok(func() *api.Request { return produce("t", 0, data) }, "n1:1")
+	c.run(50 * env.Millisecond)
+	if got := len(c.client.answers[id].GetFetch().GetBatches()); got != 2*len(data) {
+		t.Errorf("answered with %d bytes, want %d", got, 2*len(data))
+	}
+}
