@@ -84,7 +84,7 @@ func (s *brokerService) Link(stream grpc.BidiStreamingServer[Requests, Responses
 		c.out.finish()
 		<-c.out.done
 	}
-	if c.stuck.Load() {
+	if !c.out.hadRoom() {
 		return errBroken
 	}
 	return nil
@@ -96,7 +96,6 @@ type session struct {
 	name    env.Endpoint
 	out     *outbox
 	pending atomic.Int64 // requests without an answer; at most maxPending
-	stuck   atomic.Bool  // the client left too many answers waiting
 }
 
 func (c *session) read(stream grpc.BidiStreamingServer[Requests, Responses]) {
@@ -138,8 +137,5 @@ func (c *session) take(q *api.Request) bool {
 func (c *session) answer(r *api.Response) {
 	c.pending.Add(-1)
 	piece := mustEncode(proto.Marshal(&Responses{Responses: []*api.Response{r}}))
-	if !c.out.put(piece) {
-		c.stuck.Store(true)
-		c.out.abort()
-	}
+	c.out.put(piece)
 }

@@ -147,6 +147,11 @@ func TestCloseEndsCallsAndLinks(t *testing.T) {
 	large := answer(1)
 	large.GetResponse().Body = &api.Response_Fetch{Fetch: &api.FetchResponse{Batches: make([]byte, 4<<20)}}
 	s.Send(s.sender(0), large)
+	silent, err := net.Dial("tcp", string(s.address))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
 	began := time.Now()
 	s.Close()
 	if took := time.Since(began); took > 2*drainTime {

@@ -45,7 +45,7 @@ func (p *persistent) Lost(env.Endpoint) {
 }
 
 func TestClientsOutliveRestarts(t *testing.T) {
-	const clients, restarts = 6, 4
+	const clients, restarts = 4, 3
 	address := world{t}.Nowhere()
 	run := func() (stop func()) {
 		driver := osenv.NewDriver()
@@ -68,7 +68,7 @@ func TestClientsOutliveRestarts(t *testing.T) {
 	for range restarts {
 		stop := run()
 		for i, p := range all {
-			goal := p.answered.Load() + 200
+			goal := p.answered.Load() + 100
 			if !until(func() bool { return p.answered.Load() >= goal }) {
 				t.Errorf("client %d is stuck", i)
 			}

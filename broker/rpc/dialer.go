@@ -53,9 +53,7 @@ func (d *dialer) send(to env.Endpoint, piece []byte) {
 		return
 	}
 	l.used.Store(true)
-	if !l.out.put(piece) {
-		l.out.abort() // the link breaks, and then says so
-	}
+	l.out.put(piece)
 }
 
 // dial begins a link; nil if that cannot be now.

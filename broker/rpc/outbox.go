@@ -17,6 +17,7 @@ type outbox struct {
 	bytes    int  // of the pieces with their overhead; at most maxQueued
 	finished bool // nothing more is taken in
 	ended    bool // done is closed
+	overrun  bool // there was no room for a message
 	// done is closed when all that will ever be sent has been sent, or dropped.
 	done chan struct{}
 }
@@ -27,18 +28,22 @@ func newOutbox() *outbox {
 	return o
 }
 
-// put queues a message; false if there is no room or the outbox has finished.
-func (o *outbox) put(piece []byte) bool {
+// put queues a message, or ends the outbox if there is no room for it. After the
+// end it does nothing.
+func (o *outbox) put(piece []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	size := len(piece) + pieceOverhead
-	if o.finished || len(piece) > MaxMessage || o.bytes+size > maxQueued {
-		return false
+	switch {
+	case o.finished:
+	case len(piece) > MaxMessage || o.bytes+size > maxQueued:
+		o.overrun = true
+		o.drop()
+	default:
+		o.pieces = append(o.pieces, piece)
+		o.bytes += size
+		o.changed.Broadcast()
 	}
-	o.pieces = append(o.pieces, piece)
-	o.bytes += size
-	o.changed.Broadcast()
-	return true
 }
 
 // next waits for messages and takes what fits into one write; false if nothing
@@ -87,6 +92,17 @@ func (o *outbox) finish() {
 func (o *outbox) abort() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.drop()
+}
+
+// hadRoom says whether there was room for every message so far.
+func (o *outbox) hadRoom() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return !o.overrun
+}
+
+func (o *outbox) drop() {
 	o.pieces, o.bytes = nil, 0
 	o.end()
 }

@@ -8,9 +8,7 @@ import (
 func TestOutboxFillsWrites(t *testing.T) {
 	o := newOutbox()
 	for _, size := range []int{10, maxWrite - 10, 1, MaxMessage, 5, 5} {
-		if !o.put(make([]byte, size)) {
-			t.Fatalf("no room for %d bytes", size)
-		}
+		o.put(make([]byte, size))
 	}
 	for _, want := range []int{2, 1, 1, 2} {
 		if pieces, ok := o.next(); !ok || len(pieces) != want {
@@ -23,22 +21,24 @@ func TestOutboxFillsWrites(t *testing.T) {
 }
 
 func TestOutboxIsBounded(t *testing.T) {
-	o := newOutbox()
-	if o.put(make([]byte, MaxMessage+1)) {
-		t.Fatal("took a message that is too large")
-	}
-	piece := make([]byte, MaxMessage-pieceOverhead)
-	for range maxQueued / MaxMessage {
-		if !o.put(piece) {
-			t.Fatal("no room")
-		}
-	}
-	if o.put(nil) {
-		t.Fatal("took more than the bound")
-	}
-	o.next()
-	if !o.put(piece) {
-		t.Fatal("no room after a write")
+	for name, last := range map[string][]byte{"message": make([]byte, MaxMessage+1), "queue": {}} {
+		t.Run(name, func(t *testing.T) {
+			o := newOutbox()
+			piece := make([]byte, MaxMessage-pieceOverhead)
+			for range maxQueued / MaxMessage {
+				o.put(piece)
+			}
+			o.next()
+			o.put(piece)
+			if !o.hadRoom() {
+				t.Fatal("no room up to the bound")
+			}
+			o.put(last)
+			<-o.done
+			if _, more := o.next(); more || o.hadRoom() || o.bytes != 0 {
+				t.Fatal("over the bound the outbox goes on")
+			}
+		})
 	}
 }
 
@@ -46,9 +46,7 @@ func TestOutboxEnds(t *testing.T) {
 	o := newOutbox()
 	o.put([]byte("last"))
 	o.finish()
-	if o.put([]byte("late")) {
-		t.Fatal("took a message after the end")
-	}
+	o.put([]byte("late"))
 	select {
 	case <-o.done:
 		t.Fatal("done before the last message was sent")

@@ -125,7 +125,6 @@ func serverOptions(c Credentials) []grpc.ServerOption {
 		grpc.InitialConnWindowSize(windowSize),
 		grpc.ReadBufferSize(bufferSize),
 		grpc.WriteBufferSize(bufferSize),
-		grpc.SharedWriteBuffer(true),
 		grpc.ConnectionTimeout(handshakeTime),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: aliveTime, Timeout: aliveTimeout}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: aliveTime / 2, PermitWithoutStream: true}),
@@ -140,7 +139,6 @@ func dialOptions(c Credentials) []grpc.DialOption {
 		grpc.WithInitialConnWindowSize(windowSize),
 		grpc.WithReadBufferSize(bufferSize),
 		grpc.WithWriteBufferSize(bufferSize),
-		grpc.WithSharedWriteBuffer(true),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: aliveTime, Timeout: aliveTimeout}),
 		grpc.WithNoProxy(),
 	}
@@ -174,8 +172,8 @@ func weight(q *api.Request) int {
 	return without + len(q.GetProduce().GetBatch())
 }
 
-// encoding of a message cannot fail but for text that is not UTF-8, which a
-// decoded message does not have.
+// mustEncode is what an encoding gave. It cannot fail but for text that is not
+// UTF-8: whoever puts text of others into a message has checked it.
 func mustEncode(b []byte, err error) []byte {
 	if err != nil {
 		panic("rpc: message cannot be encoded")
