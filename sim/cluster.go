@@ -98,7 +98,14 @@ func (n *node) note(e trace.Event) {
 	if e.Name == becameLeader {
 		r.leader(n, e)
 	}
+	if telling[e.Name] {
+		// Not now: the node is in the middle of it.
+		r.world.Agenda.After(0, n.look)
+	}
 }
+
+// telling are events after which a replica's state is held against its log at once.
+var telling = map[string]bool{becameLeader: true, "node serves": true, "snapshot installed": true}
 
 // flushed looks after a node's every burst: it may have failed, or be done leaving.
 func (n *node) flushed() {

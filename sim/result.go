@@ -63,6 +63,9 @@ func (r *run) conclude() *Result {
 		VirtualMillis: int64(r.world.Agenda.Now() / env.Millisecond),
 		History:       &r.history, Story: r.story,
 	}
+	for i := range r.story {
+		r.story[i].At -= int64(r.since / env.Millisecond)
+	}
 	r.countActs()
 	result.Violation = r.oracle.Violation()
 	if result.Violation == nil {

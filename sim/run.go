@@ -153,5 +153,14 @@ func (r *run) safety() {
 	for _, c := range r.clients {
 		c.begin()
 	}
+	r.lookAround()
 	r.until(env.Time(r.plan.Safety)*env.Millisecond, func() bool { return false })
+}
+
+// lookAround holds every state in memory against the logs, now and then.
+func (r *run) lookAround() {
+	for _, n := range r.nodes {
+		n.look()
+	}
+	r.world.Agenda.After(env.Second, r.lookAround)
 }

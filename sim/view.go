@@ -97,7 +97,7 @@ const maxStory = 20_000
 // tell adds to the account of the run.
 func (r *run) tell(who, format string, args ...any) {
 	if len(r.story) < maxStory {
-		at := int64((r.world.Agenda.Now() - r.since) / env.Millisecond)
+		at := int64(r.world.Agenda.Now() / env.Millisecond)
 		r.story = append(r.story, Event{At: at, Who: who, What: fmt.Sprintf(format, args...)})
 	}
 }

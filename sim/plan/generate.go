@@ -40,6 +40,7 @@ func Generate(seed uint64) *Plan {
 	g.disk()
 	g.network()
 	g.membership()
+	g.scenarios()
 	slices.SortStableFunc(g.plan.Faults, func(a, b Fault) int { return cmp.Compare(a.At, b.At) })
 	g.plan.Operations = workloads.Generate(seed, g.plan.Workload)
 	return g.plan
@@ -92,7 +93,7 @@ func (g *generator) config() {
 // some adds between low and high faults of a kind, if the kind is on in this seed.
 func (g *generator) some(kind Kind, low, high int64, each func(*prng.Stream, *Fault)) {
 	s := g.seed.Split(string(kind))
-	if s.Chance(1, 2) {
+	if s.Chance(3, 5) {
 		g.add(s, kind, s.Between(low, high), each)
 	}
 }

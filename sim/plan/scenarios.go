@@ -1,0 +1,101 @@
+package plan
+
+import "github.com/reprise-mq/reprise/sim/prng"
+
+// scenarios adds sequences of faults that found real bugs elsewhere, which faults
+// drawn one by one would rarely make. Each takes only families that are on.
+func (g *generator) scenarios() {
+	f := &g.plan.Families
+	g.scenario("minority behind", f.Process && f.Network, g.minorityBehind)
+	g.scenario("double failover", f.Process, g.doubleFailover)
+	g.scenario("long absence", f.Process, g.longAbsence)
+	g.scenario("move in trouble", f.Membership && (f.Process || f.Network), g.moveInTrouble)
+	g.scenario("dirty pages", f.Process, g.dirtyPages)
+}
+
+// scenario takes place once or twice in one in two seeds whose families allow it.
+func (g *generator) scenario(name string, possible bool, play func(*prng.Stream, Milliseconds)) {
+	s := g.seed.Split(name)
+	if !possible || s.Chance(1, 2) {
+		return
+	}
+	for range s.Between(1, 2) {
+		play(s, between(s, int64(quiet), int64(g.plan.Safety)-20_000))
+	}
+}
+
+func (g *generator) then(f Fault) {
+	f.Length = min(f.Length, g.plan.Safety-f.At)
+	g.plan.Faults = append(g.plan.Faults, f)
+}
+
+// minorityBehind keeps a follower behind, then takes the leader away and the power
+// of the other follower, so that the majority left is made of a stale one and one
+// that has just lost what it had not synced.
+func (g *generator) minorityBehind(s *prng.Stream, at Milliseconds) {
+	follower := g.partition(s)
+	follower.Role = Follower
+	leader, other := follower, follower
+	leader.Role, other.Nth = Leader, 1
+	length := between(s, 1_000, 5_000)
+	g.then(Fault{Kind: Isolate, At: at, Length: length, Target: follower})
+	g.then(Fault{Kind: Crash, At: at + length, Length: between(s, 10, 300), Target: other, Lose: 100, Moment: Syncing})
+	g.then(Fault{Kind: Crash, At: at + length, Length: between(s, 3_000, 8_000), Target: leader, Lose: 100, Moment: Proposing})
+}
+
+// doubleFailover hits the next leader before or soon after it is elected.
+func (g *generator) doubleFailover(s *prng.Stream, at Milliseconds) {
+	target := g.partition(s)
+	target.Role = Leader
+	for range s.Between(2, 3) {
+		f := Fault{Kind: Crash, At: at, Target: target, Moment: Proposing, Delay: s.Below(500)}
+		crash(s, &f)
+		f.Length = between(s, 500, 3_000)
+		g.then(f)
+		at += between(s, 300, 1_500)
+	}
+}
+
+// longAbsence keeps a node down while others go on, perhaps beyond the log's start.
+func (g *generator) longAbsence(s *prng.Stream, at Milliseconds) {
+	f := Fault{Kind: Crash, At: at, Target: g.target(s)}
+	crash(s, &f)
+	f.Length = between(s, 8_000, 25_000)
+	g.then(f)
+}
+
+// moveInTrouble moves a replica, and soon after something happens to a node that
+// may have to do with it.
+func (g *generator) moveInTrouble(s *prng.Stream, at Milliseconds) {
+	partition := g.partition(s)
+	at = max(at, 12_000)
+	g.then(Fault{Kind: Move, At: at, Target: partition})
+	f := Fault{At: at + between(s, 0, 1_500), Length: between(s, 200, 4_000)}
+	f.Target = partition
+	if s.Chance(1, 2) {
+		f.Target.Role = Leader
+	} else {
+		f.Target = Target{Node: int(s.Between(1, int64(g.plan.Nodes)+1))}
+	}
+	if g.plan.Families.Process && (!g.plan.Families.Network || s.Chance(1, 2)) {
+		length := f.Length
+		f.Kind = Crash
+		crash(s, &f)
+		f.Length = length
+	} else {
+		f.Kind = Isolate
+	}
+	g.then(f)
+}
+
+// dirtyPages kills a node and, once it is back and at work, cuts its power: what it
+// found on its disk after the kill may never have been synced.
+func (g *generator) dirtyPages(s *prng.Stream, at Milliseconds) {
+	node := Target{Node: int(s.Between(1, int64(g.plan.Nodes)))}
+	back := between(s, 10, 200)
+	g.then(Fault{Kind: Kill, At: at, Length: back, Target: node, Moment: Syncing, Delay: s.Below(300)})
+	g.then(Fault{
+		Kind: Crash, At: at + back + between(s, 10, 1_500), Length: between(s, 200, 2_000), Target: node,
+		Lose: 100, Moment: Syncing, Delay: s.Below(300),
+	})
+}
