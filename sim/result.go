@@ -67,11 +67,8 @@ func (r *run) conclude() *Result {
 		r.story[i].At -= int64(r.since / env.Millisecond)
 	}
 	r.countActs()
-	result.Violation = r.oracle.Violation()
-	if result.Violation == nil {
-		result.Violation = r.failure
-	}
-	result.Report = checker.Check(&r.history, r.facts(result.Violation == nil), r.options())
+	result.Violation = r.violation()
+	result.Report = checker.Check(&r.history, r.facts(result.Violation == nil && !r.blackBox), r.options())
 	result.Verdict, result.Reasons = result.Report.Verdict, result.Report.Reasons
 	if result.Violation != nil {
 		result.Verdict, result.Reasons = checker.Fail, nil

@@ -36,10 +36,14 @@ const (
 	Stuck oracle.Name = "stuck"
 )
 
-// Options of a run. They do not change what happens in it.
+// Options of a run. They do not change what happens in it, only how far it goes.
 type Options struct {
 	// Text takes the trace as lines; nil for none.
 	Text io.Writer
+	// BlackBox: the verdict is on what the clients saw, and on nothing else. What
+	// an oracle finds, and what would be well again too late, ends nothing; only a
+	// panic does.
+	BlackBox bool
 }
 
 // run is one run under way.
@@ -65,19 +69,24 @@ type run struct {
 	ready  bool
 	healed bool
 
-	failure *oracle.Violation
-	counts  Counts
-	story   []Event
+	// blackBox: only what clients saw counts; see Options.
+	blackBox bool
+	failure  *oracle.Violation
+	counts   Counts
+	story    []Event
 }
 
 // Run runs a plan to its end, or to the first thing that is wrong.
 func Run(p *plan.Plan, o Options) *Result {
 	d := digest.New(o.Text)
-	r := &run{plan: p, counts: newCounts()}
+	r := &run{plan: p, blackBox: o.BlackBox, counts: newCounts()}
 	r.world = world.New(p.Seed, p.Config.Network, d, watcher{r})
 	defer r.world.Close()
 	r.world.Failed = func(h *world.Host, what string) { r.fail(Panicked, "%s: %s", h.Name, what) }
 	r.oracle = oracle.New(view{r})
+	if o.BlackBox {
+		r.oracle.Watching()
+	}
 	r.recorder = histories.NewRecorder(r.record)
 	for _, phase := range []func(){r.found, r.safety, r.heal, r.blackout, r.finalReads, r.end} {
 		if phase(); r.over() {
@@ -91,15 +100,26 @@ func Run(p *plan.Plan, o Options) *Result {
 	return result
 }
 
-// fail keeps the first failure.
+// fail keeps the first failure; where only panics count, the first of those.
 func (r *run) fail(name oracle.Name, format string, args ...any) {
-	if r.failure == nil {
+	if r.failure == nil || r.blackBox && name == Panicked {
 		r.failure = &oracle.Violation{Name: name, Message: fmt.Sprintf(format, args...), At: r.world.Agenda.Now()}
 	}
 }
 
 // over reports whether something is wrong already.
-func (r *run) over() bool { return r.failure != nil || r.oracle.Violation() != nil }
+func (r *run) over() bool { return r.violation() != nil }
+
+// violation is what ends the run, nil if nothing does.
+func (r *run) violation() *oracle.Violation {
+	switch v := r.oracle.Violation(); {
+	case v != nil && !r.blackBox:
+		return v
+	case r.failure != nil && (r.failure.Name == Panicked || !r.blackBox):
+		return r.failure
+	}
+	return nil
+}
 
 // until lets events happen until done, or for so long; it reports whether done came
 // about.

@@ -26,6 +26,8 @@ type runFlags struct {
 	save  string
 	trace string
 	json  bool
+	// blackBox: the oracles judge nothing.
+	blackBox bool
 }
 
 func newRun() *cobra.Command {
@@ -52,6 +54,7 @@ The same seed gives the same run, bit for bit, and the same trace hash.`,
 	flags.StringVar(&f.save, "save", "", "keep plan, history and account of each failure in this `folder`")
 	flags.BoolVar(&f.json, "json", false, "print one JSON object per seed instead of text")
 	flags.StringVar(&f.trace, "trace", "", "write everything that happens to this `file`, one line each (one seed only)")
+	flags.BoolVar(&f.blackBox, "black-box", false, "judge by what the clients saw alone, and let a run go on whatever the oracles find")
 	cmd.MarkFlagsMutuallyExclusive("seed", "seeds", "plan")
 	return cmd
 }
@@ -146,7 +149,7 @@ func parseSeeds(text string) (first, last uint64, err error) {
 }
 
 func (f *runFlags) task(seed uint64) task {
-	return task{Seed: seed, Plan: absolute(f.plan), Save: absolute(f.save), Trace: absolute(f.trace)}
+	return task{Seed: seed, Plan: absolute(f.plan), Save: absolute(f.save), Trace: absolute(f.trace), BlackBox: f.blackBox}
 }
 
 func absolute(name string) string {

@@ -25,6 +25,8 @@ type task struct {
 	Save string `json:"save,omitempty"`
 	// Trace is the file for the trace as text; "" for none.
 	Trace string `json:"trace,omitempty"`
+	// BlackBox: the oracles judge nothing; see sim.Options.
+	BlackBox bool `json:"black_box,omitempty"`
 }
 
 // newWorker is the command of the child processes: one simulation at a time.
@@ -65,7 +67,7 @@ func (t *task) run() (*outcome, error) {
 		return nil, err
 	}
 	began := time.Now()
-	result, err := runPlan(p, t.Trace)
+	result, err := runPlan(p, t.Trace, sim.Options{BlackBox: t.BlackBox})
 	if err != nil {
 		return nil, err
 	}
@@ -99,15 +101,16 @@ func readPlan(name string) (*plan.Plan, error) {
 }
 
 // runPlan runs a plan here, with its trace in a file if one is named.
-func runPlan(p *plan.Plan, traceFile string) (*sim.Result, error) {
+func runPlan(p *plan.Plan, traceFile string, o sim.Options) (*sim.Result, error) {
 	if traceFile == "" {
-		return sim.Run(p, sim.Options{}), nil
+		return sim.Run(p, o), nil
 	}
 	f, err := os.Create(traceFile)
 	if err != nil {
 		return nil, err
 	}
-	result := sim.Run(p, sim.Options{Text: f})
+	o.Text = f
+	result := sim.Run(p, o)
 	return result, f.Close()
 }
 

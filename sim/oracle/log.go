@@ -119,7 +119,7 @@ func (o *Oracle) readSegment(h *host, name string, live bool) {
 	id, _ := segmentOf(name)
 	g := o.group(id)
 	data := h.disk.Contents(name)[h.parsed[name].bytes:]
-	for len(data) > 0 && o.first == nil {
+	for len(data) > 0 && !o.over() {
 		frame, rest, err := segment.DecodeFrame(data)
 		if err != nil {
 			return // the rest of it may come with the next write
@@ -130,7 +130,7 @@ func (o *Oracle) readSegment(h *host, name string, live bool) {
 			return
 		}
 		o.frame(h, g, &frame, live)
-		if at.entries && o.first == nil {
+		if at.entries && !o.over() && frame.Index <= g.last() {
 			o.inner(h, g, frame.Index)
 		}
 		h.parsed[name] = extent{at.bytes + int64(len(data)-len(rest)), frame.Kind != segment.KindState}

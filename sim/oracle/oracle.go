@@ -81,7 +81,9 @@ type World interface {
 type Oracle struct {
 	world World
 	first *Violation
-	hosts map[env.Endpoint]*host
+	// watching: a violation is kept, and the oracle goes on as if there were none.
+	watching bool
+	hosts    map[env.Endpoint]*host
 	// order lists the hosts as they were added.
 	order  []*host
 	groups map[api.GroupID]*group
@@ -128,6 +130,13 @@ func New(w World) *Oracle {
 		groups: make(map[api.GroupID]*group), calls: make(map[callKey]*api.ProduceRequest),
 	}
 }
+
+// Watching makes the oracle go on after a violation: the log stays the one that it
+// saw first, as well as that can be told.
+func (o *Oracle) Watching() { o.watching = true }
+
+// over reports whether what follows means nothing any more.
+func (o *Oracle) over() bool { return o.first != nil && !o.watching }
 
 // Watch takes a node's host in.
 func (o *Oracle) Watch(name env.Endpoint) {
