@@ -31,7 +31,6 @@ type memDisk struct {
 type memFile struct {
 	seen, platter []byte
 	pending       []memWrite
-	err           error
 }
 
 type memWrite struct {

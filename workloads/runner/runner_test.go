@@ -22,7 +22,6 @@ type run struct {
 	history histories.History
 	log     runner.Log
 	runners []*runner.Runner
-	hosts   []*coretest.Host
 	running int
 	read    bool
 }
@@ -174,7 +173,7 @@ func TestDeterminism(t *testing.T) {
 		return h.Sum64()
 	}
 	for seed := range uint64(3) {
-		if digest(seed) != digest(seed) {
+		if first, second := digest(seed), digest(seed); first != second {
 			t.Errorf("seed %d: two runs differ", seed)
 		}
 	}
