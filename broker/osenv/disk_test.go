@@ -228,8 +228,8 @@ func TestOpenFilesAreBounded(t *testing.T) {
 	for i := range files {
 		r.wantFile(name(i), "\x00"+string([]byte{byte(i)}))
 	}
-	if r.fs.most > poolFiles+poolWorkers {
-		t.Fatalf("%d files were open", r.fs.most)
+	if n := r.fs.mostOpen(); n > poolFiles+poolWorkers {
+		t.Fatalf("%d files were open", n)
 	}
 	if n := r.fs.count("sync " + name(0)); n == 0 {
 		t.Fatal("a file was closed without a sync")

@@ -27,8 +27,9 @@ type faulty struct {
 func (f *faulty) before(doing, name string) error {
 	f.mu.Lock()
 	f.log = append(f.log, doing+" "+name)
+	ask := f.ask
 	f.mu.Unlock()
-	if err := f.ask(doing, name); err != nil {
+	if err := ask(doing, name); err != nil {
 		return &fs.PathError{Op: doing, Path: "/secret/" + name, Err: err}
 	}
 	return nil
@@ -47,6 +48,13 @@ func (f *faulty) count(did string) (n int) {
 		}
 	}
 	return n
+}
+
+// mostOpen is how many files were open at one time.
+func (f *faulty) mostOpen() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.most
 }
 
 func (f *faulty) opened(n int) {
@@ -239,6 +247,8 @@ func (r *rig) sizeOf(name string) []env.FileInfo {
 // when the test ends. A name with a star at its end is that of every name it begins.
 func (r *rig) hold(what string) (release func()) {
 	held := make(chan struct{})
+	r.fs.mu.Lock()
+	defer r.fs.mu.Unlock()
 	r.fs.ask = func(doing, name string) error {
 		if doing+" "+name == what || strings.HasSuffix(what, "*") && strings.HasPrefix(doing+" "+name, what[:len(what)-1]) {
 			<-held
