@@ -111,6 +111,10 @@ var telling = map[string]bool{becameLeader: true, "node serves": true, "snapshot
 func (n *node) flushed() {
 	if err := n.broker.Failed(); err != nil {
 		n.run.fail(NodeFailed, "%s: %v", n.host.Name, err)
+		n.kill()
+		if n.run.blackBox {
+			n.run.world.Agenda.After(env.Second, n.boot)
+		}
 		return
 	}
 	if n.leaving && n.broker.Done() {

@@ -1,11 +1,14 @@
 package oracle
 
 import (
+	"bytes"
+
 	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/env"
 	"github.com/reprise-mq/reprise/broker/meta"
+	"github.com/reprise-mq/reprise/broker/partition"
 )
 
 // callKey names a client's request: its connection, and the number there.
@@ -26,13 +29,14 @@ type ack struct {
 	from   env.Endpoint
 	group  api.GroupID
 	offset api.Offset
+	batch  []byte
 }
 
 // Returned is part of world.Watcher: acknowledgements that were sent in the call
 // that has ended have left now.
 func (o *Oracle) Returned() {
 	for _, a := range o.acks {
-		o.acknowledged(a.from, a.group, a.offset)
+		o.acknowledged(&a)
 	}
 	o.acks = o.acks[:0]
 }
@@ -52,18 +56,23 @@ func (o *Oracle) response(from, to env.Endpoint, r *api.Response) {
 			from, q.GetTopic().GetName(), q.GetPartition())
 		return
 	}
-	o.acks = append(o.acks, ack{from, part.Group, api.Offset(p.GetBaseOffset())})
+	o.acks = append(o.acks, ack{from, part.Group, api.Offset(p.GetBaseOffset()), q.GetBatch()})
 }
 
-// acknowledged holds an acknowledged offset to being on the platters of a majority
-// of the voters. Where the configuration has changed at the entry or since (an
+// acknowledged holds an acknowledgement to what stands at its offset, and that to
+// being on the platters of a majority of the voters. Where the configuration has changed at the entry or since (an
 // answer may be a retry's), it is enough to be so under one of them.
-func (o *Oracle) acknowledged(from env.Endpoint, id api.GroupID, offset api.Offset) {
+func (o *Oracle) acknowledged(a *ack) {
 	o.stats.Acks++
-	g := o.group(id)
-	index, ok := g.find(offset)
+	g := o.group(a.group)
+	index, ok := g.find(a.offset)
 	if !ok {
-		o.fail(AckNotCommitted, "%s acknowledges offset %d of group %d, which no replica has applied", from, offset, id)
+		o.fail(AckNotCommitted, "%s acknowledges offset %d of group %d, which no replica has applied", a.from, a.offset, g.id)
+		return
+	}
+	if f := &g.at(index).frame; f.Base != a.offset || !sameBatch(f.Data, a.batch) {
+		o.fail(AckMismatch, "%s acknowledges offset %d of group %d, and entry %d there holds another batch, from offset %d",
+			a.from, a.offset, g.id, index, f.Base)
 		return
 	}
 	var tried *raftpb.ConfState
@@ -80,7 +89,13 @@ func (o *Oracle) acknowledged(from env.Endpoint, id api.GroupID, offset api.Offs
 		}
 	}
 	o.fail(AckNotDurable, "%s acknowledges offset %d of group %d, entry %d of term %d, which is on the platters of %v only; %s",
-		from, offset, id, index, g.term(index), o.holders(g, index), confText(g.conf(g.last())))
+		a.from, a.offset, g.id, index, g.term(index), o.holders(g, index), confText(g.conf(g.last())))
+}
+
+// sameBatch reports whether an entry holds a batch as it was sent.
+func sameBatch(entry, sent []byte) bool {
+	batch, ok := partition.Batch(entry)
+	return ok && bytes.Equal(batch, sent)
 }
 
 // durableUnder reports whether an entry would survive every power failing now.

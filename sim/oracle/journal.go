@@ -148,13 +148,6 @@ type image struct {
 	// terms of the entries from first on.
 	first api.Index
 	terms []api.Term
-	// past are entries that were replaced by others since the images were read.
-	past map[entryID]bool
-}
-
-type entryID struct {
-	index api.Index
-	term  api.Term
 }
 
 func (im *image) apply(u *journal.Update) {
@@ -183,12 +176,6 @@ func (im *image) set(e *raftpb.Entry) {
 	index := api.Index(e.GetIndex())
 	if len(im.terms) == 0 || index < im.first || index > im.last()+1 {
 		im.first, im.terms = index, nil
-	}
-	for i := index; i <= im.last(); i++ {
-		if im.past == nil {
-			im.past = make(map[entryID]bool)
-		}
-		im.past[entryID{i, im.term(i)}] = true
 	}
 	im.terms = append(im.terms[:index-im.first], api.Term(e.GetTerm()))
 }

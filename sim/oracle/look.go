@@ -12,6 +12,7 @@ import (
 	"github.com/reprise-mq/reprise/broker"
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/env"
+	"github.com/reprise-mq/reprise/broker/segment"
 )
 
 // look is what was last seen of a replica in memory.
@@ -49,6 +50,26 @@ func (o *Oracle) look(h *host, v *broker.GroupView) {
 	case !sameConf(v.Conf, g.conf(v.Applied)):
 		o.fail(ConfMismatch, "%s: replica %d of group %d after entry %d has configuration %s, and by the log it is %s",
 			h.name, v.Replica, v.Group, v.Applied, confText(v.Conf), confText(g.conf(v.Applied)))
+	default:
+		o.reaches(h, g, v)
+	}
+}
+
+// reaches holds the files of a replica to reaching down to the log start.
+func (o *Oracle) reaches(h *host, g *group, v *broker.GroupView) {
+	if g.machine.partition == nil {
+		return
+	}
+	for _, name := range h.disk.Names() {
+		if !strings.HasPrefix(name, v.Folder) {
+			continue
+		}
+		f, _, err := segment.DecodeFrame(h.disk.Contents(name))
+		if start := g.machine.partition.LogStart(); err == nil && f.Base > start {
+			o.fail(RecordsMissing, "%s: the files of replica %d of group %d begin at offset %d, and the log start is %d",
+				h.name, v.Replica, v.Group, f.Base, start)
+		}
+		return // the first file is the oldest
 	}
 }
 

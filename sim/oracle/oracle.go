@@ -43,6 +43,9 @@ const (
 	// AckNotCommitted: a produce was acknowledged at an offset at which no replica
 	// has applied a record.
 	AckNotCommitted Name = "ack-not-committed"
+	// AckMismatch: a produce was acknowledged at an offset at which the log has
+	// another batch.
+	AckMismatch Name = "ack-mismatch"
 	// AckNotDurable: a produce was acknowledged that is not on the platters of a
 	// majority.
 	AckNotDurable Name = "ack-not-durable"
@@ -59,6 +62,8 @@ const (
 	ConfMismatch Name = "conf-mismatch"
 	// CommitRegress: a replica's commit or applied index went back.
 	CommitRegress Name = "commit-regress"
+	// RecordsMissing: a replica's files begin above the log start.
+	RecordsMissing Name = "records-missing"
 	// ReplicaMismatch: files of two replicas that are caught up differ.
 	ReplicaMismatch Name = "replica-mismatch"
 )
