@@ -38,8 +38,8 @@ campaign: build
 	bin/reprise-sim campaign --minutes $(MINUTES) --jobs $(JOBS) --save out/campaign
 
 # Plants each bug of the kill sheet, and prints by which seed and verdict it is found.
-planted: build
-	$(GO) run ./sim/planted/killsheet
+planted:
+	$(GO) run ./sim/planted/killsheet --jobs $(JOBS)
 
 # Every decoder, fuzzed for FUZZTIME each. What is found is kept under testdata.
 FUZZTIME ?= 5m

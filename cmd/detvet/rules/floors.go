@@ -60,10 +60,12 @@ var plan = map[string]int{
 	"broker/client":    7,
 	"broker/server":    7,
 	"sim":              7,
+	"sim/planted":      7,
 	"cmd/cli":          7,
 	"cmd/detvet/rules": 7,
 
-	"cmd": 8,
+	"sim/planted/killsheet": 8,
+	"cmd":                   8,
 }
 
 // only names who may use what: packages of the project that are not for everyone
@@ -77,7 +79,7 @@ var only = map[string][]string{
 	"github.com/klauspost/compress":     {"broker/batch/zstd"},
 	"github.com/anishathalye/porcupine": {"checker"},
 	"github.com/spf13/cobra":            {"cmd"},
-	"github.com/spf13/pflag":            {"cmd"},
+	"github.com/spf13/pflag":            {"cmd", "sim/planted/killsheet"},
 	"golang.org/x/tools":                {"cmd/detvet"},
 	"golang.org/x/sys":                  {"broker/osenv"},
 	// Tests are not looked at, so this says: only in tests.
