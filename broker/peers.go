@@ -17,6 +17,8 @@ import (
 type peers struct {
 	// One batch for each node that has something to be told at the next flush.
 	outbox map[api.NodeID]*api.PeerBatch
+	// Bytes of raft messages in each.
+	gathered map[api.NodeID]int
 	// Where nodes were last heard, for those that meta does not know (yet).
 	heard map[api.NodeID]env.Endpoint
 	// On which node a replica was last heard, likewise.
@@ -25,6 +27,11 @@ type peers struct {
 	hints map[api.GroupID]*api.LeaderHint
 }
 
+// maxPeerBatch bounds what gathers for a node in one flush, in bytes: beyond it, it
+// leaves at once. With one raft message on top it stays far below what a link
+// carries.
+const maxPeerBatch = 4 << 20
+
 type route struct {
 	group   api.GroupID
 	replica api.ReplicaID
@@ -32,6 +39,7 @@ type route struct {
 
 func (p *peers) init() {
 	p.outbox = make(map[api.NodeID]*api.PeerBatch)
+	p.gathered = make(map[api.NodeID]int)
 	p.heard = make(map[api.NodeID]env.Endpoint)
 	p.routes = make(map[route]api.NodeID)
 	p.hints = make(map[api.GroupID]*api.LeaderHint)
@@ -50,6 +58,10 @@ func (n *Node) Transmit(group api.GroupID, m *raftpb.Message) {
 	}
 	out := n.batchFor(to)
 	out.Raft = append(out.Raft, &api.RaftMessage{Group: uint64(group), Message: data})
+	n.peers.gathered[to] += len(data)
+	if n.peers.gathered[to] >= maxPeerBatch {
+		n.sendPeer(to)
+	}
 }
 
 func (n *Node) batchFor(to api.NodeID) *api.PeerBatch {
@@ -64,11 +76,17 @@ func (n *Node) batchFor(to api.NodeID) *api.PeerBatch {
 // sendPeers sends what the flush gathered.
 func (n *Node) sendPeers() {
 	for _, to := range slices.Sorted(maps.Keys(n.peers.outbox)) {
-		if address, ok := n.addressOf(to); ok {
-			n.world.Network.Send(address, &api.Message{Body: &api.Message_Peer{Peer: n.peers.outbox[to]}})
-		}
+		n.sendPeer(to)
 	}
-	clear(n.peers.outbox)
+}
+
+func (n *Node) sendPeer(to api.NodeID) {
+	out := n.peers.outbox[to]
+	delete(n.peers.outbox, to)
+	delete(n.peers.gathered, to)
+	if address, ok := n.addressOf(to); ok {
+		n.world.Network.Send(address, &api.Message{Body: &api.Message_Peer{Peer: out}})
+	}
 }
 
 // receivePeer takes another node's batch. One for another cluster, or for whoever

@@ -55,13 +55,15 @@ func (n *Node) open() {
 }
 
 // recognise takes the identity that is on the disk. One that a crash cut short
-// while it was first written is as good as none.
+// while it was first written is as good as none. What is there may have been
+// written by a life that ended before its sync, so it is made durable first.
 func (n *Node) recognise(data []byte) {
 	who, ok := decodeIdentity(data)
 	if ok {
-		n.identity = who
-		n.checkCluster()
-		n.openJournal()
+		n.harden(identityFile, who, func() {
+			n.checkCluster()
+			n.openJournal()
+		})
 		return
 	}
 	n.files.List(journalFolder, func(entries []env.FileInfo, err error) {
@@ -92,10 +94,16 @@ func (n *Node) begin() {
 	}
 }
 
-// keep writes an identity to a file and goes on once it is durable.
+// keep writes an identity to a new file and goes on once it is durable.
 func (n *Node) keep(name string, who identity, then func()) {
 	n.files.Create(name, 0)
-	n.files.Append(name, who.encode())
+	n.harden(name, who, then)
+}
+
+// harden writes an identity to its file, makes the file and its name durable, and
+// goes on with it.
+func (n *Node) harden(name string, who identity, then func()) {
+	n.files.WriteAt(name, 0, who.encode())
 	n.files.Sync(name, func(err error) {
 		if err != nil {
 			n.Fail(fmt.Errorf("write %s: %w", name, err))
@@ -119,8 +127,7 @@ func (n *Node) findToken() {
 		who, ok := decodeIdentity(data)
 		switch {
 		case err == nil && ok:
-			n.identity = who
-			n.join(0)
+			n.harden(tokenFile, who, func() { n.join(0) })
 			return
 		case err == nil:
 			n.files.Remove(tokenFile)
