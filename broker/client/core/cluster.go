@@ -21,6 +21,8 @@ type cluster struct {
 	// metaLeader is 0 when unknown.
 	metaLeader api.NodeID
 	topics     map[string]*topic
+	// staleAt is when all this is old enough to be asked for again.
+	staleAt env.Time
 }
 
 // topic is what is known of a topic. One whose id is 0 has yet to be looked up.

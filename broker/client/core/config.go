@@ -53,6 +53,9 @@ const (
 	// leaderAge is how old the news of a leader may be that is sent to without
 	// being answered.
 	leaderAge = env.Second
+	// clusterAge is after how long a client that is at work asks what nodes there
+	// are, though nothing went wrong.
+	clusterAge = 5 * env.Second
 	// expirySlack is how much later than its deadline a produce may end, so that
 	// a long queue is looked through rarely.
 	expirySlack = 10 * env.Millisecond

@@ -183,6 +183,7 @@ func (l *lane) answered(f *flight, from env.Endpoint, r *api.Response) {
 	l.client.touch(l)
 	if r.Error == nil {
 		l.acknowledged(f, r)
+		l.client.freshen(l.key.topic, from)
 		return
 	}
 	code := r.Error.Code

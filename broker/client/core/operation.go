@@ -186,6 +186,9 @@ func unknownTopic(name string, p api.Partition) *api.Error {
 func (o *operation) answered(from env.Endpoint, r *api.Response) {
 	if r.Error == nil {
 		o.end(r)
+		if o.target == targetPartition {
+			o.client.freshen(o.ref.Name, from)
+		}
 		return
 	}
 	code := r.Error.Code

@@ -49,7 +49,22 @@ func (c *Client) await(t *topic, then func(confirmed bool)) {
 }
 
 // refresh asks for a topic's id and leaders, unless that is under way.
-func (c *Client) refresh(t *topic, linearizable bool) {
+func (c *Client) refresh(t *topic, linearizable bool) { c.lookUp(t, linearizable, "") }
+
+// freshen asks a node that has just answered, which is thus one of the cluster,
+// what there is now, if that was not heard for a while. A client that is told of no
+// error would otherwise know only nodes that have long been replaced.
+func (c *Client) freshen(name string, at env.Endpoint) {
+	t, now := c.cluster.topics[name], c.clock.Now()
+	if t == nil || now < c.cluster.staleAt {
+		return
+	}
+	c.cluster.staleAt = now + clusterAge
+	c.lookUp(t, false, at)
+}
+
+// lookUp asks one node first, any if it is "".
+func (c *Client) lookUp(t *topic, linearizable bool, first env.Endpoint) {
 	if t.refreshing {
 		return
 	}
@@ -57,8 +72,8 @@ func (c *Client) refresh(t *topic, linearizable bool) {
 	request := &api.MetadataRequest{Topics: []*api.TopicRef{{Name: t.name}}, Linearizable: linearizable}
 	c.run(&operation{
 		request: &api.Request{Body: &api.Request_Metadata{Metadata: request}},
-		effect:  harmless,
-		done:    func(r Result) { c.refreshed(t, r) },
+		effect:  harmless, redirect: first,
+		done: func(r Result) { c.refreshed(t, r) },
 	}, 0)
 }
 
@@ -67,6 +82,7 @@ func (c *Client) refreshed(t *topic, r Result) {
 	switch {
 	case r.Err == nil:
 		confirmed = t.linearizable
+		c.cluster.staleAt = c.clock.Now() + clusterAge
 		c.cluster.learn(r.Response.GetMetadata(), t.linearizable)
 		found := slices.ContainsFunc(r.Response.GetMetadata().Topics, func(i *api.TopicInfo) bool { return i.Name == t.name })
 		if confirmed && !found {

@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/reprise-mq/reprise/broker/api"
@@ -36,7 +37,9 @@ func newScene(t *testing.T, config core.Config) *scene {
 
 func (s *scene) script(f func(api.NodeID, *api.Request) (*api.Response, bool)) {
 	s.world.Script = func(id api.NodeID, q *api.Request) (*api.Response, bool) {
-		s.requests = append(s.requests, q)
+		if !isLookUp(q) {
+			s.requests = append(s.requests, q)
+		}
 		return f(id, q)
 	}
 }
@@ -97,6 +100,40 @@ func first(match func(*api.Request) bool, r *api.Response) func(api.NodeID, *api
 }
 
 func isProduce(q *api.Request) bool { return q.GetProduce() != nil }
+
+// isLookUp is what a client asks for by itself, also when nothing went wrong.
+func isLookUp(q *api.Request) bool { return q.GetMetadata() != nil && !q.GetMetadata().Linearizable }
+
+// Nodes come and go without an error that would tell the client. So every now and
+// then it asks who there is, and asks a node that has just answered; but only
+// while it is at work.
+func TestWorkKeepsTheNodesKnown(t *testing.T) {
+	for _, work := range []func(s *scene, done func(core.Result)){
+		func(s *scene, done func(core.Result)) { s.send(core.Idempotent, "a", done) },
+		func(s *scene, done func(core.Result)) { s.client.Fetch("t", 0, 0, core.FetchOptions{}, done) },
+	} {
+		s := newScene(t, core.Config{})
+		s.world.Topic("t").Partitions[0].Lead(2)
+		var asked []api.NodeID
+		s.script(func(id api.NodeID, q *api.Request) (*api.Response, bool) {
+			if isLookUp(q) {
+				asked = append(asked, id)
+			}
+			return nil, false
+		})
+		for range 3 {
+			s.expect(s.await(func(done func(core.Result)) { work(s, done) }), api.Code_OK, true)
+		}
+		// The first time it had just looked the topic up.
+		if !slices.Equal(asked, []api.NodeID{2, 2}) {
+			t.Errorf("nodes asked: %v, want the leader twice", asked)
+		}
+		s.run(60 * env.Second)
+		if len(asked) != 2 {
+			t.Errorf("asked %d times more without work", len(asked)-2)
+		}
+	}
+}
 
 func TestCreateInDoubtIsNotRepeated(t *testing.T) {
 	s := newScene(t, core.Config{})
