@@ -31,9 +31,10 @@ type group struct {
 	// This replica leads, as of the last change of its role.
 	leads bool
 	// The replica that meta wants to lead, as last seen, and the tick from which
-	// leadership may be handed to it.
+	// leadership may be handed to it; at once if hasty.
 	preferred api.ReplicaID
 	balanceAt uint64
+	hasty     bool
 	// Ticks at which a founder may call the first election, while none leads.
 	campaigns int
 	// The configuration whose commitment meta was last told of.

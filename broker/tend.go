@@ -29,7 +29,7 @@ const (
 
 func (n *Node) tend(g *group) {
 	n.callElection(g)
-	if !g.replica.Serves() || (n.ticks+uint64(g.id))%tendEvery != 0 {
+	if (n.ticks+uint64(g.id))%tendEvery != 0 {
 		return
 	}
 	if g.id == api.MetaGroup {
@@ -40,15 +40,25 @@ func (n *Node) tend(g *group) {
 	if p == nil {
 		return
 	}
+	g.prefer(preferred(p))
+	if !g.replica.Serves() {
+		return
+	}
 	settled := g.replica.Reconcile(replica.Membership{Voters: p.Wanted()})
 	if settled && p.Changing() {
 		n.tellMeta(replicaChanged(g))
 	}
-	n.balance(g, preferred(p))
+	if settled {
+		n.balance(g)
+	}
 }
 
 // tendMeta gives the meta group the voters that its own state asks for.
 func (n *Node) tendMeta(g *group) {
+	g.prefer(api.ReplicaID(n.meta.state.PreferredMeta()))
+	if !g.replica.Serves() {
+		return
+	}
 	voters, learners := n.meta.state.MetaConfig()
 	settled := g.replica.Reconcile(replica.Membership{Voters: voters, Learners: learners})
 	_, index := g.replica.Conf()
@@ -57,8 +67,8 @@ func (n *Node) tendMeta(g *group) {
 		g.reported = index
 		n.proposeMeta(replicaChanged(g), nil)
 	}
-	if node := n.meta.state.PreferredMeta(); node != 0 {
-		n.balance(g, api.ReplicaID(node))
+	if settled {
+		n.balance(g)
 	}
 	n.forget()
 }
@@ -80,19 +90,28 @@ func preferred(p *meta.Partition) api.ReplicaID {
 	return p.Replicas[i].ID
 }
 
-// balance hands leadership to the preferred replica: at once when another was
-// just elected, else only after a while, lest a replica that comes and goes takes
-// the leadership along.
-func (n *Node) balance(g *group, to api.ReplicaID) {
+// prefer notes which replica should lead. Every replica does, whoever leads: one
+// that is elected in between has to know that another was asked for since.
+func (g *group) prefer(to api.ReplicaID) {
 	if g.preferred != to {
-		if g.preferred != 0 {
-			g.balanceAt = n.ticks
-		}
+		g.hasty = g.preferred != 0
 		g.preferred = to
 	}
-	if to == 0 || to == g.replica.ID() || n.ticks < g.balanceAt || !g.replica.Fit(to) {
+	if g.replica.Role().Leader == to {
+		g.hasty = false
+	}
+}
+
+// balance hands leadership to the preferred replica: at once when it has just
+// become that, else only after a while, lest a replica that comes and goes takes
+// the leadership along. Not while the configuration changes: a replica that has a
+// change to apply does not campaign, and the group would wait for it.
+func (n *Node) balance(g *group) {
+	to := g.preferred
+	if to == 0 || to == g.replica.ID() || !g.hasty && n.ticks < g.balanceAt || !g.replica.Fit(to) {
 		return
 	}
+	g.hasty = false
 	g.balanceAt = n.ticks + uint64(n.cfg.BalanceTicks)
 	g.replica.Transfer(to)
 }
