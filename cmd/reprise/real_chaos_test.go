@@ -32,6 +32,7 @@ func TestRealCluster(t *testing.T) {
 		ch.killLeader, ch.killLeader, ch.killLeader,
 		ch.killMetaLeader, ch.killMetaLeader, ch.killMetaLeader,
 		ch.replaceFirst, ch.replaceFirst, ch.replaceFirst,
+		ch.stopLeader,
 	}
 	for i, act := range acts {
 		// Evenly spread, as far as the machine keeps up.
@@ -65,7 +66,7 @@ func (c *chaos) measure(act func()) {
 	begun := time.Now()
 	act()
 	c.load.awaitPulse(time.Now())
-	c.t.Logf("%4.1f s: %-34s led partitions %v; longest gaps by partition: %v; all well after %d ms",
+	c.t.Logf("%4.1f s: %-43s led partitions %v; longest gaps by partition: %v; all well after %d ms",
 		begun.Sub(c.begun).Seconds(), c.what, c.led, c.load.gaps(), time.Since(begun).Milliseconds())
 }
 
@@ -96,6 +97,23 @@ func (c *chaos) crash(victim *node) {
 	c.recording.fault("restart", victim)
 	c.serve(victim)
 	c.awaitCaughtUp(victim)
+}
+
+// stopLeader asks the leader of a partition to stop, and starts it again.
+func (c *chaos) stopLeader() {
+	c.t.Helper()
+	const partition = 0
+	leader := c.leader(c.topic, partition)
+	c.led = c.ledBy(leader, c.topic)
+	c.recording.fault("stop", leader)
+	if code := leader.process.terminate(); code != 0 {
+		c.t.Errorf("leader %d ended with exit code %d after SIGTERM", leader.id, code)
+	}
+	c.what = fmt.Sprintf("clean stop of leader %d", leader.id)
+	c.load.awaitPulse(time.Now())
+	c.recording.fault("restart", leader)
+	c.serve(leader)
+	c.awaitCaughtUp(leader)
 }
 
 // replaceFirst puts a fresh node in the place of the one that has been there for

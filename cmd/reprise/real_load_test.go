@@ -112,7 +112,7 @@ type load struct {
 func startLoad(c *cluster, r *recording, topic string, producers, partitions int) *load {
 	ctx, stop := context.WithCancel(context.Background())
 	l := &load{t: c.t, topic: topic, acked: make([][]ack, producers), stopping: stop}
-	c.t.Cleanup(stop)
+	c.t.Cleanup(l.stop)
 	for range partitions {
 		l.pulses = append(l.pulses, newPulse())
 	}
@@ -142,6 +142,8 @@ func (l *load) produce(ctx context.Context, cl *client.Client, producer int) {
 		switch {
 		case err == nil:
 			l.acked[producer] = append(l.acked[producer], ack{partition, offset, value})
+		case errors.Is(err, client.ErrClosed):
+			return // the test has failed
 		case errors.As(err, &e) && e.Definite:
 			l.t.Errorf("producer %d: refused: %v", producer, err)
 		default:
