@@ -28,8 +28,6 @@ type runFlags struct {
 	json  bool
 	// blackBox: the oracles judge nothing.
 	blackBox bool
-	// firstFail ends the campaign at the first failure.
-	firstFail bool
 }
 
 func newRun() *cobra.Command {
@@ -57,7 +55,6 @@ The same seed gives the same run, bit for bit, and the same trace hash.`,
 	flags.BoolVar(&f.json, "json", false, "print one JSON object per seed instead of text")
 	flags.StringVar(&f.trace, "trace", "", "write everything that happens to this `file`, one line each (one seed only)")
 	flags.BoolVar(&f.blackBox, "black-box", false, "judge by what the clients saw alone, and let a run go on whatever the oracles find")
-	flags.BoolVar(&f.firstFail, "first-fail", false, "stop at the first seed that fails")
 	cmd.MarkFlagsMutuallyExclusive("seed", "seeds", "plan")
 	return cmd
 }
@@ -173,7 +170,6 @@ type board struct {
 	of            string // how many there are in all, if that is known
 	shown         time.Time
 	live          bool // progress is a terminal: its line is written over
-	stop          context.CancelFunc
 }
 
 func newBoard(out, progress io.Writer, f *runFlags) *board {
@@ -187,8 +183,6 @@ func newBoard(out, progress io.Writer, f *runFlags) *board {
 
 // play runs the tasks, shows what comes of them, and sums up.
 func (b *board) play(ctx context.Context, tasks chan task, one bool) error {
-	ctx, b.stop = context.WithCancel(ctx)
-	defer b.stop()
 	p := pool{jobs: b.flags.jobs, tasks: tasks, took: func(t task, o *outcome) { b.show(t, o, one) }}
 	if err := p.run(ctx); err != nil {
 		return err
@@ -209,9 +203,6 @@ func (b *board) play(ctx context.Context, tasks chan task, one bool) error {
 // show tells of one outcome.
 func (b *board) show(t task, o *outcome, one bool) {
 	b.tally.add(o)
-	if b.flags.firstFail && o.Verdict == checker.Fail {
-		b.stop()
-	}
 	b.clear()
 	switch {
 	case b.flags.json:

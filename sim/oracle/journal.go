@@ -153,6 +153,9 @@ type image struct {
 func (im *image) apply(u *journal.Update) {
 	if in := u.Install; in != nil {
 		hard := im.hard
+		if in.Replica != im.replica {
+			hard = journal.HardState{} // another incarnation has promised nothing
+		}
 		*im = image{
 			replica: in.Replica, folder: in.Folder, hard: hard,
 			base: journal.Base{Index: in.Index, Term: in.Term}, first: in.Index + 1,

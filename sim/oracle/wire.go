@@ -76,9 +76,10 @@ func (o *Oracle) promisesEntries(h *host, id api.GroupID, m *raftpb.Message) {
 		return
 	}
 	want := o.group(id).promised(term, index)
-	// An entry of a later term may have replaced the one that is promised in the
-	// same batch of the journal: what is written in order was durable in order.
-	if have := im.term(index); have == 0 || have < want {
+	// Entries of a later term may have replaced the one that is promised, in the
+	// same batch of the journal even: what is written in order was durable in order.
+	replaced := want > 0 && im.term(min(index, im.last())) > want
+	if have := im.term(index); !replaced && (have == 0 || want > 0 && have != want) {
 		o.fail(PromiseBroken, "%s acknowledges group %d up to index %d (of term %d) in term %d, and its platter holds up to index %d (there of term %d)",
 			h.name, id, index, want, term, im.last(), have)
 	}

@@ -1,7 +1,7 @@
 // Package planted is a list of bugs to put into the broker: small edits, described
-// as data, that are built with go build -overlay, so that no code of the product
-// carries a switch. A simulator is as good as the bugs that it finds, and these it
-// must find.
+// as data in bugs.txt, that are built with go build -overlay, so that no code of
+// the product carries a switch. A simulator is as good as the bugs that it finds,
+// and these it must find.
 //
 // It never runs a build; command killsheet does, and prints what found each bug.
 package planted
@@ -9,20 +9,25 @@ package planted
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
 // Bug is one planted bug.
 type Bug struct {
-	// Name in a few words.
 	Name string
 	// Class is the number of the bug found in the field that it is like, 0 for none.
 	Class int
 	// Loses: it loses or doubles data, or lets a client read what is not so; what
 	// the clients see must give it away, without any look inside.
 	Loses bool
+	// Verdicts are the names by one of which it must be found.
+	Verdicts []string
+	// Why it is one, in a sentence.
+	Why   string
 	Edits []Edit
 }
 
@@ -44,19 +49,19 @@ func (b *Bug) Overlay(root, folder string) (string, error) {
 		if !ok {
 			data, err := os.ReadFile(filepath.Join(root, e.File))
 			if err != nil {
-				return "", fmt.Errorf("plant %q: %w", b.Name, err)
+				return "", fmt.Errorf("plant %s: %w", b.Name, err)
 			}
 			text = string(data)
 		}
 		if n := strings.Count(text, e.Old); n != 1 {
-			return "", fmt.Errorf("plant %q: the text to replace stands in %s %d times, not once:\n%s", b.Name, e.File, n, e.Old)
+			return "", fmt.Errorf("plant %s: the text to replace stands in %s %d times, not once:\n%s", b.Name, e.File, n, e.Old)
 		}
 		texts[e.File] = strings.Replace(text, e.Old, e.New, 1)
 	}
 	overlay := struct{ Replace map[string]string }{make(map[string]string)}
-	for file, text := range texts {
+	for _, file := range slices.Sorted(maps.Keys(texts)) {
 		edited := filepath.Join(folder, strings.ReplaceAll(file, "/", "_"))
-		if err := os.WriteFile(edited, []byte(text), 0o644); err != nil {
+		if err := os.WriteFile(edited, []byte(texts[file]), 0o644); err != nil {
 			return "", err
 		}
 		overlay.Replace[filepath.Join(root, file)] = edited
