@@ -153,7 +153,7 @@ func checkAddress(address string) error {
 	if err == nil && !strings.ContainsAny(address, " /") {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}
-	if err != nil {
+	if err != nil || !utf8.ValidString(address) {
 		return cli.Usagef("%q is no HOST:PORT", address)
 	}
 	return nil

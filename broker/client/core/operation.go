@@ -1,6 +1,8 @@
 package core
 
 import (
+	"unicode/utf8"
+
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/env"
 )
@@ -85,11 +87,31 @@ type operation struct {
 // start admits an operation and makes its first attempt.
 func (c *Client) start(o *operation, timeout env.Time) {
 	done := o.done
+	for _, name := range append(names(o.request), o.ref.GetName()) {
+		if !utf8.ValidString(name) {
+			c.refuse(done, notText(name))
+			return
+		}
+	}
 	if !c.admit(0, done) {
 		return
 	}
 	o.done = func(r Result) { c.finish(0, done, r) }
 	c.run(o, timeout)
+}
+
+// names are the topics that a request names beside the operation's own. A message
+// cannot carry one that is not UTF-8.
+func names(q *api.Request) []string {
+	list := []string{q.GetCreateTopic().GetName()}
+	for _, ref := range q.GetMetadata().GetTopics() {
+		list = append(list, ref.GetName())
+	}
+	return list
+}
+
+func notText(name string) *api.Error {
+	return api.Errorf(api.Code_INVALID_TOPIC_NAME, "%+q cannot name a topic: it is not UTF-8", name)
 }
 
 // run starts an operation that needs no admission: the client's own.

@@ -1,6 +1,8 @@
 package core
 
 import (
+	"unicode/utf8"
+
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/batch"
 	"github.com/reprise-mq/reprise/broker/env"
@@ -50,6 +52,9 @@ type produce struct {
 func (c *Client) Produce(topic string, p api.Partition, records []batch.Record, options ProduceOptions, done func(Result)) {
 	bytes := size(records)
 	switch {
+	case !utf8.ValidString(topic):
+		c.refuse(done, notText(topic))
+		return
 	case len(records) == 0:
 		c.refuse(done, api.Errorf(api.Code_INVALID_REQUEST, "produce to %q partition %d without a record; give at least one", topic, p))
 		return
