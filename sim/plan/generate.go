@@ -42,6 +42,9 @@ func Generate(seed uint64) *Plan {
 	g.membership()
 	g.scenarios()
 	slices.SortStableFunc(g.plan.Faults, func(a, b Fault) int { return cmp.Compare(a.At, b.At) })
+	for i := range g.plan.Faults {
+		g.plan.Faults[i].Number = i
+	}
 	g.plan.Operations = workloads.Generate(seed, g.plan.Workload)
 	return g.plan
 }

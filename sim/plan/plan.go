@@ -6,10 +6,6 @@
 package plan
 
 import (
-	"encoding/json"
-	"errors"
-	"fmt"
-
 	"github.com/reprise-mq/reprise/netsim"
 	"github.com/reprise-mq/reprise/workloads"
 )
@@ -71,7 +67,8 @@ type Families struct {
 // Kind is what a fault or an administrative act is.
 type Kind string
 
-// Kinds of faults and acts.
+// Kinds of faults and acts. Topics made and deleted, and records deleted, are
+// operations of the clients.
 const (
 	// Crash: the power of a node fails; it comes back after Length.
 	Crash Kind = "crash"
@@ -116,12 +113,13 @@ const (
 	Move Kind = "move"
 	// Elect: another replica of a partition is made its leader.
 	Elect Kind = "elect"
-	// CreateTopic and DeleteTopic: topics that come and go beside the others.
-	CreateTopic Kind = "create-topic"
-	DeleteTopic Kind = "delete-topic"
-	// DeleteRecords of a partition, up to its end or a part of them.
-	DeleteRecords Kind = "delete-records"
 )
+
+// Kinds are all of them.
+var Kinds = []Kind{
+	Crash, CrashAll, Kill, Pause, SlowNode, Shutdown, CrashClient, SlowDisk, StallDisk,
+	Weather, Isolate, CutOff, OneWay, CutPair, Flap, CutClients, Join, Move, Elect,
+}
 
 // Family that a kind belongs to.
 func (k Kind) Family() string {
@@ -173,6 +171,9 @@ type Target struct {
 
 // Fault is one thing that goes wrong, or that an administrator does.
 type Fault struct {
+	// Number of the fault in the plan as it was generated. Its draws belong to the
+	// number, so that they stay when other faults are taken out.
+	Number int          `json:"number"`
 	Kind   Kind         `json:"kind"`
 	At     Milliseconds `json:"at_ms"`
 	Length Milliseconds `json:"length_ms,omitempty"`
@@ -189,61 +190,4 @@ type Fault struct {
 	Tear int64 `json:"tear,omitempty"`
 	// Worse weather.
 	Worse netsim.Profile `json:"worse,omitzero"`
-	// Topic that is created or deleted, with so many partitions.
-	Topic      string `json:"topic,omitempty"`
-	Partitions int32  `json:"partitions,omitempty"`
-}
-
-// ErrPlan: the text is no plan; what wraps it says why.
-var ErrPlan = errors.New("not a plan")
-
-// Encode writes a plan as JSON for people.
-func Encode(p *Plan) []byte {
-	b, err := json.MarshalIndent(p, "", " ")
-	if err != nil {
-		panic(fmt.Sprintf("plan: cannot be written: %v", err))
-	}
-	return append(b, '\n')
-}
-
-// Decode reads what Encode wrote, or someone by hand.
-func Decode(b []byte) (*Plan, error) {
-	p := &Plan{}
-	if err := json.Unmarshal(b, p); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrPlan, err)
-	}
-	if err := p.check(); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrPlan, err)
-	}
-	return p, nil
-}
-
-// Bounds of a plan, so that none written by hand takes a machine down.
-const (
-	maxNodes  = 9
-	maxTime   = Milliseconds(24 * 60 * 60 * 1000)
-	maxFaults = 10_000
-)
-
-func (p *Plan) check() error {
-	switch {
-	case p.Format != Format:
-		return fmt.Errorf("format %d; this program reads format %d", p.Format, Format)
-	case p.Nodes < 1 || p.Nodes > maxNodes:
-		return fmt.Errorf("%d nodes; from 1 to %d are possible", p.Nodes, maxNodes)
-	case p.Safety < 0 || p.Safety > maxTime || p.Liveness < 0 || p.Liveness > maxTime:
-		return fmt.Errorf("safety_ms %d, liveness_ms %d; each is from 0 to %d", p.Safety, p.Liveness, maxTime)
-	case len(p.Faults) > maxFaults:
-		return fmt.Errorf("%d faults; at most %d are possible", len(p.Faults), maxFaults)
-	}
-	for i := range p.Faults {
-		f := &p.Faults[i]
-		if f.At < 0 || f.Length < 0 || f.At+f.Length > maxTime || f.Strength < 0 || f.Delay < 0 {
-			return fmt.Errorf("fault %d (%s): times, delays and strengths are not negative, and end within a day", i, f.Kind)
-		}
-		if err := f.Worse.Check(); err != nil {
-			return fmt.Errorf("fault %d (%s): %w", i, f.Kind, err)
-		}
-	}
-	return p.Config.Network.Check()
 }
