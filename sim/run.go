@@ -42,7 +42,7 @@ type Options struct {
 	Text io.Writer
 	// BlackBox: the verdict is on what the clients saw, and on nothing else. What
 	// an oracle finds, and what would be well again too late, ends nothing; only a
-	// panic does.
+	// panic does, and a cluster that never comes about.
 	BlackBox bool
 }
 
@@ -115,7 +115,7 @@ func (r *run) violation() *oracle.Violation {
 	switch v := r.oracle.Violation(); {
 	case v != nil && !r.blackBox:
 		return v
-	case r.failure != nil && (r.failure.Name == Panicked || !r.blackBox):
+	case r.failure != nil && (r.failure.Name == Panicked || !r.ready || !r.blackBox):
 		return r.failure
 	}
 	return nil

@@ -8,10 +8,13 @@ import (
 )
 
 //go:embed bugs.txt
-var text string
+var list string
 
-// Bugs reads the list; see the head of bugs.txt for its form.
-func Bugs() ([]Bug, error) {
+// Bugs are the planted bugs, in the order of bugs.txt, whose head describes its
+// form. An error is one of the list.
+func Bugs() ([]Bug, error) { return parse(list) }
+
+func parse(text string) ([]Bug, error) {
 	r := &reader{lines: strings.Split(text, "\n")}
 	for r.at < len(r.lines) {
 		if err := r.line(); err != nil {
@@ -55,23 +58,33 @@ func (r *reader) line() error {
 	case "--":
 		r.file = rest
 	case "<<<":
-		e := Edit{File: r.file, Old: r.until("===")}
-		e.New = r.until(">>>")
-		b.Edits = append(b.Edits, e)
+		err = r.edit(b)
 	default:
 		err = fmt.Errorf("unknown word %q", word)
 	}
 	return err
 }
 
+// edit takes the two texts of an edit.
+func (r *reader) edit(b *Bug) error {
+	before, err := r.until("===")
+	if err != nil {
+		return err
+	}
+	after, err := r.until(">>>")
+	b.Edits = append(b.Edits, Edit{File: r.file, Old: before, New: after})
+	return err
+}
+
 // until takes the lines up to a mark. The last one ends where the text does, so an
 // edit may begin or end inside a line.
-func (r *reader) until(mark string) string {
+func (r *reader) until(mark string) (string, error) {
 	from := r.at
-	for r.at < len(r.lines) && r.lines[r.at] != mark {
+	for r.at < len(r.lines) {
 		r.at++
+		if r.lines[r.at-1] == mark {
+			return strings.Join(r.lines[from:r.at-1], "\n"), nil
+		}
 	}
-	taken := r.lines[from:r.at]
-	r.at++
-	return strings.Join(taken, "\n")
+	return "", fmt.Errorf("no %q ends what begins in line %d", mark, from)
 }
