@@ -24,7 +24,7 @@ func (r *run) act(a *armed) bool {
 	if p == nil || len(p.Replicas) == 0 {
 		return false
 	}
-	from := p.Replicas[r.draw(a.index, drawReplica, int64(len(p.Replicas)))]
+	from := p.Replicas[r.draw(a.fault, drawReplica, int64(len(p.Replicas)))]
 	done := func(core.Result) {}
 	if f.Kind == plan.Elect {
 		r.noteFault(f, p.String(), histories.Point)
@@ -37,7 +37,7 @@ func (r *run) act(a *armed) bool {
 	if len(to) == 0 {
 		return false
 	}
-	chosen := to[r.draw(a.index, drawPeer, int64(len(to)))]
+	chosen := to[r.draw(a.fault, drawPeer, int64(len(to)))]
 	r.noteFault(f, p.String(), histories.Point)
 	r.admin.do(func(c *core.Client) {
 		c.MoveReplica(f.Target.Topic, p.Number, from.Node, chosen.ID, adminPatience, done)

@@ -48,7 +48,7 @@ func (r *run) links(a *armed) netsim.Fault {
 		}
 		return netsim.Fault{Sides: sides, OneWay: true, Cut: true}
 	case plan.CutPair:
-		other := nodes[r.draw(a.index, drawPeer, int64(len(nodes)))]
+		other := nodes[r.draw(a.fault, drawPeer, int64(len(nodes)))]
 		return netsim.Fault{Sides: [][]string{{me}, {other}}, Cut: true}
 	case plan.Flap:
 		return netsim.Fault{Sides: netsim.Isolate(me, nodes), Cut: true, Flap: length / netsim.Time(max(a.fault.Strength, 1))}

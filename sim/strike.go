@@ -36,7 +36,7 @@ func (r *run) arm(index int, f *plan.Fault) {
 		r.strike(a)
 		return
 	}
-	a.node, a.group = r.target(f, index)
+	a.node, a.group = r.target(f)
 	r.armed = append(r.armed, a)
 	r.world.Agenda.After(fuse, func() { r.trigger(a, 0) })
 }
@@ -104,7 +104,7 @@ func (r *run) named(host env.Endpoint) *node {
 func (r *run) strike(a *armed) {
 	f := a.fault
 	if a.node == nil {
-		a.node, a.group = r.target(f, a.index)
+		a.node, a.group = r.target(f)
 	}
 	fired := false
 	switch f.Kind {

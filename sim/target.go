@@ -13,7 +13,7 @@ import (
 // target finds whom a fault is meant for, as things stand, and the group that it
 // has to do with. Where a role is not filled, or its node is down, another node
 // that is up takes its place, by a draw that belongs to the fault.
-func (r *run) target(f *plan.Fault, index int) (*node, api.GroupID) {
+func (r *run) target(f *plan.Fault) (*node, api.GroupID) {
 	group := r.group(f.Target)
 	var n *node
 	switch f.Target.Role {
@@ -31,7 +31,7 @@ func (r *run) target(f *plan.Fault, index int) (*node, api.GroupID) {
 	if n != nil && n.host.Up() {
 		return n, group
 	}
-	return r.anyUp(index), group
+	return r.anyUp(f), group
 }
 
 // group finds the group of a target's partition.
@@ -99,12 +99,12 @@ func (r *run) id(n *node) api.NodeID {
 }
 
 // anyUp draws one of the nodes that are up; nil if none is.
-func (r *run) anyUp(index int) *node {
+func (r *run) anyUp(f *plan.Fault) *node {
 	up := slices.DeleteFunc(slices.Clone(r.nodes), func(n *node) bool { return !n.host.Up() })
 	if len(up) == 0 {
 		return nil
 	}
-	return up[r.draw(index, drawTarget, int64(len(up)))]
+	return up[r.draw(f, drawTarget, int64(len(up)))]
 }
 
 // Purposes of the draws of a fault.
@@ -115,6 +115,6 @@ const (
 )
 
 // draw gives a number below n that belongs to a fault and a purpose.
-func (r *run) draw(index int, purpose uint64, n int64) int64 {
-	return prng.Scale(prng.Hash(r.plan.Seed, prng.HashString("fault"), uint64(index), purpose), n)
+func (r *run) draw(f *plan.Fault, purpose uint64, n int64) int64 {
+	return prng.Scale(prng.Hash(r.plan.Seed, prng.HashString("fault"), uint64(f.Number), purpose), n)
 }

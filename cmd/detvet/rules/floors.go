@@ -48,6 +48,7 @@ var plan = map[string]int{
 	"broker/partition":   4,
 	"broker/client/core": 4,
 	"sim/world":          4,
+	"sim/shrink":         4,
 
 	"broker":                      5,
 	"broker/client/core/coretest": 5,
