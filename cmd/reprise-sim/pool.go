@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"io"
-	"os"
 	"os/exec"
 	"sync"
 	"time"
@@ -18,7 +17,9 @@ const hang = 3 * time.Minute
 // pool runs tasks in child processes, so many at a time: one simulation takes one
 // process, and what crashes or hangs takes only its own seed along.
 type pool struct {
-	jobs int
+	// program is this command.
+	program string
+	jobs    int
 	// tasks ends when it is closed; outcomes of all of them are given to took, one
 	// at a time.
 	tasks chan task
@@ -66,7 +67,7 @@ func (p *pool) work(ctx context.Context, took func(task, *outcome)) error {
 		}
 		if c == nil {
 			var err error
-			if c, err = startChild(ctx); err != nil {
+			if c, err = startChild(ctx, p.program); err != nil {
 				return err
 			}
 		}
@@ -91,13 +92,10 @@ type child struct {
 	dead   bool
 }
 
-func startChild(ctx context.Context) (*child, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	c := &child{cmd: exec.CommandContext(ctx, self, "worker"), stderr: &tail{}}
+func startChild(ctx context.Context, program string) (*child, error) {
+	c := &child{cmd: exec.CommandContext(ctx, program, "worker"), stderr: &tail{}}
 	c.cmd.Stderr = c.stderr
+	var err error
 	if c.in, err = c.cmd.StdinPipe(); err != nil {
 		return nil, err
 	}

@@ -88,7 +88,7 @@ func planOf(name string) string {
 
 // run carries the command out.
 func (f *runFlags) run(cmd *cobra.Command) error {
-	first, last, err := f.range_(cmd)
+	first, last, err := f.chosen(cmd)
 	if err != nil {
 		return err
 	}
@@ -124,8 +124,8 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 	return b.play(cmd.Context(), tasks, one)
 }
 
-// range_ gives the seeds to run.
-func (f *runFlags) range_(cmd *cobra.Command) (first, last uint64, err error) {
+// chosen gives the seeds to run.
+func (f *runFlags) chosen(cmd *cobra.Command) (first, last uint64, err error) {
 	switch {
 	case f.plan != "":
 		return 0, 0, nil
@@ -183,7 +183,11 @@ func newBoard(out, progress io.Writer, f *runFlags) *board {
 
 // play runs the tasks, shows what comes of them, and sums up.
 func (b *board) play(ctx context.Context, tasks chan task, one bool) error {
-	p := pool{jobs: b.flags.jobs, tasks: tasks, took: func(t task, o *outcome) { b.show(t, o, one) }}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	p := pool{program: self, jobs: b.flags.jobs, tasks: tasks, took: func(t task, o *outcome) { b.show(t, o, one) }}
 	if err := p.run(ctx); err != nil {
 		return err
 	}

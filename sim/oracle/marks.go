@@ -22,11 +22,22 @@ func (o *Oracle) checkMarks(h *host, u journal.Update) {
 	}
 	im := h.durable.image(u.Group)
 	if c := u.Checkpoint; c != nil && u.Install == nil && im != nil && im.checkpoint == *c {
-		name := fmt.Sprintf("%s%020d.seg", folderName(u.Group, im.replica, im.folder), uint64(c.Segment))
-		seen, platter := h.disk.Contents(name), h.disk.Platter(name)
-		if int64(len(platter)) < c.Length || int64(len(seen)) < c.Length || !bytes.Equal(seen[:c.Length], platter[:c.Length]) {
-			o.fail(MarkNotDurable, "%s: the journal says that %s is synced up to byte %d, and it is not", h.name, name, c.Length)
+		folder := folderName(u.Group, im.replica, im.folder)
+		name := fmt.Sprintf("%s%020d.seg", folder, uint64(c.Segment))
+		o.checkSynced(h, name, c.Length)
+		for _, older := range h.disk.Names() {
+			if strings.HasPrefix(older, folder) && older < name {
+				o.checkSynced(h, older, int64(len(h.disk.Contents(older))))
+			}
 		}
+	}
+}
+
+// checkSynced holds a file to being on the platter up to a length.
+func (o *Oracle) checkSynced(h *host, name string, length int64) {
+	seen, platter := h.disk.Contents(name), h.disk.Platter(name)
+	if int64(len(platter)) < length || int64(len(seen)) < length || !bytes.Equal(seen[:length], platter[:length]) {
+		o.fail(MarkNotDurable, "%s: the journal says that %s is synced up to byte %d, and it is not", h.name, name, length)
 	}
 }
 

@@ -102,11 +102,14 @@ type Oracle struct {
 // Stats counts what was checked, and what a run must have to prove something.
 type Stats struct {
 	// Promises, Acks, Frames and States that were checked.
-	Promises, Acks, Frames, States int
-	// Terms in which a group had a leader.
-	Elections int
+	Promises int `json:"promises"`
+	Acks     int `json:"acks"`
+	Frames   int `json:"frames"`
+	States   int `json:"states"`
+	// Elections: terms in which a group had a leader.
+	Elections int `json:"elections"`
 	// Suffixes: changes of leader at which the old one had unacknowledged entries.
-	Suffixes int
+	Suffixes int `json:"suffixes"`
 }
 
 // host is what is known of a node's disk.
