@@ -35,7 +35,7 @@ type group struct {
 	preferred api.ReplicaID
 	balanceAt uint64
 	hasty     bool
-	// Ticks at which a founder may call the first election, while none leads.
+	// Ticks at which this replica may call an election, while none leads.
 	campaigns int
 	// The configuration whose commitment meta was last told of.
 	reported api.Index

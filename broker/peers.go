@@ -155,21 +155,45 @@ func (n *Node) addressOf(id api.NodeID) (env.Endpoint, bool) {
 	return address, ok
 }
 
-// unreachable tells the groups that what they sent to a node may be lost.
+// unreachable tells the groups that what they sent to a node may be lost, and that
+// the node may not lead any more.
 func (n *Node) unreachable(peer env.Endpoint) {
 	if n.phase != phaseServing {
 		return
 	}
 	for _, g := range n.ordered() {
-		if g.replica == nil || !g.replica.Leads() {
-			continue
-		}
-		for _, id := range g.replica.Members() {
-			node, ok := n.nodeOf(g.id, id)
-			if address, known := n.addressOf(node); ok && known && address == peer {
-				g.replica.Unreachable(id)
+		switch {
+		case g.replica == nil:
+		case g.replica.Leads():
+			for _, id := range g.replica.Members() {
+				if n.isAt(g.id, id, peer) {
+					g.replica.Unreachable(id)
+				}
 			}
+		case n.isAt(g.id, g.replica.Role().Leader, peer):
+			n.leaderLost(g)
 		}
+	}
+}
+
+// isAt reports whether a replica's node is the one at an endpoint.
+func (n *Node) isAt(id api.GroupID, r api.ReplicaID, peer env.Endpoint) bool {
+	node, ok := n.nodeOf(id, r)
+	address, known := n.addressOf(node)
+	return ok && known && address == peer
+}
+
+// leaderLost has the others find a new leader without waiting until the old one is
+// missed: a process that ends breaks its links at once. If it lives, and only a
+// link broke, nothing comes of it: the others still hear it and refuse their votes.
+// One of the followers calls the election, lest they split the votes.
+func (n *Node) leaderLost(g *group) {
+	leader := g.replica.Role().Leader
+	g.replica.ForgetLeader()
+	conf, _ := g.replica.Conf()
+	others := slices.DeleteFunc(slices.Sorted(slices.Values(conf.GetVoters())), func(id uint64) bool { return id == uint64(leader) })
+	if len(others) > 0 && others[0] == uint64(g.replica.ID()) {
+		g.campaigns = lossCampaigns
 	}
 }
 

@@ -21,6 +21,9 @@ const (
 	// a leader: the other founders may not have made their replicas yet.
 	campaignEvery = 3
 	maxCampaigns  = 10
+	// A follower whose link to the leader broke calls so many: the other followers
+	// may not have heard of it yet.
+	lossCampaigns = 3
 	// A node that leaves waits this many ticks for others to take over.
 	leavePatienceTicks = 20
 	// A node whose address has changed tells meta every so many ticks.

@@ -208,6 +208,13 @@ func (r *Replica) Campaign() {
 	r.cfg.Host.Dirty(r)
 }
 
+// ForgetLeader says that the leader may be gone: until it is heard again, votes are
+// not refused for its sake.
+func (r *Replica) ForgetLeader() {
+	_ = r.raft.ForgetLeader()
+	r.cfg.Host.Dirty(r)
+}
+
 // Transfer hands leadership to another replica, if it leads and the other is fit.
 func (r *Replica) Transfer(to api.ReplicaID) {
 	r.raft.TransferLeader(uint64(to))
