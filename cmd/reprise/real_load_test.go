@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -51,7 +52,7 @@ func (r *recording) fault(name string, n *node) {
 }
 
 // judge writes the history as JSON Lines and has the checker judge what it reads
-// again, as `reprise-sim check` does. No client may be at work.
+// again, then `reprise-sim check`. No client may be at work.
 func (r *recording) judge(t *testing.T) {
 	t.Helper()
 	path := filepath.Join(t.ArtifactDir(), "history.jsonl")
@@ -77,6 +78,9 @@ func (r *recording) judge(t *testing.T) {
 		for _, a := range report.Anomalies[:min(len(report.Anomalies), 10)] {
 			t.Errorf("%s at %s/%d: %s", a.Name, a.Topic, a.Partition, a.Message)
 		}
+	}
+	if out := runTo(t, exec.Command(binary(t, laboratory), "check", path), ""); out.code != 0 {
+		t.Errorf("reprise-sim check: exit code %d\n%s%s", out.code, out.output, out.errors)
 	}
 }
 

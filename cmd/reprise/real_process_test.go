@@ -19,22 +19,13 @@ import (
 // The tests of this package run the command as its users do: as processes of its
 // own binary, on loopback ports, with data in folders of the tests.
 
+// The commands are built once, by the first test that needs them.
 var (
-	// buildFolder holds the binary; TestMain removes it.
-	buildFolder string
-	// binary builds the command once, and gives its path.
-	binary = sync.OnceValues(func() (string, error) {
-		folder, err := os.MkdirTemp("", "reprise-test-")
-		if err != nil {
-			return "", err
-		}
-		buildFolder = folder
-		path := filepath.Join(folder, "reprise")
-		if out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput(); err != nil {
-			return "", fmt.Errorf("go build: %w\n%s", err, out)
-		}
-		return path, nil
-	})
+	// buildFolder holds the binaries; TestMain removes it.
+	buildFolder   string
+	product       = sync.OnceValues(func() (string, error) { return build("reprise") })
+	laboratory    = sync.OnceValues(func() (string, error) { return build("reprise-sim") })
+	makeTheFolder = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "reprise-test-") })
 )
 
 func TestMain(m *testing.M) {
@@ -45,9 +36,22 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-func builtBinary(t *testing.T) string {
+// build builds a command of the module and gives the path of its binary.
+func build(name string) (path string, err error) {
+	if buildFolder, err = makeTheFolder(); err != nil {
+		return "", err
+	}
+	path = filepath.Join(buildFolder, name)
+	if out, err := exec.Command("go", "build", "-o", path, "../"+name).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return path, nil
+}
+
+// binary gives the path of a command, or ends the test.
+func binary(t *testing.T, built func() (string, error)) string {
 	t.Helper()
-	path, err := binary()
+	path, err := built()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +77,7 @@ func start(t *testing.T, log string, args ...string) *process {
 		t.Fatal(err)
 	}
 	defer out.Close()
-	p := &process{t: t, command: exec.Command(builtBinary(t), args...), log: log, exited: make(chan struct{})}
+	p := &process{t: t, command: exec.Command(binary(t, product), args...), log: log, exited: make(chan struct{})}
 	p.command.Stdout, p.command.Stderr = out, out
 	p.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := p.command.Start(); err != nil {
@@ -146,11 +150,16 @@ type outcome struct {
 	errors string
 }
 
-// run runs a command to its end.
+// run runs a command of the product to its end.
 func run(t *testing.T, input string, args ...string) outcome {
 	t.Helper()
+	return runTo(t, exec.Command(binary(t, product), args...), input)
+}
+
+// runTo runs a command to its end.
+func runTo(t *testing.T, command *exec.Cmd, input string) outcome {
+	t.Helper()
 	const patience = 60 * time.Second
-	command := exec.Command(builtBinary(t), args...)
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	var out, errs bytes.Buffer
 	command.Stdin, command.Stdout, command.Stderr = strings.NewReader(input), &out, &errs
@@ -160,7 +169,7 @@ func run(t *testing.T, input string, args ...string) outcome {
 	late := time.AfterFunc(patience, func() { _ = command.Process.Kill() })
 	_ = command.Wait() // the state has the outcome
 	if !late.Stop() {
-		t.Fatalf("reprise %q did not end in %v; it printed:\n%s%s", args, patience, out.String(), errs.String())
+		t.Fatalf("%q did not end in %v; it printed:\n%s%s", command.Args, patience, out.String(), errs.String())
 	}
 	return outcome{command.ProcessState.ExitCode(), out.String(), errs.String()}
 }
