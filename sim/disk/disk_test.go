@@ -103,105 +103,141 @@ func (m *model) check(t *rapid.T, d *Disk) {
 	}
 }
 
+// machine is one life of a process on a disk and the model beside it.
+type machine struct {
+	t      *rapid.T
+	clock  *agenda.Agenda
+	disk   *Disk
+	handle *Handle
+	heard  *heard
+	model  *model
+	ticket env.Ticket
+	fill   byte
+}
+
+var names = []string{"a/x", "a/y", "a/b/z", "w"}
+
+func begin(t *rapid.T, clock *agenda.Agenda, d *Disk) *machine {
+	m := &machine{t: t, clock: clock, disk: d, heard: newHeard(), model: &model{
+		seen: map[string][]byte{}, history: map[string][]image{}, synced: map[string]int{},
+		named: map[string]bool{}, unnamed: map[string]bool{},
+	}}
+	m.handle = d.Open(func(f func(env.Process)) { f(m.heard) })
+	for _, name := range d.Names() {
+		m.model.set(name, append([]byte{}, d.Contents(name)...))
+		m.model.named[name] = true
+	}
+	return m
+}
+
+// call makes one random call on the disk and the model.
+func (m *machine) call() {
+	name := rapid.SampledFrom(names).Draw(m.t, "name")
+	there := m.model.seen[name] != nil
+	switch rapid.IntRange(0, 7).Draw(m.t, "call") {
+	case 0:
+		m.create(name, there)
+	case 1, 2:
+		data, at := m.data(), rapid.IntRange(0, 2000).Draw(m.t, "position")
+		m.handle.WriteAt(name, int64(at), data)
+		if there {
+			m.model.write(name, at, data)
+		}
+	case 3:
+		data := m.data()
+		m.handle.Append(name, data)
+		if there {
+			m.model.write(name, len(m.model.seen[name]), data)
+		}
+	case 4:
+		size := rapid.Int64Range(0, 3000).Draw(m.t, "size")
+		m.handle.Truncate(name, size)
+		if there {
+			m.model.set(name, resize(slices.Clone(m.model.seen[name]), size))
+		}
+	case 5:
+		m.handle.Remove(name)
+		delete(m.model.seen, name)
+		delete(m.model.named, name)
+	default:
+		m.sync(name, there)
+	}
+	if now := m.model.seen[name]; !bytes.Equal(now, m.disk.Contents(name)) {
+		m.t.Fatalf("%s: the process sees %d bytes, the model %d", name, len(m.disk.Contents(name)), len(now))
+	}
+}
+
+func (m *machine) data() []byte {
+	m.fill++
+	return bytes.Repeat([]byte{m.fill}, rapid.IntRange(1, 3000).Draw(m.t, "length"))
+}
+
+func (m *machine) create(name string, there bool) {
+	m.handle.Create(name, 700)
+	if there {
+		return
+	}
+	if m.model.unnamed[name] || m.model.history[name] == nil {
+		// Otherwise the file of before may yet come back.
+		m.model.history[name], m.model.synced[name] = nil, 0
+	}
+	delete(m.model.unnamed, name)
+	m.model.history[name] = append(m.model.history[name], image{})
+	m.model.set(name, make([]byte, 700))
+}
+
+// sync syncs a file and its folder, and perhaps waits for both.
+func (m *machine) sync(name string, there bool) {
+	m.ticket++
+	file, folder := m.ticket, m.ticket+1000
+	m.handle.Sync(file, name)
+	m.handle.Sync(folder, parent(name))
+	if !rapid.Bool().Draw(m.t, "wait") {
+		return
+	}
+	for m.clock.Next(m.clock.Now() + env.Second) {
+	}
+	if _, ok := m.heard.synced[file]; !ok {
+		m.t.Fatal("a sync was not answered")
+	}
+	if there && m.heard.synced[file] == nil {
+		m.model.synced[name] = len(m.model.history[name]) - 1
+	}
+	if m.heard.synced[folder] == nil {
+		m.model.settle(parent(name))
+	}
+}
+
+// settle makes the names in a folder certain as they are.
+func (m *model) settle(folder string) {
+	for _, name := range names {
+		if parent(name) != folder {
+			continue
+		}
+		delete(m.named, name)
+		delete(m.unnamed, name)
+		if m.seen[name] != nil {
+			m.named[name] = true
+		} else {
+			m.unnamed[name] = true
+		}
+	}
+}
+
 // After any calls and any crash, what an answered sync covered is there, and
 // nothing else is than what was once written.
 func TestCrashKeepsWhatWasSynced(t *testing.T) {
-	names := []string{"a/x", "a/y", "a/b/z", "w"}
 	rapid.Check(t, func(t *rapid.T) {
 		clock := agenda.New()
 		d := New(clock, rapid.Uint64().Draw(t, "seed"), Normal, unwatched{})
 		for range rapid.IntRange(1, 3).Draw(t, "lives") {
-			h := newHeard()
-			disk := d.Open(func(f func(env.Process)) { f(h) })
-			m := &model{
-				seen: map[string][]byte{}, history: map[string][]image{}, synced: map[string]int{},
-				named: map[string]bool{}, unnamed: map[string]bool{},
-			}
-			for _, name := range d.Names() {
-				m.set(name, append([]byte{}, d.Contents(name)...))
-				m.named[name] = true
-			}
-			var ticket env.Ticket
-			fill := byte(0)
+			m := begin(t, clock, d)
 			for range rapid.IntRange(0, 30).Draw(t, "calls") {
-				name := rapid.SampledFrom(names).Draw(t, "name")
-				there := m.seen[name] != nil
-				switch rapid.IntRange(0, 7).Draw(t, "call") {
-				case 0:
-					disk.Create(name, 700)
-					if !there {
-						if m.unnamed[name] || m.history[name] == nil {
-							// Otherwise the file of before may yet come back.
-							m.history[name], m.synced[name] = nil, 0
-						}
-						delete(m.unnamed, name)
-						m.history[name] = append(m.history[name], image{})
-						m.set(name, make([]byte, 700))
-					}
-				case 1, 2:
-					fill++
-					data := bytes.Repeat([]byte{fill}, rapid.IntRange(1, 3000).Draw(t, "length"))
-					at := rapid.IntRange(0, 2000).Draw(t, "position")
-					disk.WriteAt(name, int64(at), data)
-					if there {
-						m.write(name, at, data)
-					}
-				case 3:
-					fill++
-					disk.Append(name, []byte{fill, fill})
-					if there {
-						m.write(name, len(m.seen[name]), []byte{fill, fill})
-					}
-				case 4:
-					size := rapid.IntRange(0, 3000).Draw(t, "size")
-					disk.Truncate(name, int64(size))
-					if there {
-						m.set(name, resize(slices.Clone(m.seen[name]), int64(size)))
-					}
-				case 5:
-					disk.Remove(name)
-					if there {
-						delete(m.seen, name)
-						delete(m.named, name)
-					}
-				case 6, 7:
-					ticket++
-					disk.Sync(ticket, name)
-					folder := ticket + 1000
-					disk.Sync(folder, parent(name))
-					if rapid.Bool().Draw(t, "wait") {
-						for clock.Next(clock.Now() + env.Second) {
-						}
-						if _, ok := h.synced[ticket]; !ok {
-							t.Fatal("a sync was not answered")
-						}
-						if there && h.synced[ticket] == nil {
-							m.synced[name] = len(m.history[name]) - 1
-						}
-						if h.synced[folder] == nil {
-							for _, n := range names {
-								if parent(n) != parent(name) {
-									continue
-								}
-								m.named[n] = m.seen[n] != nil
-								m.unnamed[n] = !m.named[n]
-								if !m.named[n] {
-									delete(m.named, n)
-								}
-								if !m.unnamed[n] {
-									delete(m.unnamed, n)
-								}
-							}
-						}
-					}
-				}
-				if now := m.seen[name]; !bytes.Equal(now, d.Contents(name)) {
-					t.Fatalf("%s: the process sees %d bytes, the model %d", name, len(d.Contents(name)), len(now))
-				}
+				m.call()
 			}
 			lose := rapid.Int64Range(0, 100).Draw(t, "lose")
 			d.PowerOff(Crash{Lose: lose, Mix: rapid.Int64Range(0, 100-lose).Draw(t, "mix"), Tear: 50})
-			m.check(t, d)
+			m.model.check(t, d)
 		}
 	})
 }

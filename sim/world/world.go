@@ -8,10 +8,10 @@
 package world
 
 import (
-	"crypto/rand"
+	"crypto/rand" //detvet:allow world raft's election jitter reads its Reader, which is put back when a world ends
 	"fmt"
 	"io"
-	"runtime/debug"
+	"runtime/debug" //detvet:allow world the stack of a panic is told to people and is no part of the trace
 
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/env"
