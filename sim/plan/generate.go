@@ -30,7 +30,7 @@ func Generate(seed uint64) *Plan {
 	g := &generator{seed: prng.New(seed).Split("plan")}
 	g.plan = &Plan{
 		Format: Format, Seed: seed, Nodes: 3,
-		Safety: 60_000, Liveness: 60_000,
+		Safety: 60_000, Liveness: 30_000,
 		Workload: workloads.Standard,
 		Faults:   []Fault{},
 	}
