@@ -27,6 +27,9 @@ type Counts struct {
 	// Cuts that dropped a message or broke a connection while an operation of a
 	// client was under way.
 	Cuts int `json:"cuts"`
+	// ReadyMillis is how long the cluster took to be ready, from which the times of
+	// plan and history count.
+	ReadyMillis int64 `json:"ready_ms"`
 	// HealMillis is how long the cluster took to be well again at most.
 	HealMillis int64 `json:"heal_ms"`
 	// FinalRead: every partition was read to its end.
@@ -58,6 +61,7 @@ type Result struct {
 func (r *run) conclude() *Result {
 	r.counts.Events = r.world.Agenda.Taken()
 	r.counts.Checked = r.oracle.Stats()
+	r.counts.ReadyMillis = int64(r.since / env.Millisecond)
 	result := &Result{
 		Seed: r.plan.Seed, Trace: r.world.Digest.String(), Counts: r.counts,
 		VirtualMillis: int64(r.world.Agenda.Now() / env.Millisecond),

@@ -31,7 +31,10 @@ type outcome struct {
 	Marks     map[string]int    `json:"marks"`
 	VirtualMs int64             `json:"virtual_ms"`
 	WallMs    int64             `json:"wall_ms"`
-	Counts    *sim.Counts       `json:"counts,omitempty"`
+	// FailedMs is when, in the time of the plan, what was wrong was plain; 0 if it
+	// never was, or that is not known.
+	FailedMs int64       `json:"failed_ms,omitempty"`
+	Counts   *sim.Counts `json:"counts,omitempty"`
 }
 
 // newOutcome sums a run up.
@@ -40,7 +43,7 @@ func newOutcome(r *sim.Result, wall time.Duration) *outcome {
 		Seed: r.Seed, Verdict: r.Verdict, Violation: r.Violation, Reasons: r.Reasons, Trace: r.Trace,
 		Ops: r.Report.Counts.Operations, Acked: r.Report.Counts.Acknowledged, Unknown: r.Report.Counts.Unknown,
 		Events: r.Counts.Events, Faults: r.Counts.Faults, Marks: r.Counts.Marks,
-		VirtualMs: r.VirtualMillis, WallMs: wall.Milliseconds(), Counts: &r.Counts, Anomalies: []string{},
+		VirtualMs: r.VirtualMillis, WallMs: wall.Milliseconds(), FailedMs: failedMs(r), Counts: &r.Counts, Anomalies: []string{},
 	}
 	if v := r.Violation; v != nil {
 		o.Anomalies = append(o.Anomalies, string(v.Name))
@@ -55,6 +58,22 @@ func newOutcome(r *sim.Result, wall time.Duration) *outcome {
 		}
 	}
 	return o
+}
+
+// failedMs is when what is wrong with a run was plain, in the time of its plan: when
+// an oracle said so, or when the last operation of the first witness began.
+func failedMs(r *sim.Result) int64 {
+	const perMilli = 1_000_000
+	if v := r.Violation; v != nil {
+		return max(int64(v.At)/perMilli+1-r.Counts.ReadyMillis, 0)
+	}
+	last := int64(0)
+	if len(r.Report.Anomalies) > 0 {
+		for _, i := range r.Report.Anomalies[0].Witness {
+			last = max(last, int64(r.History.Events[i].Time)/perMilli+1)
+		}
+	}
+	return last
 }
 
 // lost is the outcome of a seed whose process crashed or hung.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"os"
 	"os/exec"
 	"sync"
 	"time"
@@ -50,10 +51,10 @@ func (p *pool) run(ctx context.Context) error {
 	return nil
 }
 
-// work feeds one child after the other, as long as there are tasks.
+// work runs one task after the other, as long as there are any.
 func (p *pool) work(ctx context.Context, took func(task, *outcome)) error {
-	var c *child
-	defer func() { c.end() }()
+	s := slot{program: p.program}
+	defer s.end()
 	for {
 		var t task
 		var ok bool
@@ -65,21 +66,46 @@ func (p *pool) work(ctx context.Context, took func(task, *outcome)) error {
 				return nil
 			}
 		}
-		if c == nil {
-			var err error
-			if c, err = startChild(ctx, p.program); err != nil {
-				return err
-			}
-		}
-		o := c.do(ctx, t)
-		if ctx.Err() != nil {
+		o, err := s.do(ctx, t, hang)
+		switch {
+		case ctx.Err() != nil:
 			return nil
+		case err != nil:
+			return err
 		}
 		took(t, o)
-		if c.dead {
-			c.end()
-			c = nil
+	}
+}
+
+// slot is the place of one child process at a time: when one has died, the next
+// task starts another.
+type slot struct {
+	program string
+	// env is what the child's environment has beside this process's own.
+	env   []string
+	child *child
+}
+
+// do runs a task, which counts as hung after limit. An error says that no child
+// could be started.
+func (s *slot) do(ctx context.Context, t task, limit time.Duration) (*outcome, error) {
+	if s.child == nil {
+		var err error
+		if s.child, err = startChild(ctx, s.program, s.env); err != nil {
+			return nil, err
 		}
+	}
+	o := s.child.do(t, limit)
+	if s.child.dead {
+		s.end()
+	}
+	return o, nil
+}
+
+func (s *slot) end() {
+	if s.child != nil {
+		s.child.end()
+		s.child = nil
 	}
 }
 
@@ -92,9 +118,10 @@ type child struct {
 	dead   bool
 }
 
-func startChild(ctx context.Context, program string) (*child, error) {
+func startChild(ctx context.Context, program string, env []string) (*child, error) {
 	c := &child{cmd: exec.CommandContext(ctx, program, "worker"), stderr: &tail{}}
 	c.cmd.Stderr = c.stderr
+	c.cmd.Env = append(os.Environ(), env...)
 	var err error
 	if c.in, err = c.cmd.StdinPipe(); err != nil {
 		return nil, err
@@ -108,17 +135,13 @@ func startChild(ctx context.Context, program string) (*child, error) {
 }
 
 // do gives the child a task and waits for its outcome.
-func (c *child) do(ctx context.Context, t task) *outcome {
+func (c *child) do(t task, limit time.Duration) *outcome {
 	began := time.Now()
-	hung := false
-	timer := time.AfterFunc(hang, func() {
-		hung = true
-		_ = c.cmd.Process.Kill()
-	})
+	timer := time.AfterFunc(limit, func() { _ = c.cmd.Process.Kill() })
 	line, err := c.ask(t)
-	if !timer.Stop() && hung {
+	if !timer.Stop() {
 		c.dead = true
-		return lost(t.Seed, "hang", "the run did not end within "+hang.String(), time.Since(began))
+		return lost(t.Seed, "hang", "the run did not end within "+limit.String(), time.Since(began))
 	}
 	o := &outcome{}
 	if err == nil {
@@ -145,9 +168,6 @@ func (c *child) ask(t task) ([]byte, error) {
 
 // end lets the child go.
 func (c *child) end() {
-	if c == nil {
-		return
-	}
 	_ = c.in.Close()
 	_ = c.cmd.Wait()
 }

@@ -10,7 +10,6 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -164,21 +163,15 @@ func absolute(name string) string {
 
 // board shows how a campaign goes.
 type board struct {
-	out, progress io.Writer
-	flags         *runFlags
-	tally         *tally
-	of            string // how many there are in all, if that is known
-	shown         time.Time
-	live          bool // progress is a terminal: its line is written over
+	out   io.Writer
+	flags *runFlags
+	tally *tally
+	of    string // how many there are in all, if that is known
+	line  *liveLine
 }
 
 func newBoard(out, progress io.Writer, f *runFlags) *board {
-	b := &board{out: out, progress: progress, flags: f, tally: newTally()}
-	if file, ok := progress.(*os.File); ok {
-		info, err := file.Stat()
-		b.live = err == nil && info.Mode()&os.ModeCharDevice != 0
-	}
-	return b
+	return &board{out: out, line: newLiveLine(progress), flags: f, tally: newTally()}
 }
 
 // play runs the tasks, shows what comes of them, and sums up.
@@ -191,7 +184,7 @@ func (b *board) play(ctx context.Context, tasks chan task, one bool) error {
 	if err := p.run(ctx); err != nil {
 		return err
 	}
-	b.clear()
+	b.line.clear()
 	if !b.flags.json {
 		fmt.Fprint(b.out, b.tally.summary())
 	}
@@ -207,7 +200,7 @@ func (b *board) play(ctx context.Context, tasks chan task, one bool) error {
 // show tells of one outcome.
 func (b *board) show(t task, o *outcome, one bool) {
 	b.tally.add(o)
-	b.clear()
+	b.line.clear()
 	switch {
 	case b.flags.json:
 		_ = json.NewEncoder(b.out).Encode(o)
@@ -219,19 +212,8 @@ func (b *board) show(t task, o *outcome, one bool) {
 	if one && !b.flags.json {
 		fmt.Fprintf(b.out, "trace %s\n", o.Trace)
 	}
-	if pause := time.Since(b.shown); !one && (b.live && pause > 200*time.Millisecond || pause > 10*time.Second) {
-		b.shown = time.Now()
-		fmt.Fprint(b.progress, b.tally.progress(b.of))
-		if !b.live {
-			fmt.Fprintln(b.progress)
-		}
-	}
-}
-
-// clear takes the live line away.
-func (b *board) clear() {
-	if b.live {
-		fmt.Fprint(b.progress, "\r\033[K")
+	if !one {
+		b.line.show(func() string { return b.tally.progress(b.of) })
 	}
 }
 

@@ -32,12 +32,25 @@ type Plan struct {
 	Blackout bool `json:"blackout"`
 	// Small: the thresholds of the standard plan do not apply.
 	Small bool `json:"small,omitempty"`
+	// Kept says why the plan is kept, if it is.
+	Kept *Kept `json:"kept,omitempty"`
 	// Families that are on.
 	Families Families         `json:"families"`
 	Faults   []Fault          `json:"faults"`
 	Workload workloads.Config `json:"workload"`
 	// Operations of the clients, as generated from the seed and Workload.
 	Operations []workloads.Op `json:"operations"`
+}
+
+// Kept is what a plan that once failed is kept for.
+type Kept struct {
+	// Was is the verdict that it had, and Cause in a line what that came from.
+	Was   string `json:"was"`
+	Cause string `json:"cause,omitempty"`
+	// Faults, by kind, and Marks that a run of it must still reach: without them it
+	// passes for nothing.
+	Faults []string `json:"faults"`
+	Marks  []string `json:"marks"`
 }
 
 // Config is what the world and the nodes are like.
