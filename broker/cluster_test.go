@@ -191,6 +191,27 @@ func TestTopicDeletedAndMadeAgain(t *testing.T) {
 	c.expectFine()
 }
 
+// The marks of groups that are gone go too, on every node, once no recovery can
+// find their topics any more.
+func TestMarksAreForgotten(t *testing.T) {
+	c := newCluster(t, 16, three...)
+	c.full(three...)
+	const topics = 100 // beyond what may gather
+	for range topics {
+		c.ok(func() *api.Request { return createTopic("u", 1) }, three...)
+		c.ok(func() *api.Request {
+			return &api.Request{Body: &api.Request_DeleteTopic{DeleteTopic: &api.DeleteTopicRequest{Topic: topic("u")}}}
+		}, three...)
+	}
+	c.run(5 * env.Second)
+	for _, name := range three {
+		if marks := len(c.nodes[name].Groups()) - 2; marks >= topics {
+			t.Errorf("%s still has the marks of %d groups", name, marks)
+		}
+	}
+	c.expectFine()
+}
+
 // A node that is asked to stop hands its leadership over before it is done.
 func TestShutdownHandsOver(t *testing.T) {
 	c := newCluster(t, 13, three...)

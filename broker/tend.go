@@ -73,7 +73,6 @@ func (n *Node) tendMeta(g *group) {
 	if settled {
 		n.balance(g)
 	}
-	n.forget()
 }
 
 // replicaChanged is the report of a group's committed configuration.
@@ -137,6 +136,7 @@ func (n *Node) watchNode() {
 	if n.ticks%updateEvery != 0 || !n.meta.informed() {
 		return
 	}
+	n.forget()
 	me := n.meta.state.Node(n.identity.node)
 	if me != nil && env.Endpoint(me.Address) != n.cfg.Address {
 		n.tellMeta(&api.Request{Body: &api.Request_UpdateNode{UpdateNode: &api.UpdateNodeRequest{
