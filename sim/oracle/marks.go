@@ -21,7 +21,7 @@ func (o *Oracle) checkMarks(h *host, u journal.Update) {
 		}
 	}
 	im := h.durable.image(u.Group)
-	if c := u.Checkpoint; c != nil && u.Install == nil && im != nil && im.checkpoint == *c {
+	if c := u.Checkpoint; c != nil && im != nil && im.checkpoint == *c {
 		folder := folderName(u.Group, im.replica, im.folder)
 		name := fmt.Sprintf("%s%020d.seg", folder, uint64(c.Segment))
 		o.checkSynced(h, name, c.Length)

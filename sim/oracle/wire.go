@@ -101,21 +101,19 @@ func (g *group) promised(term api.Term, index api.Index) api.Term {
 func (o *Oracle) promisesVote(h *host, id api.GroupID, m *raftpb.Message) {
 	o.stats.Promises++
 	term, to := api.Term(m.GetTerm()), api.ReplicaID(m.GetTo())
-	im := h.durable.image(id)
-	if im == nil || im.hard.Term < term || im.hard.Term == term && im.hard.Vote != to {
-		var hard any = "nothing"
-		if im != nil {
-			hard = im.hard
-		}
-		o.fail(PromiseBroken, "%s votes for replica %d of group %d in term %d, and its platter has %+v",
-			h.name, to, id, term, hard)
-	}
 	g := o.group(id)
 	key := ballot{api.ReplicaID(m.GetFrom()), term}
 	if other, ok := g.ballots[key]; ok && other != to {
 		o.fail(VotedTwice, "replica %d of group %d votes for replicas %d and %d in term %d", key.replica, id, other, to, term)
 	}
 	g.ballots[key] = to
+	im := h.durable.image(id)
+	switch {
+	case im == nil:
+		o.fail(PromiseBroken, "%s votes for replica %d of group %d in term %d, and its platter has nothing of the group", h.name, to, id, term)
+	case im.hard.Term < term || im.hard.Term == term && im.hard.Vote != to:
+		o.fail(PromiseBroken, "%s votes for replica %d of group %d in term %d, and its platter has %+v", h.name, to, id, term, im.hard)
+	}
 }
 
 // leads looks at a message that only a leader sends.
