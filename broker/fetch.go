@@ -68,7 +68,7 @@ func bound(asked, limit int) int {
 func (p *poll) begin(err error, wait env.Time) {
 	g := p.group
 	if err != nil {
-		p.refuse(g.node.notLeader(g.id))
+		p.refuse(g.node.unread(g.id, err))
 		return
 	}
 	if end := g.partition.state.End(); p.offset > end {
@@ -227,7 +227,7 @@ func (n *Node) listOffsets(c caller, q *api.ListOffsetsRequest) {
 	n.withGroup(q.GetTopic(), q.GetPartition(), refuse, func(g *group) {
 		g.replica.Read(func(err error) {
 			if err != nil {
-				refuse(n.notLeader(g.id))
+				refuse(n.unread(g.id, err))
 				return
 			}
 			offset := g.partition.state.End()

@@ -85,7 +85,7 @@ func (n *Node) metadata(c caller, q *api.MetadataRequest) {
 	}
 	n.meta.group.replica.Read(func(err error) {
 		if err != nil {
-			n.refuse(c, n.metaUnavailable())
+			n.refuse(c, n.unread(api.MetaGroup, err))
 			return
 		}
 		n.reply(c, n.metadataNow(q))

@@ -122,6 +122,12 @@ func (n *Node) followMeta() {
 			n.makeGroup(p)
 		}
 	}
+	n.forgetHints()
+}
+
+// ended reports whether a group's topic is gone for good.
+func (n *Node) ended(id api.GroupID) bool {
+	return id != api.MetaGroup && id <= n.meta.state.LastGroup() && n.meta.state.PartitionOf(id) == nil
 }
 
 // unwanted reports whether meta has recorded that a replica's removal committed,
@@ -132,7 +138,7 @@ func (n *Node) unwanted(g *group) bool {
 	}
 	p := n.meta.state.PartitionOf(g.id)
 	if p == nil {
-		return g.id <= n.meta.state.LastGroup()
+		return n.ended(g.id)
 	}
 	return g.replica.ID() <= p.LastReplica() && p.NodeOf(g.replica.ID()) == 0
 }
@@ -141,7 +147,7 @@ func (n *Node) endGroup(g *group) {
 	delete(n.groups, g.id)
 	g.replica.Destroy()
 	g.lost()
-	if n.meta.state.PartitionOf(g.id) == nil {
+	if n.ended(g.id) {
 		n.bury(g.id)
 	}
 	// A later incarnation may be wanted here already.

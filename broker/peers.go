@@ -126,6 +126,14 @@ func (n *Node) takeHint(hint *api.LeaderHint) {
 	}
 }
 
+// forgetHints drops what was heard of groups that have ended.
+func (n *Node) forgetHints() {
+	//detvet:allow maporder what goes does not depend on the order
+	maps.DeleteFunc(n.peers.hints, func(id api.GroupID, _ *api.LeaderHint) bool { return n.ended(id) })
+	//detvet:allow maporder what goes does not depend on the order
+	maps.DeleteFunc(n.peers.routes, func(r route, _ api.NodeID) bool { return n.ended(r.group) })
+}
+
 // announce tells every node who leads a group now.
 func (n *Node) announce(g *group) {
 	hint := &api.LeaderHint{Group: uint64(g.id), Term: uint64(g.replica.Role().Term), Node: uint64(n.identity.node)}

@@ -7,6 +7,7 @@ import (
 	"github.com/reprise-mq/reprise/broker/env"
 	"github.com/reprise-mq/reprise/broker/meta"
 	"github.com/reprise-mq/reprise/broker/partition"
+	"github.com/reprise-mq/reprise/broker/replica"
 )
 
 // caller is who asked, and under which number.
@@ -82,7 +83,7 @@ func (n *Node) withPartition(ref *api.TopicRef, partition int32, refuse func(*ap
 	}
 	n.meta.group.replica.Read(func(err error) {
 		if err != nil {
-			refuse(n.metaUnavailable())
+			refuse(n.unread(api.MetaGroup, err))
 			return
 		}
 		p, e := n.meta.state.Resolve(ref, partition)
@@ -94,8 +95,15 @@ func (n *Node) withPartition(ref *api.TopicRef, partition int32, refuse func(*ap
 	})
 }
 
-func (n *Node) metaUnavailable() *api.Error {
-	return api.Errorf(api.Code_META_UNAVAILABLE, "node %d reaches no leader of the meta group; retry after a pause", n.identity.node)
+// unread says why a group's state could not be read.
+func (n *Node) unread(id api.GroupID, err error) *api.Error {
+	switch {
+	case errors.Is(err, replica.ErrReadsFull):
+		return api.Errorf(api.Code_OVERLOADED, "node %d has too many reads of group %d waiting; retry after a pause", n.identity.node, id)
+	case id == api.MetaGroup:
+		return api.Errorf(api.Code_META_UNAVAILABLE, "node %d reaches no leader of the meta group; retry after a pause", n.identity.node)
+	}
+	return n.notLeader(id)
 }
 
 // notLeader says who leads instead, as far as this node knows.

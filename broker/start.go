@@ -320,8 +320,7 @@ func (n *Node) makeMeta(done func()) {
 func (n *Node) serve() {
 	n.phase = phaseServing
 	for _, id := range n.journal.Groups() {
-		gone := n.journal.Image(id).Replica == 0 && id <= n.meta.state.LastGroup()
-		if gone && n.meta.state.PartitionOf(id) == nil {
+		if n.journal.Image(id).Replica == 0 && n.ended(id) {
 			n.bury(id)
 		}
 	}

@@ -21,7 +21,12 @@ type reads struct {
 	confirmed []readRound
 	// Of the last round.
 	number uint64
+	// Reads that wait in any of the three; at most maxReads.
+	waiting int
 }
+
+// maxReads bounds the reads of a group that wait.
+const maxReads = 16384
 
 // readRound is the reads that share one ReadIndex.
 type readRound struct {
@@ -32,9 +37,14 @@ type readRound struct {
 }
 
 // Read calls done once the machine's state is at least as new as every entry
-// committed before the call, or with ErrReadLost. On a follower it asks the
-// leader.
+// committed before the call, or with ErrReadLost; at once with ErrReadsFull if too
+// many wait. On a follower it asks the leader.
 func (r *Replica) Read(done func(error)) {
+	if r.reads.waiting >= maxReads {
+		done(ErrReadsFull)
+		return
+	}
+	r.reads.waiting++
 	r.reads.gathering = append(r.reads.gathering, done)
 	r.cfg.Host.Dirty(r)
 }
@@ -79,7 +89,7 @@ func (r *Replica) releaseReads() {
 			late = append(late, round)
 			continue
 		}
-		finish(round.waiting, nil)
+		r.finish(round.waiting, nil)
 	}
 	r.reads.confirmed = append(late, r.reads.confirmed...)
 }
@@ -95,7 +105,7 @@ func (r *Replica) expireReads() {
 	var expired []func(error)
 	r.reads.asked, expired = age(r.reads.asked, expired)
 	r.reads.confirmed, expired = age(r.reads.confirmed, expired)
-	finish(expired, ErrReadLost)
+	r.finish(expired, ErrReadLost)
 }
 
 // age counts a tick for every round, and moves the waiting of those that are out
@@ -118,12 +128,13 @@ func (r *Replica) FailReads() {
 	gathering := r.reads.gathering
 	r.reads.asked, r.reads.confirmed, r.reads.gathering = nil, nil, nil
 	for _, round := range rounds {
-		finish(round.waiting, ErrReadLost)
+		r.finish(round.waiting, ErrReadLost)
 	}
-	finish(gathering, ErrReadLost)
+	r.finish(gathering, ErrReadLost)
 }
 
-func finish(waiting []func(error), err error) {
+func (r *Replica) finish(waiting []func(error), err error) {
+	r.reads.waiting -= len(waiting)
 	for _, done := range waiting {
 		done(err)
 	}

@@ -92,6 +92,9 @@ const (
 // quorum answered in time. Nothing happened; ask again.
 var ErrReadLost = errors.New("read not confirmed by a quorum")
 
+// ErrReadsFull: too many reads of the group wait already. Ask again after a pause.
+var ErrReadsFull = errors.New("too many reads wait")
+
 // Replica is one incarnation of a group's member.
 type Replica struct {
 	cfg     Config
