@@ -93,12 +93,15 @@ func (o *outcome) describe(again string) string {
 		fmt.Fprintf(&b, ": %s", strings.Join(o.Anomalies, ", "))
 	}
 	b.WriteByte('\n')
-	for _, line := range append(firstLines(o.Witness, 12), o.Reasons...) {
+	for _, line := range append(firstLines(o.Witness, witnessLines), o.Reasons...) {
 		fmt.Fprintf(&b, "    %s\n", line)
 	}
 	fmt.Fprintf(&b, "    again: %s\n", again)
 	return b.String()
 }
+
+// witnessLines bounds how much of a witness is shown.
+const witnessLines = 26
 
 // firstLines cuts a text into lines, at most so many.
 func firstLines(text string, most int) []string {
@@ -111,7 +114,10 @@ func firstLines(text string, most int) []string {
 
 // tally sums outcomes up.
 type tally struct {
-	began             time.Time
+	began time.Time
+	// took is how long the seeds ran, one after the other, where they ran elsewhere;
+	// 0 where the time since began counts.
+	took              time.Duration
 	verdicts          map[checker.Verdict]int
 	seeds, ops, acked int
 	events            uint64
@@ -162,7 +168,10 @@ func (t *tally) progress(of string) string {
 // summary is what is said at the end.
 func (t *tally) summary() string {
 	var b strings.Builder
-	wall := time.Since(t.began)
+	wall := t.took
+	if wall == 0 {
+		wall = time.Since(t.began)
+	}
 	fmt.Fprintf(&b, "seeds        %d\n", t.seeds)
 	fmt.Fprintf(&b, "verdicts     %d pass, %d weak, %d unknown, %d fail\n", t.verdicts[checker.Pass],
 		t.verdicts[checker.Weak], t.verdicts[checker.Unknown], t.verdicts[checker.Fail])

@@ -20,7 +20,9 @@ const hang = 3 * time.Minute
 type pool struct {
 	// program is this command.
 	program string
-	jobs    int
+	// twice: each task runs in two processes; see pair.
+	twice bool
+	jobs  int
 	// tasks ends when it is closed; outcomes of all of them are given to took, one
 	// at a time.
 	tasks chan task
@@ -53,7 +55,7 @@ func (p *pool) run(ctx context.Context) error {
 
 // work runs one task after the other, as long as there are any.
 func (p *pool) work(ctx context.Context, took func(task, *outcome)) error {
-	s := slot{program: p.program}
+	s := p.place()
 	defer s.end()
 	for {
 		var t task
@@ -75,6 +77,19 @@ func (p *pool) work(ctx context.Context, took func(task, *outcome)) error {
 		}
 		took(t, o)
 	}
+}
+
+// place is where tasks run, one at a time.
+type place interface {
+	do(ctx context.Context, t task, limit time.Duration) (*outcome, error)
+	end()
+}
+
+func (p *pool) place() place {
+	if p.twice {
+		return newPair(p.program)
+	}
+	return &slot{program: p.program}
 }
 
 // slot is the place of one child process at a time: when one has died, the next

@@ -27,6 +27,9 @@ type runFlags struct {
 	json  bool
 	// blackBox: the oracles judge nothing.
 	blackBox bool
+	// twice: each seed in two processes, whose traces must be the same.
+	twice bool
+	shard string
 }
 
 func newRun() *cobra.Command {
@@ -41,6 +44,8 @@ The same seed gives the same run, bit for bit, and the same trace hash.`,
 		Example: `  reprise-sim run --seeds 1..200 --jobs 2
   reprise-sim run --seed 7 --trace seed-7.trace
   reprise-sim run --seeds 1..1000 --save failures --json > outcomes.jsonl
+  reprise-sim run --seeds 1..1000 --shard 2/10 --json > part-2.jsonl
+  reprise-sim run --seeds 1..50 --twice
   reprise-sim run --plan failures/seed-7.plan.json`,
 		Args: none,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
@@ -54,6 +59,8 @@ The same seed gives the same run, bit for bit, and the same trace hash.`,
 	flags.BoolVar(&f.json, "json", false, "print one JSON object per seed instead of text")
 	flags.StringVar(&f.trace, "trace", "", "write everything that happens to this `file`, one line each (one seed only)")
 	flags.BoolVar(&f.blackBox, "black-box", false, "judge by what the clients saw alone, and let a run go on whatever the oracles find")
+	flags.BoolVar(&f.twice, "twice", false, "run each seed in two processes that are scheduled and collected otherwise, and compare the traces")
+	flags.StringVar(&f.shard, "shard", "", "run only part `I/N` of the seeds, from 0/N to N-1/N; 'merge' joins what --json prints")
 	cmd.MarkFlagsMutuallyExclusive("seed", "seeds", "plan")
 	return cmd
 }
@@ -92,7 +99,10 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 		return err
 	}
 	one := first == last
+	part, err := parseShard(f.shard)
 	switch {
+	case err != nil:
+		return err
 	case f.jobs < 1:
 		return usagef("--jobs %d: at least 1 is needed", f.jobs)
 	case f.trace != "" && !one:
@@ -105,19 +115,18 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 		first, last = p.Seed, p.Seed
 	}
 	b := newBoard(cmd.OutOrStdout(), cmd.ErrOrStderr(), f)
-	b.of = fmt.Sprintf(" of %d", last-first+1)
+	seed, count, step := part.seeds(first, last)
+	b.of = fmt.Sprintf(" of %d", count)
 	tasks := make(chan task)
 	go func() {
 		defer close(tasks)
-		for seed := first; ; seed++ {
+		for range count {
 			select {
 			case tasks <- f.task(seed):
 			case <-cmd.Context().Done():
 				return
 			}
-			if seed == last {
-				return
-			}
+			seed += step
 		}
 	}()
 	return b.play(cmd.Context(), tasks, one)
@@ -180,7 +189,7 @@ func (b *board) play(ctx context.Context, tasks chan task, one bool) error {
 	if err != nil {
 		return err
 	}
-	p := pool{program: self, jobs: b.flags.jobs, tasks: tasks, took: func(t task, o *outcome) { b.show(t, o, one) }}
+	p := pool{program: self, twice: b.flags.twice, jobs: b.flags.jobs, tasks: tasks, took: func(t task, o *outcome) { b.show(t, o, one) }}
 	if err := p.run(ctx); err != nil {
 		return err
 	}

@@ -1,6 +1,8 @@
 package shrink
 
 import (
+	"slices"
+
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/histories"
 	"github.com/reprise-mq/reprise/netsim"
@@ -25,11 +27,7 @@ func (s *shrinker) simplify() {
 // plainer are changes of the settings, those that take most away first.
 var plainer = []func(*plan.Plan){
 	dense,
-	func(p *plan.Plan) {
-		if used := clientsOf(p); len(used) > 0 {
-			p.Workload.Clients = used[len(used)-1] + 1
-		}
-	},
+	func(p *plan.Plan) { p.Workload.Clients = slices.Max(append(clientsOf(p), 0)) + 1 },
 	func(p *plan.Plan) { p.Blackout = false },
 	func(p *plan.Plan) {
 		p.Config.Network = netsim.Profile{Latency: p.Config.Network.Latency, Jitter: p.Config.Network.Jitter}
