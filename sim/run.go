@@ -44,6 +44,8 @@ type Options struct {
 	// an oracle finds, and what would be well again too late, ends nothing; only a
 	// panic does, and a cluster that never comes about.
 	BlackBox bool
+	// Received: the result says what nodes and clients received, as a digest.
+	Received bool
 }
 
 // run is one run under way.
@@ -71,6 +73,8 @@ type run struct {
 
 	// blackBox: only what clients saw counts; see Options.
 	blackBox bool
+	// received is the digest of what nodes and clients received; nil if nobody asks.
+	received *digest.Digest
 	failure  *oracle.Violation
 	counts   Counts
 	story    []Event
@@ -86,6 +90,9 @@ func Run(p *plan.Plan, o Options) *Result {
 	r.oracle = oracle.New(view{r})
 	if o.BlackBox {
 		r.oracle.Watching()
+	}
+	if o.Received {
+		r.received = digest.New(nil)
 	}
 	r.recorder = histories.NewRecorder(r.record)
 	for _, phase := range []func(){r.found, r.safety, r.heal, r.blackout, r.finalReads, r.end} {
@@ -110,6 +117,10 @@ func (r *run) fail(name oracle.Name, format string, args ...any) {
 // over reports whether something is wrong already.
 func (r *run) over() bool { return r.violation() != nil }
 
+// maxEvents is many times what a run takes. One that takes more goes round in
+// circles, perhaps without any time passing.
+const maxEvents = 10_000_000
+
 // violation is what ends the run, nil if nothing does.
 func (r *run) violation() *oracle.Violation {
 	switch v := r.oracle.Violation(); {
@@ -126,6 +137,10 @@ func (r *run) violation() *oracle.Violation {
 func (r *run) until(limit env.Time, done func() bool) bool {
 	came := false
 	r.world.Run(r.world.Agenda.Now()+limit, func() bool {
+		if r.world.Agenda.Taken() >= maxEvents {
+			r.fail(Stuck, "%d events, and no end", maxEvents)
+			return true
+		}
 		came = came || done()
 		return came || r.over()
 	})
@@ -150,6 +165,7 @@ func (r *run) record(e histories.Event) {
 	default:
 		r.pending--
 	}
+	r.told(e)
 	w := histories.NewWriter(noted{r})
 	if err := errors.Join(w.Write(e), w.Flush()); err != nil {
 		panic(fmt.Sprintf("sim: event %d of the history cannot be written: %v", e.Index, err))

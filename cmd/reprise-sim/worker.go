@@ -2,11 +2,14 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -38,23 +41,49 @@ func newWorker() *cobra.Command {
 			if os.Getenv("GOGC") == "" {
 				debug.SetGCPercent(workerGC)
 			}
-			in, out := bufio.NewScanner(cmd.InOrStdin()), json.NewEncoder(cmd.OutOrStdout())
-			for in.Scan() {
-				var t task
-				if err := json.Unmarshal(in.Bytes(), &t); err != nil {
-					return fmt.Errorf("task %q: %w", in.Text(), err)
-				}
-				o, err := t.run()
-				if err != nil {
-					return err
-				}
-				if err := out.Encode(o); err != nil {
-					return err
-				}
-			}
-			return in.Err()
+			w := worker{lines: make(chan []byte)}
+			go w.listen(cmd.InOrStdin())
+			return w.work(json.NewEncoder(cmd.OutOrStdout()))
 		},
 	}
+}
+
+// worker is a child process.
+type worker struct {
+	lines chan []byte // tasks
+	busy  atomic.Bool
+}
+
+// listen takes tasks until there are no more. If the input ends in the middle of
+// one, nobody is left to hear of it, and the process ends: a run may never do.
+func (w *worker) listen(from io.Reader) {
+	for in := bufio.NewScanner(from); in.Scan(); {
+		w.lines <- bytes.Clone(in.Bytes())
+	}
+	if w.busy.Load() {
+		os.Exit(exitFailed)
+	}
+	close(w.lines)
+}
+
+// work carries tasks out.
+func (w *worker) work(out *json.Encoder) error {
+	for line := range w.lines {
+		w.busy.Store(true)
+		var t task
+		if err := json.Unmarshal(line, &t); err != nil {
+			return fmt.Errorf("task %q: %w", line, err)
+		}
+		o, err := t.run()
+		if err != nil {
+			return err
+		}
+		w.busy.Store(false)
+		if err := out.Encode(o); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // workerGC lets a run grow before it is collected: a run is short.
