@@ -48,7 +48,10 @@ type Result struct {
 	// Reasons say why a run without a failure is weak or unknown.
 	Reasons []string `json:"reasons,omitempty"`
 	// Trace is the digest of everything that happened.
-	Trace         string         `json:"trace"`
+	Trace string `json:"trace"`
+	// Received is the digest of what nodes and clients received alone, and when; ""
+	// unless it was asked for. A fault that it does not change had no effect.
+	Received      string         `json:"received,omitempty"`
 	VirtualMillis int64          `json:"virtual_ms"`
 	Counts        Counts         `json:"counts"`
 	Report        checker.Report `json:"report"`
@@ -66,6 +69,9 @@ func (r *run) conclude() *Result {
 		Seed: r.plan.Seed, Trace: r.world.Digest.String(), Counts: r.counts,
 		VirtualMillis: int64(r.world.Agenda.Now() / env.Millisecond),
 		History:       &r.history, Story: r.story,
+	}
+	if r.received != nil {
+		result.Received = r.received.String()
 	}
 	for i := range r.story {
 		r.story[i].At -= int64(r.since / env.Millisecond)

@@ -18,6 +18,7 @@ type unwatched struct{}
 func (unwatched) Called(env.Endpoint, disk.Operation)           {}
 func (unwatched) Durable(env.Endpoint, disk.Operation)          {}
 func (unwatched) Sent(env.Endpoint, env.Endpoint, *api.Message) {}
+func (unwatched) Delivered(env.Endpoint, env.Endpoint, []byte)  {}
 func (unwatched) CutOff(env.Endpoint, env.Endpoint)             {}
 func (unwatched) Returned(env.Endpoint)                         {}
 

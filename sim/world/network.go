@@ -108,6 +108,7 @@ func (n *network) arrive(from env.Endpoint, target *Host, frame []byte) {
 	}
 	w := n.world
 	w.Digest.Note(w.Agenda.Now(), "deliver", string(from)+">"+string(target.Name), 0, frame)
+	w.watcher.Delivered(from, target.Name, frame)
 	target.call(target.life, func(p env.Process) { p.Receive(from, m) })
 }
 
@@ -166,6 +167,7 @@ func (n *network) deliver(from env.Endpoint, to *Host, life uint64, frame []byte
 		panic(fmt.Sprintf("world: a frame of %d bytes on a connection does not decode", len(frame)))
 	}
 	w.Digest.Note(w.Agenda.Now(), "deliver", string(from)+">"+string(to.Name), 0, frame)
+	w.watcher.Delivered(from, to.Name, frame)
 	to.call(life, func(p env.Process) { p.Receive(from, m) })
 }
 

@@ -31,6 +31,9 @@ type Watcher interface {
 	// Sent: a process hands a message to the network. A client goes by the name of
 	// its connection.
 	Sent(from, to env.Endpoint, message *api.Message)
+	// Delivered: a frame reaches a host that is up. On a connection, and towards a
+	// node only, from is the connection's name.
+	Delivered(from, to env.Endpoint, frame []byte)
 	// CutOff: a cut drops a message, or breaks a connection, between two hosts.
 	CutOff(from, to env.Endpoint)
 	// Returned: a call of a process has ended. Within one call a process may send
