@@ -55,6 +55,8 @@ type Result struct {
 	VirtualMillis int64          `json:"virtual_ms"`
 	Counts        Counts         `json:"counts"`
 	Report        checker.Report `json:"report"`
+	// Concerned is the record that the violation is about, nil where it is about none.
+	Concerned *Concerned `json:"concerned,omitempty"`
 
 	History *histories.History `json:"-"`
 	Story   []Event            `json:"-"`
@@ -78,12 +80,33 @@ func (r *run) conclude() *Result {
 	}
 	r.countActs()
 	result.Violation = r.violation()
+	result.Concerned = r.concerned(result.Violation)
 	result.Report = checker.Check(&r.history, r.facts(result.Violation == nil && !r.blackBox), r.options())
 	result.Verdict, result.Reasons = result.Report.Verdict, result.Report.Reasons
 	if result.Violation != nil {
 		result.Verdict, result.Reasons = checker.Fail, nil
 	}
 	return result
+}
+
+// Concerned is a record as the clients know it.
+type Concerned struct {
+	Key checker.Key `json:"partition"`
+	histories.Record
+}
+
+// concerned finds the record that a violation is about.
+func (r *run) concerned(v *oracle.Violation) *Concerned {
+	if v == nil || v.Record == nil {
+		return nil
+	}
+	for _, t := range r.oracle.Topics() {
+		if i := slices.Index(t.Groups, v.Record.Group); i >= 0 {
+			first := readBatch(v.Record.Offset, v.Record.Batch)[0]
+			return &Concerned{checker.Key{Topic: r.recorded(t.Name, t.Nth), Partition: api.Partition(i)}, first}
+		}
+	}
+	return nil
 }
 
 // countActs counts the administrative acts that clients did as operations.

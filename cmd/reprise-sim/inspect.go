@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/reprise-mq/reprise/broker/env"
 	"github.com/reprise-mq/reprise/checker"
 	"github.com/reprise-mq/reprise/histories"
 	"github.com/reprise-mq/reprise/sim"
@@ -140,18 +141,33 @@ func (a *account) write(w io.Writer) error {
 	if a.result != nil {
 		fmt.Fprintf(&b, "seed %d: %s, trace %s\n", a.plan.Seed, a.result.Verdict, a.result.Trace)
 		if v := a.result.Violation; v != nil {
-			fmt.Fprintf(&b, "%s, %d ms into the run: %s\n", v.Name, int64(v.At)/1_000_000, v.Message)
+			at := int64(v.At/env.Millisecond) - a.result.Counts.ReadyMillis
+			fmt.Fprintf(&b, "%s at %d ms: %s\n", v.Name, at, v.Message)
 		}
 		b.WriteString("\nWhat happened (milliseconds since the cluster was ready):\n")
 		for _, e := range a.result.Story {
 			fmt.Fprintf(&b, "%10d  %-9s %s\n", e.At, e.Who, e.What)
 		}
+		a.biography(&b)
 		b.WriteString("\nWhat the clients saw:\n")
 	}
 	if _, err := io.WriteString(w, b.String()); err != nil {
 		return err
 	}
 	return checker.Explain(w, a.history, &a.report)
+}
+
+// biography writes the life of the record that an oracle's finding is about, if it
+// is about one; those that the checker's findings are about it tells itself.
+func (a *account) biography(b *strings.Builder) {
+	record := a.result.Concerned
+	if record == nil {
+		return
+	}
+	fmt.Fprintf(b, "\nThe life of value %d, acknowledged at offset %d of %v:\n", record.Value, record.Offset, record.Key)
+	for _, line := range checker.Biography(a.history, record.Key, record.Offset, record.Value) {
+		fmt.Fprintf(b, "    %s\n", line)
+	}
 }
 
 // picture writes porcupine's picture of the partition that the verdict is about,
@@ -161,6 +177,9 @@ func (a *account) picture(name string) error {
 		return errors.New("the history has no partition to draw")
 	}
 	key := checker.Key{Topic: a.report.Partitions[0].Topic, Partition: a.report.Partitions[0].Partition}
+	if a.result != nil && a.result.Concerned != nil {
+		key = a.result.Concerned.Key
+	}
 	for _, anomaly := range a.report.Anomalies {
 		if anomaly.Topic != "" {
 			key = checker.Key{Topic: anomaly.Topic, Partition: anomaly.Partition}

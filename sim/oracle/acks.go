@@ -36,7 +36,11 @@ type ack struct {
 // that has ended have left now.
 func (o *Oracle) Returned() {
 	for _, a := range o.acks {
+		fine := o.first == nil
 		o.acknowledged(&a)
+		if fine && o.first != nil {
+			o.first.Record = &Record{Group: a.group, Offset: a.offset, Batch: a.batch}
+		}
 	}
 	o.acks = o.acks[:0]
 }

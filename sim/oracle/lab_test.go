@@ -48,6 +48,7 @@ func (l *lab) Disk(host env.Endpoint) *disk.Disk { return l.hosts[host].Disk }
 type watcher struct{ *lab }
 
 func (w watcher) Called(host env.Endpoint, op disk.Operation) { w.oracle.Called(host, op) }
+func (w watcher) Delivered(_, _ env.Endpoint, _ []byte)       {}
 func (w watcher) CutOff(_, _ env.Endpoint)                    {}
 func (w watcher) Returned(env.Endpoint)                       { w.oracle.Returned() }
 

@@ -73,6 +73,16 @@ type Violation struct {
 	Name    Name     `json:"name"`
 	Message string   `json:"message"`
 	At      env.Time `json:"at"`
+	// Record that it is about, nil where it is about none.
+	Record *Record `json:"record,omitempty"`
+}
+
+// Record is the first record of a batch, at the offset where it was acknowledged.
+type Record struct {
+	Group  api.GroupID `json:"group"`
+	Offset api.Offset  `json:"offset"`
+	// Batch is the one that it was sent in.
+	Batch []byte `json:"-"`
 }
 
 // World is what an oracle needs to see of the world.
