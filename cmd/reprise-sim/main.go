@@ -75,7 +75,7 @@ what the clients saw and what the nodes did.
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newRun(), newReplay(), newCheck(), newInspect(), newCampaign(), newShrink(), newDiff(), newMerge(), newWorker())
+	root.AddCommand(newRun(), newReplay(), newCheck(), newInspect(), newCampaign(), newShrink(), newDiff(), newMerge(), newAudit(), newWorker())
 	return root
 }
 

@@ -23,14 +23,16 @@ type outcome struct {
 	Witness   string            `json:"witness,omitempty"`
 	Reasons   []string          `json:"reasons,omitempty"`
 	Trace     string            `json:"trace"`
-	Ops       int               `json:"ops"`
-	Acked     int               `json:"acked"`
-	Unknown   int               `json:"unknown"`
-	Events    uint64            `json:"events"`
-	Faults    map[string]int    `json:"faults"`
-	Marks     map[string]int    `json:"marks"`
-	VirtualMs int64             `json:"virtual_ms"`
-	WallMs    int64             `json:"wall_ms"`
+	// Received is the digest of what nodes and clients received, if that was asked.
+	Received  string         `json:"received,omitempty"`
+	Ops       int            `json:"ops"`
+	Acked     int            `json:"acked"`
+	Unknown   int            `json:"unknown"`
+	Events    uint64         `json:"events"`
+	Faults    map[string]int `json:"faults"`
+	Marks     map[string]int `json:"marks"`
+	VirtualMs int64          `json:"virtual_ms"`
+	WallMs    int64          `json:"wall_ms"`
 	// FailedMs is when, in the time of the plan, what was wrong was plain; 0 if it
 	// never was, or that is not known.
 	FailedMs int64       `json:"failed_ms,omitempty"`
@@ -40,7 +42,7 @@ type outcome struct {
 // newOutcome sums a run up.
 func newOutcome(r *sim.Result, wall time.Duration) *outcome {
 	o := &outcome{
-		Seed: r.Seed, Verdict: r.Verdict, Violation: r.Violation, Reasons: r.Reasons, Trace: r.Trace,
+		Seed: r.Seed, Verdict: r.Verdict, Violation: r.Violation, Reasons: r.Reasons, Trace: r.Trace, Received: r.Received,
 		Ops: r.Report.Counts.Operations, Acked: r.Report.Counts.Acknowledged, Unknown: r.Report.Counts.Unknown,
 		Events: r.Counts.Events, Faults: r.Counts.Faults, Marks: r.Counts.Marks,
 		VirtualMs: r.VirtualMillis, WallMs: wall.Milliseconds(), FailedMs: failedMs(r), Counts: &r.Counts, Anomalies: []string{},

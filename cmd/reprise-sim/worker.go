@@ -30,6 +30,8 @@ type task struct {
 	Trace string `json:"trace,omitempty"`
 	// BlackBox: the oracles judge nothing; see sim.Options.
 	BlackBox bool `json:"black_box,omitempty"`
+	// Received: the outcome says what nodes and clients received, as a digest.
+	Received bool `json:"received,omitempty"`
 }
 
 // newWorker is the command of the child processes: one simulation at a time.
@@ -96,7 +98,7 @@ func (t *task) run() (*outcome, error) {
 		return nil, err
 	}
 	began := time.Now()
-	result, err := runPlan(p, t.Trace, sim.Options{BlackBox: t.BlackBox})
+	result, err := runPlan(p, t.Trace, sim.Options{BlackBox: t.BlackBox, Received: t.Received})
 	if err != nil {
 		return nil, err
 	}
