@@ -135,8 +135,9 @@ func (b *bare) Listed(env.Ticket, []env.FileInfo, error) {}
 // nobody looks on.
 type nobody struct{}
 
-func (nobody) Returned(env.Endpoint)    {}
-func (nobody) CutOff(_, _ env.Endpoint) {}
+func (nobody) Returned(env.Endpoint)                 {}
+func (nobody) Delivered(_, _ env.Endpoint, _ []byte) {}
+func (nobody) CutOff(_, _ env.Endpoint)              {}
 
 func (nobody) Called(env.Endpoint, disk.Operation)    {}
 func (nobody) Durable(env.Endpoint, disk.Operation)   {}
