@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -29,6 +30,9 @@ type hunt struct {
 	// missed counts the seeds that failed in a way that does not count, by name.
 	missed map[string]int
 }
+
+// patience is how long a simulator may take to end.
+const patience = 10 * time.Second
 
 // nameless are the verdicts that say that a run ended badly, and not what is wrong
 // with the cluster.
@@ -71,6 +75,9 @@ func (h *hunt) seedsFrom(ctx context.Context, from, to uint64) ([]outcome, error
 		args = append(args, "--black-box")
 	}
 	cmd := exec.CommandContext(ctx, h.simulator, args...)
+	// It ends its own processes when it is asked to.
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = patience
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	text, err := cmd.Output()
