@@ -67,10 +67,20 @@ func (n *Network) Serve(l net.Listener) error {
 // Close ends every link. Answers that wait for a client are sent first, if that
 // does not take long.
 func (n *Network) Close() {
-	late := time.AfterFunc(drainTime, n.server.Stop)
 	n.leave()
-	n.server.GracefulStop() // waits until every stream has ended
-	late.Stop()
+	stopped := make(chan struct{})
+	go func() {
+		n.server.GracefulStop() // waits until every stream has ended
+		close(stopped)
+	}()
+	select {
+	case <-stopped:
+	case <-time.After(drainTime):
+		// What is left now is streams whose client takes nothing, which end here,
+		// and connections that have not spoken yet, which gRPC gives handshakeTime
+		// and nobody has to wait for.
+		go n.server.Stop()
+	}
 	n.peers.close()
 }
 
