@@ -126,7 +126,6 @@ type tally struct {
 	virtual           time.Duration
 	fired, firedSeeds map[string]int
 	marks             map[string]int
-	pairsOfFaults     int
 }
 
 func newTally() *tally {
