@@ -2,7 +2,10 @@ package main
 
 import (
 	"bytes"
+	"maps"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/reprise-mq/reprise/checker"
@@ -32,9 +35,18 @@ func TestKnobs(t *testing.T) {
 	}
 }
 
-// audited is a ledger in which everything is as it must be.
-func audited(t *testing.T) *ledger {
-	t.Helper()
+// audited gives a ledger in which everything is as it must be.
+func audited() *ledger {
+	l := *good()
+	l.seeds, l.marks, l.entries = maps.Clone(l.seeds), maps.Clone(l.marks), slices.Clone(l.entries)
+	for i, e := range l.entries {
+		own := *e
+		l.entries[i] = &own
+	}
+	return &l
+}
+
+var good = sync.OnceValue(func() *ledger {
 	l := newLedger()
 	for seed := uint64(1); seed <= 100; seed++ {
 		p := plan.Generate(seed)
@@ -51,19 +63,17 @@ func audited(t *testing.T) *ledger {
 	}
 	for round := range 3 {
 		for _, e := range l.entries {
-			try, ok := l.trial(e, round)
-			if !ok {
-				t.Fatalf("%s cannot be tried", e.name)
+			if try, ok := l.trial(e, round); ok {
+				l.tried(try, &outcome{Seed: try.plan.Seed, Verdict: checker.Pass, Received: "changed"})
 			}
-			l.tried(try, &outcome{Seed: try.plan.Seed, Verdict: checker.Pass, Received: "changed"})
 		}
 	}
 	return l
-}
+})
 
 // Each zero fails the audit, by name.
 func TestZeros(t *testing.T) {
-	if l := audited(t); len(l.zeros()) != 0 || !strings.Contains(l.report(), "3 of 3") {
+	if l := audited(); len(l.zeros()) != 0 || !strings.Contains(l.report(), "3 of 3") {
 		t.Fatal(l.report())
 	}
 	for want, spoil := range map[string]func(*ledger){
@@ -75,7 +85,7 @@ func TestZeros(t *testing.T) {
 		"1 of 101 seeds failed":     func(l *ledger) { l.add(plan.Generate(101), &outcome{Seed: 101, Verdict: checker.Fail}) },
 		"seed 1 fails without one":  func(l *ledger) { l.tried(trial{l.entries[0], nil}, &outcome{Seed: 1, Verdict: checker.Fail}) },
 	} {
-		l := audited(t)
+		l := audited()
 		spoil(l)
 		if zeros := l.zeros(); len(zeros) != 1 || !strings.Contains(zeros[0], want) || !strings.Contains(l.report(), "FAIL: ") {
 			t.Errorf("%s: %v", want, zeros)
@@ -85,7 +95,7 @@ func TestZeros(t *testing.T) {
 
 // A plan that receives the same without something shows no effect.
 func TestNoEffect(t *testing.T) {
-	l := audited(t)
+	l := audited()
 	e := l.entries[0]
 	before := e.effective
 	try, _ := l.trial(e, 0)

@@ -76,7 +76,7 @@ func TestDiffCommand(t *testing.T) {
 // Two processes that do different things are told apart, at the event at which they
 // part; two that do the same are not.
 func TestTwice(t *testing.T) {
-	program, file := build(t, nil), quick(t)
+	program, file := self(t), quick(t)
 	ctx := context.Background()
 	p := newPair(program)
 	defer p.end()

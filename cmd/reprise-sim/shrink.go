@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -28,6 +29,7 @@ type shrinkFlags struct {
 	budget   time.Duration
 	out      string
 	keep     string
+	json     bool
 	blackBox bool
 }
 
@@ -54,6 +56,7 @@ becomes a test: that the plan passes, and still reaches what it reached.`,
 	flags.DurationVar(&f.budget, "budget", time.Minute, "how long to go on at most")
 	flags.StringVar(&f.out, "out", "", "write the result to this `file` (default: beside FILE, or here)")
 	flags.StringVar(&f.keep, "keep", "", "also keep the result as the test of this `name` under "+keptFolder)
+	flags.BoolVar(&f.json, "json", false, "say how far it came as one JSON object instead of text")
 	flags.BoolVar(&f.blackBox, "black-box", false, "judge by what the clients saw alone")
 	return cmd
 }
@@ -94,7 +97,10 @@ func (f *shrinkFlags) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := r.write(small, out); err != nil || f.keep == "" {
+	if err := os.WriteFile(out, plan.Encode(small), 0o644); err != nil {
+		return err
+	}
+	if err := r.report(small, out, f.json); err != nil || f.keep == "" {
 		return err
 	}
 	return r.keep(small, f.keep)
@@ -122,7 +128,8 @@ type reducer struct {
 	folder   string // for the plans of candidates
 	blackBox bool
 
-	verdict string        // the one to be kept
+	verdict string // the one to be kept
+	tries   int
 	limit   time.Duration // of a candidate
 	whole   *plan.Plan
 	until   time.Time
@@ -183,11 +190,11 @@ func (r *reducer) reduce(p *plan.Plan, budget time.Duration) (*plan.Plan, error)
 	}
 	r.verdict = o.Anomalies[0]
 	r.limit = max(leastLimit, limitFactor*time.Duration(o.WallMs)*time.Millisecond)
-	fmt.Fprintf(r.cmd.OutOrStdout(), "seed %d fails: %s\n", p.Seed, r.verdict)
 	small := shrink.Shrink(p, plan.Milliseconds(o.FailedMs), shrink.Options{
 		Try:  r.try,
 		Over: func() bool { return r.err != nil || time.Now().After(r.until) },
 		Tell: func(now shrink.Progress) {
+			r.tries = now.Tries
 			r.line.show(func() string { return fmt.Sprintf("%s, %d tries: %s", now.Stage, now.Tries, size(now.Best)) })
 		},
 	})
@@ -213,13 +220,34 @@ func size(p *plan.Plan) string {
 		len(p.Faults), len(p.Operations), p.Nodes, p.Workload.Clients, p.Workload.Partitions, float64(p.Safety)/1000)
 }
 
-// write writes the result and says what it is.
-func (r *reducer) write(p *plan.Plan, out string) error {
-	if err := os.WriteFile(out, plan.Encode(p), 0o644); err != nil {
-		return err
+// reduced is what shrink has done, in JSON.
+type reduced struct {
+	Seed       uint64 `json:"seed"`
+	Verdict    string `json:"verdict"`
+	Faults     int    `json:"faults"`
+	Operations int    `json:"operations"`
+	Nodes      int    `json:"nodes"`
+	Clients    int    `json:"clients"`
+	Partitions int    `json:"partitions"`
+	SafetyMs   int64  `json:"safety_ms"`
+	Tries      int    `json:"tries"`
+	WallMs     int64  `json:"wall_ms"`
+	Plan       string `json:"plan"`
+}
+
+// report says what the result is.
+func (r *reducer) report(p *plan.Plan, out string, asJSON bool) error {
+	w, took := r.cmd.OutOrStdout(), time.Since(r.began)
+	if asJSON {
+		return json.NewEncoder(w).Encode(reduced{
+			Seed: p.Seed, Verdict: r.verdict, Faults: len(p.Faults), Operations: len(p.Operations), Nodes: p.Nodes,
+			Clients: p.Workload.Clients, Partitions: p.Workload.Partitions, SafetyMs: int64(p.Safety),
+			Tries: r.tries, WallMs: took.Milliseconds(), Plan: out,
+		})
 	}
-	w := r.cmd.OutOrStdout()
-	fmt.Fprintf(w, "from    %s\nto      %s\nin      %v\n", size(r.whole), size(p), time.Since(r.began).Round(100*time.Millisecond))
+	fmt.Fprintf(w, "seed %d fails: %s\n", p.Seed, r.verdict)
+	fmt.Fprintf(w, "from    %s\nto      %s\n", size(r.whole), size(p))
+	fmt.Fprintf(w, "in      %v, %d tries\n", took.Round(100*time.Millisecond), r.tries)
 	fmt.Fprintf(w, "written %s\nsee it: reprise-sim inspect %s\n", out, out)
 	return nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,13 +28,13 @@ func hopeless(t *testing.T) (file string) {
 
 // A failing plan is reduced and kept as a plan and a test.
 func TestShrinkCommand(t *testing.T) {
-	program, file := build(t, nil), hopeless(t)
+	program, file := self(t), hopeless(t)
 	root := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(root, keptFolder), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	out := filepath.Join(root, "out.plan.json")
-	cmd := exec.Command(program, "shrink", file, "--out", out, "--keep", "no-time", "--budget", "30s")
+	cmd := exec.Command(program, "shrink", file, "--out", out, "--keep", "no-time", "--budget", "20s")
 	cmd.Dir = root
 	text, err := cmd.CombinedOutput()
 	if err != nil {
@@ -55,9 +56,23 @@ func TestShrinkCommand(t *testing.T) {
 	}
 }
 
+// What it has done is there for programs, too.
+func TestShrinkJSON(t *testing.T) {
+	program, file := self(t), hopeless(t)
+	out := filepath.Join(t.TempDir(), "out.plan.json")
+	text, err := exec.Command(program, "shrink", file, "--out", out, "--json", "--budget", "20s").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r reduced
+	if err := json.Unmarshal(text, &r); err != nil || r.Verdict != "stuck" || r.Seed != 5 || r.Nodes != 1 || r.Tries < 1 || r.Plan != out {
+		t.Errorf("%v: %s", err, text)
+	}
+}
+
 // A plan that passes is not shrunk.
 func TestNothingToShrink(t *testing.T) {
-	program := build(t, nil)
+	program := self(t)
 	text, err := exec.Command(program, "shrink", quick(t)).CombinedOutput()
 	if err == nil || !strings.Contains(string(text), "there is nothing to shrink") {
 		t.Errorf("%v\n%s", err, text)
