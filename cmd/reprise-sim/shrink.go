@@ -129,13 +129,15 @@ type reducer struct {
 	blackBox bool
 
 	verdict string // the one to be kept
-	tries   int
-	limit   time.Duration // of a candidate
-	whole   *plan.Plan
-	until   time.Time
-	began   time.Time
-	line    *liveLine
-	err     error // no child could be started
+	// early: the whole plan failed before its cluster was ready.
+	early bool
+	tries int
+	limit time.Duration // of a candidate
+	whole *plan.Plan
+	until time.Time
+	began time.Time
+	line  *liveLine
+	err   error // no child could be started
 }
 
 func newReducer(cmd *cobra.Command, blackBox bool) (*reducer, error) {
@@ -188,7 +190,7 @@ func (r *reducer) reduce(p *plan.Plan, budget time.Duration) (*plan.Plan, error)
 	case o.Verdict != checker.Fail:
 		return nil, fmt.Errorf("seed %d: the verdict is %s: there is nothing to shrink", p.Seed, o.Verdict)
 	}
-	r.verdict = o.Anomalies[0]
+	r.verdict, r.early = o.Anomalies[0], early(o)
 	r.limit = max(leastLimit, limitFactor*time.Duration(o.WallMs)*time.Millisecond)
 	small := shrink.Shrink(p, plan.Milliseconds(o.FailedMs), shrink.Options{
 		Try:  r.try,
@@ -209,10 +211,14 @@ func (r *reducer) try(p *plan.Plan) shrink.Outcome {
 		return shrink.Outcome{}
 	}
 	return shrink.Outcome{
-		Fails: o.Verdict == checker.Fail && slices.Contains(o.Anomalies, r.verdict),
+		Fails: o.Verdict == checker.Fail && slices.Contains(o.Anomalies, r.verdict) && early(o) == r.early,
 		At:    plan.Milliseconds(o.FailedMs),
 	}
 }
+
+// early reports whether a run ended before its cluster was ready: then it says
+// nothing about what the plan does with a cluster.
+func early(o *outcome) bool { return o.Counts != nil && o.Counts.ReadyMillis == 0 }
 
 // size says in a line how large a plan is.
 func size(p *plan.Plan) string {

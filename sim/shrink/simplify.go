@@ -10,24 +10,36 @@ import (
 	"github.com/reprise-mq/reprise/workloads"
 )
 
-// simplify tries fewer nodes, the clients and partitions that are in use alone, and
-// a plainer world.
-func (s *shrinker) simplify() {
-	s.stage = "nodes and settings"
+// fewerNodes tries ever more nodes, from one.
+func (s *shrinker) fewerNodes() {
+	s.stage = "nodes"
 	for nodes := 1; nodes < s.best.Nodes; nodes++ {
 		if s.try(func(p *plan.Plan) { p.Nodes = nodes }) {
 			break
 		}
 	}
+}
+
+// simplify tries the clients and partitions that are in use alone, and a plainer
+// world.
+func (s *shrinker) simplify() {
+	s.stage = "settings"
 	for _, change := range plainer {
 		s.try(change)
 	}
 }
 
+// smallFile is how small segments, and what is written between checkpoints, are made:
+// as small as a cluster takes.
+const smallFile = 4096
+
 // plainer are changes of the settings, those that take most away first.
 var plainer = []func(*plan.Plan){
 	dense,
 	func(p *plan.Plan) { p.Workload.Clients = slices.Max(append(clientsOf(p), 0)) + 1 },
+	// With small files, fewer operations fill them.
+	func(p *plan.Plan) { p.Config.SegmentBytes = min(p.Config.SegmentBytes, smallFile) },
+	func(p *plan.Plan) { p.Config.CheckpointBytes = min(p.Config.CheckpointBytes, smallFile) },
 	func(p *plan.Plan) { p.Blackout = false },
 	func(p *plan.Plan) {
 		p.Config.Network = netsim.Profile{Latency: p.Config.Network.Latency, Jitter: p.Config.Network.Jitter}

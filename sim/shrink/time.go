@@ -17,12 +17,20 @@ const (
 	halvings = 4
 )
 
-// shorten ends the first phase early, closes gaps, and makes faults shorter.
-func (s *shrinker) shorten() {
+// end ends the first phase after the last thing in it.
+func end(p *plan.Plan) { p.Safety = min(p.Safety, last(p)+rest) }
+
+// compress ends the first phase early, and closes all gaps at once; it reports
+// whether none is left.
+func (s *shrinker) compress() bool {
 	s.stage = "time"
-	end := func(p *plan.Plan) { p.Safety = min(p.Safety, last(p)+rest) }
 	s.try(end)
-	if !s.try(func(p *plan.Plan) { closeGaps(p); end(p) }) {
+	return len(gaps(s.best)) == 0 || s.try(func(p *plan.Plan) { closeGaps(p); end(p) })
+}
+
+// shorten takes as much time away as it can, and makes faults shorter.
+func (s *shrinker) shorten() {
+	if !s.compress() {
 		for _, at := range gaps(s.best) {
 			s.try(func(p *plan.Plan) { closeGap(p, at.from, at.to); end(p) })
 		}
