@@ -18,7 +18,9 @@ type client struct {
 	run    *run
 	host   *world.Host
 	runner *runner.Runner
-	done   bool
+	// attempt is how long an attempt of its core waits for an answer.
+	attempt env.Time
+	done    bool
 }
 
 const (
@@ -26,6 +28,11 @@ const (
 	patience = 8 * env.Second
 	// adminPatience is how long an administrator's call may.
 	adminPatience = 10 * env.Second
+	// An attempt of a patient client waits for its answer so long. One client in two
+	// is hasty: it finds a new leader and writes there while others still ask the
+	// one before, which may not know yet.
+	patientAttempt = 2 * env.Second
+	hastyAttempt   = 400 * env.Millisecond
 )
 
 func (r *run) clientHost(name string) *world.Host {
@@ -36,14 +43,14 @@ func (r *run) clientHost(name string) *world.Host {
 }
 
 // startCore begins a life of a client.
-func (r *run) startCore(h *world.Host) {
+func (r *run) startCore(h *world.Host, attempt env.Time) {
 	var nodes []env.Endpoint
 	for i := range r.plan.Nodes {
 		nodes = append(nodes, nodeName(i+1))
 	}
 	h.Start(func(p world.Place) env.Process {
 		return core.New(core.Config{
-			Bootstrap: nodes, Codecs: codecs, Trace: func(e trace.Event) { r.counts.Marks[e.Name]++ },
+			Bootstrap: nodes, AttemptTimeout: attempt, Codecs: codecs, Trace: func(e trace.Event) { r.counts.Marks[e.Name]++ },
 		}, p.Clock, p.Network, p.Random)
 	})
 }
@@ -61,7 +68,10 @@ func (r *run) addClients() {
 				ops = append(ops, op)
 			}
 		}
-		c := &client{run: r, host: r.clientHost(fmt.Sprintf("c%d", i+1))}
+		c := &client{run: r, host: r.clientHost(fmt.Sprintf("c%d", i+1)), attempt: patientAttempt}
+		if i%2 == 0 {
+			c.attempt = hastyAttempt
+		}
 		c.runner = runner.New(runner.Config{
 			Log: r.log(), Ops: ops, Window: w.Window(i), Timeout: patience, Done: func() { c.done = true },
 		})
@@ -71,7 +81,7 @@ func (r *run) addClients() {
 
 // begin gives the client a core and lets it go on.
 func (c *client) begin() {
-	c.run.startCore(c.host)
+	c.run.startCore(c.host, c.attempt)
 	c.host.Do(func(p env.Process) { c.runner.Start(p.(*core.Client)) })
 }
 
@@ -89,7 +99,7 @@ type admin struct {
 
 func (r *run) addAdmin() *admin {
 	a := &admin{run: r, host: r.clientHost("admin")}
-	r.startCore(a.host)
+	r.startCore(a.host, patientAttempt)
 	return a
 }
 

@@ -67,7 +67,7 @@ func (r *run) synced(host env.Endpoint) {
 // sent is called with what one node sends another.
 func (r *run) sent(host env.Endpoint, batch *api.PeerBatch) {
 	for _, a := range slices.Clone(r.armed) {
-		if a.fault.Moment == plan.Proposing && proposes(batch, a.group) {
+		if begins(a.fault.Moment, batch, a.group) {
 			if n := r.named(host); n != nil {
 				a.node = n
 				r.trigger(a, env.Time(a.fault.Delay)*env.Microsecond)
@@ -76,14 +76,20 @@ func (r *run) sent(host env.Endpoint, batch *api.PeerBatch) {
 	}
 }
 
-// proposes reports whether a batch carries new entries of a group.
-func proposes(batch *api.PeerBatch, group api.GroupID) bool {
+// begins reports whether a batch is the moment of a fault: it carries new entries of
+// a group, or its leader's question whether it still leads.
+func begins(moment plan.Moment, batch *api.PeerBatch, group api.GroupID) bool {
 	for _, packed := range batch.GetRaft() {
 		if api.GroupID(packed.GetGroup()) != group {
 			continue
 		}
 		m := &raftpb.Message{}
-		if proto.Unmarshal(packed.GetMessage(), m) == nil && m.GetType() == raftpb.MsgApp && len(m.GetEntries()) > 0 {
+		if proto.Unmarshal(packed.GetMessage(), m) != nil {
+			continue
+		}
+		proposes := m.GetType() == raftpb.MsgApp && len(m.GetEntries()) > 0
+		asks := m.GetType() == raftpb.MsgHeartbeat && len(m.GetContext()) > 0
+		if moment == plan.Proposing && proposes || moment == plan.Asking && asks {
 			return true
 		}
 	}

@@ -13,7 +13,7 @@ import (
 // Config sizes the standard workload. Its fields must be above 0.
 type Config struct {
 	// Clients that act at the same time. The first is a producer that has Window
-	// operations under way at once; the second mostly reads; the last also makes
+	// operations under way at once; so has the second, which mostly reads; the last also makes
 	// and deletes topics of its own; all others do a bit of everything.
 	Clients int `json:"clients"`
 	// Ops of each client.
@@ -29,9 +29,10 @@ type Config struct {
 // partitions.
 var Standard = Config{Clients: 5, Ops: 600, Length: 60_000_000_000, Topic: "log", Partitions: 4}
 
-// Window is how many operations a client has under way at once.
+// Window is how many operations a client has under way at once: many where it
+// mostly produces, or mostly reads.
 func (c Config) Window(client int) int {
-	if client == 0 {
+	if client < 2 {
 		return 8
 	}
 	return 1

@@ -55,7 +55,10 @@ func (o *Oracle) response(from, to env.Endpoint, r *api.Response) {
 		return
 	}
 	part := o.partition(q.GetTopic(), q.GetPartition())
-	if part == nil {
+	switch {
+	case part == nil && o.known(api.TopicID(q.GetTopic().GetId())):
+		return // deleted since, of which that leader has not heard
+	case part == nil:
 		o.fail(AckNotCommitted, "%s acknowledges a produce to %v/%d, a partition that meta does not know",
 			from, q.GetTopic().GetName(), q.GetPartition())
 		return

@@ -169,6 +169,12 @@ func (g *generator) process() {
 		f.Lose, f.Mix = max(f.Lose, 60), min(f.Mix, 40)
 		f.Length = max(f.Length, 1_500)
 	})
+	// A leader that slept does not know that there is another.
+	s = g.seed.Split("sleeping leaders")
+	g.add(s, Pause, s.Between(1, 3), func(s *prng.Stream, f *Fault) {
+		f.Target, f.Length = g.partition(s), between(s, 900, 2_600)
+		f.Target.Role = Leader
+	})
 	g.some(Crash, 1, 6, func(s *prng.Stream, f *Fault) {
 		crash(s, f)
 		f.Target = g.target(s)

@@ -159,6 +159,9 @@ const (
 	// Proposing is when the target next sends a follower new entries, and Delay
 	// after.
 	Proposing Moment = "proposing"
+	// Asking is when the target next asks its followers whether it still leads, for
+	// a read, and Delay after.
+	Asking Moment = "asking"
 )
 
 // Role says whom a fault hits, found out when it strikes.

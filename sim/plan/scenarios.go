@@ -11,6 +11,7 @@ func (g *generator) scenarios() {
 	g.scenario("long absence", f.Process, g.longAbsence)
 	g.scenario("move in trouble", f.Membership && (f.Process || f.Network), g.moveInTrouble)
 	g.scenario("dirty pages", f.Process, g.dirtyPages)
+	g.scenario("deaf sleeper", f.Process && f.Network, g.deafSleeper)
 }
 
 // scenario takes place once or twice in one in two seeds whose families allow it.
@@ -53,6 +54,20 @@ func (g *generator) doubleFailover(s *prng.Stream, at Milliseconds) {
 		f.Length = between(s, 500, 3_000)
 		g.then(f)
 		at += between(s, 300, 1_500)
+	}
+}
+
+// deafSleeper puts a leader to sleep while it asks whether it still leads, and cuts it
+// off from the other nodes once they have answered. It wakes up to find these answers
+// and reads that came later, and nothing of the leader that there is by then.
+func (g *generator) deafSleeper(s *prng.Stream, at Milliseconds) {
+	target := g.partition(s)
+	target.Role = Leader
+	for range s.Between(2, 4) {
+		length := between(s, 1_000, 2_600)
+		g.then(Fault{Kind: Pause, At: at, Length: length, Target: target, Moment: Asking, Delay: s.Below(100)})
+		g.then(Fault{Kind: Isolate, At: at, Length: length + 500, Target: target, Moment: Asking, Delay: s.Between(20_000, 100_000)})
+		at += length + between(s, 2_000, 3_500)
 	}
 }
 
