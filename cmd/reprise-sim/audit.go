@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/reprise-mq/reprise/checker"
+	"github.com/reprise-mq/reprise/cmd/cli"
 	"github.com/reprise-mq/reprise/sim/plan"
 )
 
@@ -37,14 +38,14 @@ received is not the same. Last come the marks, which the broker sets on rare pat
 A kind that was never planned, fired or effective, and a mark never hit, fail the
 audit.`,
 		Example: "  reprise-sim audit --seeds 1..100 --budget 20m",
-		Args:    none,
+		Args:    cli.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			first, last, err := parseSeeds(f.seeds)
 			switch {
 			case err != nil:
 				return err
 			case f.jobs < 1 || f.samples < 1 || f.budget <= 0:
-				return usagef("--jobs %d, --samples %d, --budget %v: each is above 0", f.jobs, f.samples, f.budget)
+				return cli.Usagef("--jobs %d, --samples %d, --budget %v: each is above 0", f.jobs, f.samples, f.budget)
 			}
 			return f.run(cmd, first, last)
 		},
@@ -82,7 +83,7 @@ func (f *auditFlags) run(cmd *cobra.Command, first, last uint64) error {
 	}
 	fmt.Fprint(cmd.OutOrStdout(), a.ledger.report())
 	if len(a.ledger.zeros()) > 0 {
-		return errVerdict
+		return cli.ErrSilent
 	}
 	return cmd.Context().Err()
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/reprise-mq/reprise/checker"
+	"github.com/reprise-mq/reprise/cmd/cli"
 	"github.com/reprise-mq/reprise/sim/plan"
 )
 
@@ -107,7 +108,7 @@ func TestNoEffect(t *testing.T) {
 
 func TestAuditUsage(t *testing.T) {
 	for _, args := range []string{"audit", "audit --seeds 5", "audit --seeds 1..2 --samples 0", "audit --seeds 1..2 --budget -1s", "audit x"} {
-		if code, _, stderr := call(strings.Fields(args)...); code != exitUsage {
+		if code, _, stderr := call(strings.Fields(args)...); code != cli.Usage {
 			t.Errorf("%s: exit %d, %s", args, code, stderr)
 		}
 	}

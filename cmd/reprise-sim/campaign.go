@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/reprise-mq/reprise/cmd/cli"
 )
 
 func newCampaign() *cobra.Command {
@@ -17,10 +19,10 @@ func newCampaign() *cobra.Command {
 		Long: `Run fresh seeds for a given time. They begin at a seed taken from the clock, so that
 no two campaigns run the same ones.`,
 		Example: "  reprise-sim campaign --minutes 10 --save out/campaign",
-		Args:    none,
+		Args:    cli.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if minutes < 1 || f.jobs < 1 {
-				return usagef("--minutes %d, --jobs %d: each is at least 1", minutes, f.jobs)
+				return cli.Usagef("--minutes %d, --jobs %d: each is at least 1", minutes, f.jobs)
 			}
 			end := time.Now().Add(time.Duration(minutes) * time.Minute)
 			return campaign(cmd.Context(), newBoard(cmd.OutOrStdout(), cmd.ErrOrStderr(), f), end)

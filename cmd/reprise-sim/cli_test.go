@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/reprise-mq/reprise/checker"
+	"github.com/reprise-mq/reprise/cmd/cli"
 	"github.com/reprise-mq/reprise/sim"
 	"github.com/reprise-mq/reprise/sim/plan"
 )
@@ -22,7 +23,7 @@ func call(args ...string) (code int, stdout, stderr string) {
 	root := newRoot()
 	root.SetOut(&out)
 	root.SetErr(&err)
-	code = execute(context.Background(), root, args)
+	code = cli.Run(context.Background(), root, args)
 	return code, out.String(), err.String()
 }
 
@@ -33,21 +34,21 @@ func TestUsage(t *testing.T) {
 		code int
 		says string
 	}{
-		{"frobnicate", exitUsage, `"frobnicate" is no command`},
-		{"run", exitUsage, "--seed N, --seeds A..B or --plan FILE"},
-		{"run --seeds 9..2", exitUsage, "A..B"},
-		{"run --seeds nine", exitUsage, "A..B"},
-		{"run --seed 1 --jobs 0", exitUsage, "at least 1"},
-		{"run --seeds 1..2 --trace x", exitUsage, "--trace is for one seed"},
-		{"run --seed 1 more", exitUsage, "takes no argument"},
-		{"run --shout", exitUsage, "--shout"},
-		{"replay", exitUsage, "FILE"},
-		{"replay " + missing, exitFailed, "no such file"},
-		{"check", exitUsage, "FILE"},
-		{"check " + missing, exitFailed, "no such file"},
-		{"inspect", exitUsage, "FILE or --seed"},
-		{"inspect " + missing, exitFailed, "no such file"},
-		{"campaign --minutes 0", exitUsage, "at least 1"},
+		{"frobnicate", cli.Usage, `"frobnicate" is no command`},
+		{"run", cli.Usage, "--seed N, --seeds A..B or --plan FILE"},
+		{"run --seeds 9..2", cli.Usage, "A..B"},
+		{"run --seeds nine", cli.Usage, "A..B"},
+		{"run --seed 1 --jobs 0", cli.Usage, "at least 1"},
+		{"run --seeds 1..2 --trace x", cli.Usage, "--trace is for one seed"},
+		{"run --seed 1 more", cli.Usage, "takes no argument"},
+		{"run --shout", cli.Usage, "--shout"},
+		{"replay", cli.Usage, "FILE"},
+		{"replay " + missing, cli.Failed, "no such file"},
+		{"check", cli.Usage, "FILE"},
+		{"check " + missing, cli.Failed, "no such file"},
+		{"inspect", cli.Usage, "FILE or --seed"},
+		{"inspect " + missing, cli.Failed, "no such file"},
+		{"campaign --minutes 0", cli.Usage, "at least 1"},
 	} {
 		code, _, stderr := call(strings.Fields(c.args)...)
 		if code != c.code || !strings.Contains(stderr, c.says) {

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/reprise-mq/reprise/cmd/cli"
 )
 
 func newDiff() *cobra.Command {
@@ -22,7 +24,7 @@ which they part, with what came before and after it in each.`,
   reprise-sim diff a.trace b.trace`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 2 {
-				return usagef("diff takes two traces, but has %d", len(args))
+				return cli.Usagef("diff takes two traces, but has %d", len(args))
 			}
 			return nil
 		},
@@ -36,7 +38,7 @@ which they part, with what came before and after it in each.`,
 				return nil
 			}
 			fmt.Fprint(cmd.OutOrStdout(), parting.describe(args[0], args[1]))
-			return errVerdict
+			return cli.ErrSilent
 		},
 	}
 }

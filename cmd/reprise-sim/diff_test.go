@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/reprise-mq/reprise/checker"
+	"github.com/reprise-mq/reprise/cmd/cli"
 )
 
 // numbered is a trace of lines 1 to n, with others in place of some.
@@ -65,10 +66,10 @@ func TestDiffCommand(t *testing.T) {
 	if code, stdout, _ := call("diff", a, a); code != 0 || !strings.Contains(stdout, "the same: 9 events") {
 		t.Errorf("exit %d: %s", code, stdout)
 	}
-	if code, stdout, _ := call("diff", a, b); code != exitFailed || !strings.Contains(stdout, "event 9 is the first") || !strings.Contains(stdout, "other") {
+	if code, stdout, _ := call("diff", a, b); code != cli.Failed || !strings.Contains(stdout, "event 9 is the first") || !strings.Contains(stdout, "other") {
 		t.Errorf("exit %d: %s", code, stdout)
 	}
-	if code, _, _ := call("diff", a); code != exitUsage {
+	if code, _, _ := call("diff", a); code != cli.Usage {
 		t.Errorf("exit %d", code)
 	}
 }

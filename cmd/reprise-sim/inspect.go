@@ -11,6 +11,7 @@ import (
 
 	"github.com/reprise-mq/reprise/broker/env"
 	"github.com/reprise-mq/reprise/checker"
+	"github.com/reprise-mq/reprise/cmd/cli"
 	"github.com/reprise-mq/reprise/histories"
 	"github.com/reprise-mq/reprise/sim"
 	"github.com/reprise-mq/reprise/sim/plan"
@@ -38,7 +39,7 @@ func newCheck() *cobra.Command {
 				failed = failed || report.Verdict == checker.Fail
 			}
 			if failed {
-				return errVerdict
+				return cli.ErrSilent
 			}
 			return nil
 		},
@@ -75,7 +76,7 @@ verdict is about is written too.`,
   reprise-sim inspect failures/seed-7.plan.json --out report.html`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if (len(args) == 1) == cmd.Flags().Changed("seed") || len(args) > 1 {
-				return usagef("inspect what? Give one FILE or --seed N")
+				return cli.Usagef("inspect what? Give one FILE or --seed N")
 			}
 			return nil
 		},

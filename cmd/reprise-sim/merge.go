@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/reprise-mq/reprise/checker"
+	"github.com/reprise-mq/reprise/cmd/cli"
 )
 
 func newMerge() *cobra.Command {
@@ -95,7 +96,7 @@ func (m *merged) write(w io.Writer) error {
 	}
 	fmt.Fprint(w, t.summary())
 	if t.failed() {
-		return errVerdict
+		return cli.ErrSilent
 	}
 	return nil
 }

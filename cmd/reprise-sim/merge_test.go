@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/reprise-mq/reprise/checker"
+	"github.com/reprise-mq/reprise/cmd/cli"
 )
 
 // The shards of a range are disjoint and make up the range, at the end of all
@@ -78,17 +79,17 @@ func TestMerge(t *testing.T) {
 	}
 	fail := pass(4, "four")
 	fail.Verdict, fail.Anomalies = checker.Fail, []string{"lost-write"}
-	if code, stdout, _ := call("merge", a, jsonl(t, fail)); code != exitFailed || !strings.Contains(stdout, "seed 4: fail: lost-write") {
+	if code, stdout, _ := call("merge", a, jsonl(t, fail)); code != cli.Failed || !strings.Contains(stdout, "seed 4: fail: lost-write") {
 		t.Errorf("exit %d: %s", code, stdout)
 	}
-	if code, stdout, _ := call("merge", a, jsonl(t, pass(1, "another"))); code != exitFailed || !strings.Contains(stdout, nondeterminism) {
+	if code, stdout, _ := call("merge", a, jsonl(t, pass(1, "another"))); code != cli.Failed || !strings.Contains(stdout, nondeterminism) {
 		t.Errorf("exit %d: %s", code, stdout)
 	}
 	none := filepath.Join(t.TempDir(), "none.jsonl")
 	if err := os.WriteFile(none, []byte("{}\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if code, _, stderr := call("merge", none); code != exitFailed || !strings.Contains(stderr, "can be merged") {
+	if code, _, stderr := call("merge", none); code != cli.Failed || !strings.Contains(stderr, "can be merged") {
 		t.Errorf("exit %d: %s", code, stderr)
 	}
 }

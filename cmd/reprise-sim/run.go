@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/reprise-mq/reprise/checker"
+	"github.com/reprise-mq/reprise/cmd/cli"
 )
 
 // runFlags are those of run and replay.
@@ -47,7 +48,7 @@ The same seed gives the same run, bit for bit, and the same trace hash.`,
   reprise-sim run --seeds 1..1000 --shard 2/10 --json > part-2.jsonl
   reprise-sim run --seeds 1..50 --twice
   reprise-sim run --plan failures/seed-7.plan.json`,
-		Args: none,
+		Args: cli.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
 	flags := cmd.Flags()
@@ -104,9 +105,9 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 	case err != nil:
 		return err
 	case f.jobs < 1:
-		return usagef("--jobs %d: at least 1 is needed", f.jobs)
+		return cli.Usagef("--jobs %d: at least 1 is needed", f.jobs)
 	case f.trace != "" && !one:
-		return usagef("--trace is for one seed: %d are asked for", last-first+1)
+		return cli.Usagef("--trace is for one seed: %d are asked for", last-first+1)
 	case f.plan != "":
 		p, err := readPlan(f.plan)
 		if err != nil {
@@ -142,7 +143,7 @@ func (f *runFlags) chosen(cmd *cobra.Command) (first, last uint64, err error) {
 	case cmd.Flags().Changed("seed"):
 		return f.seed, f.seed, nil
 	}
-	return 0, 0, usagef("which seeds? Give --seed N, --seeds A..B or --plan FILE")
+	return 0, 0, cli.Usagef("which seeds? Give --seed N, --seeds A..B or --plan FILE")
 }
 
 // parseSeeds reads A..B.
@@ -151,7 +152,7 @@ func parseSeeds(text string) (first, last uint64, err error) {
 	first, errA := strconv.ParseUint(a, 10, 64)
 	last, errB := strconv.ParseUint(b, 10, 64)
 	if !ok || errA != nil || errB != nil || last < first {
-		return 0, 0, usagef("--seeds %q: it has the form A..B, where A is not above B", text)
+		return 0, 0, cli.Usagef("--seeds %q: it has the form A..B, where A is not above B", text)
 	}
 	return first, last, nil
 }
@@ -199,7 +200,7 @@ func (b *board) play(ctx context.Context, tasks chan task, one bool) error {
 	}
 	switch {
 	case b.tally.failed():
-		return errVerdict
+		return cli.ErrSilent
 	case ctx.Err() != nil:
 		return fmt.Errorf("interrupted after %d seeds", b.tally.seeds)
 	}

@@ -3,6 +3,8 @@ package main
 import (
 	"strconv"
 	"strings"
+
+	"github.com/reprise-mq/reprise/cmd/cli"
 )
 
 // shard is one part of a range of seeds that several machines share: the seeds at
@@ -22,7 +24,7 @@ func parseShard(text string) (shard, error) {
 	index, errA := strconv.ParseUint(a, 10, 64)
 	of, errB := strconv.ParseUint(b, 10, 64)
 	if !ok || errA != nil || errB != nil || of < 1 || of > maxShards || index >= of {
-		return shard{}, usagef("--shard %q: it has the form I/N, where I is from 0 to N-1", text)
+		return shard{}, cli.Usagef("--shard %q: it has the form I/N, where I is from 0 to N-1", text)
 	}
 	return shard{index, of}, nil
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/reprise-mq/reprise/checker"
+	"github.com/reprise-mq/reprise/cmd/cli"
 	"github.com/reprise-mq/reprise/sim/plan"
 	"github.com/reprise-mq/reprise/sim/shrink"
 )
@@ -64,14 +65,14 @@ becomes a test: that the plan passes, and still reaches what it reached.`,
 // oneRun asks for one FILE or --seed.
 func oneRun(cmd *cobra.Command, args []string) error {
 	if len(args) > 1 || (len(args) == 1) == cmd.Flags().Changed("seed") {
-		return usagef("%s what? Give one FILE or --seed N", cmd.Name())
+		return cli.Usagef("%s what? Give one FILE or --seed N", cmd.Name())
 	}
 	return nil
 }
 
 func (f *shrinkFlags) run(cmd *cobra.Command, args []string) error {
 	if f.budget <= 0 {
-		return usagef("--budget %v: it is above 0", f.budget)
+		return cli.Usagef("--budget %v: it is above 0", f.budget)
 	}
 	p, out := plan.Generate(f.seed), fmt.Sprintf("seed-%d.small.plan.json", f.seed)
 	if len(args) == 1 {
@@ -112,7 +113,7 @@ func (f *shrinkFlags) check() error {
 		return nil
 	}
 	if f.keep != filepath.Base(f.keep) || strings.HasPrefix(f.keep, ".") {
-		return usagef("--keep %q: it is the name of a test, such as torn-batch", f.keep)
+		return cli.Usagef("--keep %q: it is the name of a test, such as torn-batch", f.keep)
 	}
 	if _, err := os.Stat(keptFolder); err != nil {
 		return fmt.Errorf("--keep: %w; it works in the root of the project", err)

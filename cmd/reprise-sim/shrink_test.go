@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/reprise-mq/reprise/cmd/cli"
 	"github.com/reprise-mq/reprise/sim/plan"
 )
 
@@ -81,7 +82,7 @@ func TestNothingToShrink(t *testing.T) {
 
 func TestShrinkUsage(t *testing.T) {
 	for _, args := range []string{"shrink", "shrink a b", "shrink a --seed 3", "shrink --seed 3 --budget 0s", "shrink --seed 3 --keep ../x"} {
-		if code, _, stderr := call(strings.Fields(args)...); code != exitUsage {
+		if code, _, stderr := call(strings.Fields(args)...); code != cli.Usage {
 			t.Errorf("%s: exit %d, %s", args, code, stderr)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/reprise-mq/reprise/checker"
+	"github.com/reprise-mq/reprise/cmd/cli"
 	"github.com/reprise-mq/reprise/sim"
 	"github.com/reprise-mq/reprise/sim/plan"
 )
@@ -37,7 +38,7 @@ type task struct {
 // newWorker is the command of the child processes: one simulation at a time.
 func newWorker() *cobra.Command {
 	return &cobra.Command{
-		Use: "worker", Hidden: true, Args: none,
+		Use: "worker", Hidden: true, Args: cli.NoArguments,
 		Short: "Runs the plans it is told on standard input",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if os.Getenv("GOGC") == "" {
@@ -63,7 +64,7 @@ func (w *worker) listen(from io.Reader) {
 		w.lines <- bytes.Clone(in.Bytes())
 	}
 	if w.busy.Load() {
-		os.Exit(exitFailed)
+		os.Exit(cli.Failed)
 	}
 	close(w.lines)
 }
