@@ -119,7 +119,7 @@ func (r *run) over() bool { return r.violation() != nil }
 
 // maxEvents is many times what a run takes. One that takes more goes round in
 // circles, perhaps without any time passing.
-const maxEvents = 10_000_000
+const maxEvents = 3_000_000
 
 // violation is what ends the run, nil if nothing does.
 func (r *run) violation() *oracle.Violation {
