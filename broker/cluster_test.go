@@ -7,6 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	"go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+
 	"github.com/reprise-mq/reprise/broker"
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/batch"
@@ -263,5 +266,48 @@ func TestLongPoll(t *testing.T) {
 	c.run(50 * env.Millisecond)
 	if got := len(c.client.answers[id].GetFetch().GetBatches()); got != 2*len(data) {
 		t.Errorf("answered with %d bytes, want %d", got, 2*len(data))
+	}
+}
+
+// A follower that has lost what it acknowledged refuses every append. Its leader
+// does not answer each refusal with the same append again: the two would go on as
+// fast as the network lets them.
+func TestForgetfulFollowerIsNotAskedAtOnce(t *testing.T) {
+	c := newCluster(t, 17, three...)
+	c.full(three...)
+	c.elect(1, three...)
+	c.fill(5, three...)
+	leader, follower := c.nodes["n1:1"].Inspect()[1], c.nodes["n3:1"].Inspect()[1]
+	c.hosts["n3:1"].Kill()
+	c.run(100 * env.Millisecond)
+	refusal, err := proto.Marshal(&raftpb.Message{
+		Type: raftpb.MsgAppResp.Enum(), Term: new(uint64(leader.Term)),
+		From: new(uint64(follower.Replica)), To: new(uint64(leader.Replica)),
+		Index: new(uint64(follower.Applied)), Reject: new(true), RejectHint: new(uint64(1)), LogTerm: new(uint64(1)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cluster, id := c.nodes["n1:1"].Identity()
+	batch := &api.PeerBatch{
+		ClusterId: cluster, From: c.nodeAt("n3:1", "n1:1", "n2:1"), To: uint64(id),
+		Raft: []*api.RaftMessage{{Group: uint64(leader.Group), Message: refusal}},
+	}
+	begun, asked := c.world.Agenda.Now(), 0
+	c.sent = func(_, to env.Endpoint, m *api.Message) {
+		if to == "n3:1" && m.GetPeer() != nil {
+			asked++
+		}
+	}
+	for range 50 {
+		c.hosts["n1:1"].Do(func(p env.Process) { p.Receive("n3:1", &api.Message{Body: &api.Message_Peer{Peer: batch}}) })
+		c.run(env.Microsecond)
+	}
+	if c.world.Agenda.Now()-begun > env.Millisecond || asked > 1 {
+		t.Errorf("50 refusals in less than a millisecond were answered by %d batches", asked)
+	}
+	c.run(env.Second)
+	if asked < 5 {
+		t.Errorf("%d batches in a second: the follower is not asked any more", asked)
 	}
 }

@@ -22,6 +22,8 @@ type cluster struct {
 	nodes  map[env.Endpoint]*broker.Node
 	failed map[env.Endpoint]error
 	client *bare
+	// sent is called with what leaves a process; nil: nobody looks.
+	sent func(from, to env.Endpoint, m *api.Message)
 }
 
 // calm is a network without faults.
@@ -34,7 +36,7 @@ func newCluster(t *testing.T, seed uint64, nodes ...env.Endpoint) *cluster {
 		t: t, hosts: make(map[env.Endpoint]*world.Host),
 		nodes: make(map[env.Endpoint]*broker.Node), failed: make(map[env.Endpoint]error),
 	}
-	c.world = world.New(seed, calm, digest.New(nil), nobody{})
+	c.world = world.New(seed, calm, digest.New(nil), watcher{c})
 	c.world.Failed = func(h *world.Host, what string) { t.Errorf("%s panicked: %s", h.Name, what) }
 	t.Cleanup(c.world.Close)
 	for i, name := range nodes {
@@ -132,16 +134,20 @@ func (b *bare) Synced(env.Ticket, error)                 {}
 func (b *bare) Loaded(env.Ticket, []byte, error)         {}
 func (b *bare) Listed(env.Ticket, []env.FileInfo, error) {}
 
-// nobody looks on.
-type nobody struct{}
+// watcher looks on for a test.
+type watcher struct{ *cluster }
 
-func (nobody) Returned(env.Endpoint)                 {}
-func (nobody) Delivered(_, _ env.Endpoint, _ []byte) {}
-func (nobody) CutOff(_, _ env.Endpoint)              {}
+func (w watcher) Sent(from, to env.Endpoint, m *api.Message) {
+	if w.sent != nil {
+		w.sent(from, to, m)
+	}
+}
 
-func (nobody) Called(env.Endpoint, disk.Operation)    {}
-func (nobody) Durable(env.Endpoint, disk.Operation)   {}
-func (nobody) Sent(_, _ env.Endpoint, _ *api.Message) {}
+func (watcher) Returned(env.Endpoint)                 {}
+func (watcher) Delivered(_, _ env.Endpoint, _ []byte) {}
+func (watcher) CutOff(_, _ env.Endpoint)              {}
+func (watcher) Called(env.Endpoint, disk.Operation)   {}
+func (watcher) Durable(env.Endpoint, disk.Operation)  {}
 
 func topic(name string) *api.TopicRef { return &api.TopicRef{Name: name} }
 

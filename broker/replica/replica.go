@@ -14,6 +14,7 @@ import (
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
+	"go.etcd.io/raft/v3/tracker"
 
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/files"
@@ -178,10 +179,28 @@ func (r *Replica) Step(m *raftpb.Message) {
 	if r.closed || m.GetTo() != uint64(r.cfg.ID) || raft.IsLocalMsg(m.GetType()) {
 		return
 	}
-	if m.GetType() == raftpb.MsgSnap && r.offerSnapshot(m) {
+	if m.GetType() == raftpb.MsgSnap && r.offerSnapshot(m) || r.takesBack(m) {
 		return
 	}
 	r.step(m)
+}
+
+// takesBack reports whether a follower refuses an append after entries that it has
+// acknowledged in this term. That is an answer which the network held up, or a
+// follower that has lost what it had promised. raft answers a probe that is refused
+// with the next, and here that would be the same one again: two nodes would talk
+// without end and without a pause. Dropped, it is asked again at the next heartbeat.
+func (r *Replica) takesBack(m *raftpb.Message) bool {
+	if m.GetType() != raftpb.MsgAppResp || !m.GetReject() {
+		return false
+	}
+	match := uint64(0)
+	r.raft.WithProgress(func(peer uint64, _ raft.ProgressType, p tracker.Progress) {
+		if peer == m.GetFrom() {
+			match = p.Match
+		}
+	})
+	return match > 0 && m.GetIndex() <= match
 }
 
 // step hands a message to raft, whose only errors say that it dropped it.
