@@ -20,6 +20,7 @@ type armed struct {
 	fault  *plan.Fault
 	node   *node // nil where any leader of group will do
 	group  api.GroupID
+	term   api.Term // of the group's newest leader when the fault's time came
 	struck bool
 }
 
@@ -37,6 +38,7 @@ func (r *run) arm(index int, f *plan.Fault) {
 		return
 	}
 	a.node, a.group = r.target(f)
+	_, a.term, _ = r.oracle.Leader(a.group)
 	r.armed = append(r.armed, a)
 	r.world.Agenda.After(fuse, func() { r.trigger(a, 0) })
 }
@@ -67,7 +69,7 @@ func (r *run) synced(host env.Endpoint) {
 // sent is called with what one node sends another.
 func (r *run) sent(host env.Endpoint, batch *api.PeerBatch) {
 	for _, a := range slices.Clone(r.armed) {
-		if begins(a.fault.Moment, batch, a.group) {
+		if a.begins(batch) {
 			if n := r.named(host); n != nil {
 				a.node = n
 				r.trigger(a, env.Time(a.fault.Delay)*env.Microsecond)
@@ -76,22 +78,28 @@ func (r *run) sent(host env.Endpoint, batch *api.PeerBatch) {
 	}
 }
 
-// begins reports whether a batch is the moment of a fault: it carries new entries of
-// a group, or its leader's question whether it still leads.
-func begins(moment plan.Moment, batch *api.PeerBatch, group api.GroupID) bool {
+// begins reports whether a batch is the moment of a fault: something in it that has
+// to do with its group.
+func (a *armed) begins(batch *api.PeerBatch) bool {
 	for _, packed := range batch.GetRaft() {
-		if api.GroupID(packed.GetGroup()) != group {
-			continue
-		}
 		m := &raftpb.Message{}
-		if proto.Unmarshal(packed.GetMessage(), m) != nil {
-			continue
-		}
-		proposes := m.GetType() == raftpb.MsgApp && len(m.GetEntries()) > 0
-		asks := m.GetType() == raftpb.MsgHeartbeat && len(m.GetContext()) > 0
-		if moment == plan.Proposing && proposes || moment == plan.Asking && asks {
+		if api.GroupID(packed.GetGroup()) == a.group && proto.Unmarshal(packed.GetMessage(), m) == nil && a.is(m) {
 			return true
 		}
+	}
+	return false
+}
+
+func (a *armed) is(m *raftpb.Message) bool {
+	switch a.fault.Moment {
+	case plan.Proposing:
+		return m.GetType() == raftpb.MsgApp && len(m.GetEntries()) > 0
+	case plan.Asking:
+		return m.GetType() == raftpb.MsgHeartbeat && len(m.GetContext()) > 0
+	case plan.Voting:
+		return m.GetType() == raftpb.MsgVoteResp && !m.GetReject()
+	case plan.Elected:
+		return m.GetType() == raftpb.MsgApp && api.Term(m.GetTerm()) > a.term
 	}
 	return false
 }

@@ -162,6 +162,12 @@ const (
 	// Asking is when the target next asks its followers whether it still leads, for
 	// a read, and Delay after.
 	Asking Moment = "asking"
+	// Voting is when a node next gives its vote to a candidate, and Delay after; it
+	// hits the voter.
+	Voting Moment = "voting"
+	// Elected is when a node next leads in a newer term, and Delay after; it hits the
+	// new leader.
+	Elected Moment = "elected"
 )
 
 // Role says whom a fault hits, found out when it strikes.

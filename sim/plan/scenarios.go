@@ -12,6 +12,7 @@ func (g *generator) scenarios() {
 	g.scenario("move in trouble", f.Membership && (f.Process || f.Network), g.moveInTrouble)
 	g.scenario("dirty pages", f.Process, g.dirtyPages)
 	g.scenario("deaf sleeper", f.Process && f.Network, g.deafSleeper)
+	g.scenario("voter in the dark", f.Process && f.Network, g.voterInTheDark)
 }
 
 // scenario takes place once or twice in one in two seeds whose families allow it.
@@ -113,4 +114,17 @@ func (g *generator) dirtyPages(s *prng.Stream, at Milliseconds) {
 		Kind: Crash, At: at + back + between(s, 10, 1_500), Length: between(s, 200, 2_000), Target: node,
 		Lose: 100, Moment: Syncing, Delay: s.Below(300),
 	})
+}
+
+// voterInTheDark cuts a leader off until the others have elected one, takes the power
+// of the node whose vote decided that, and cuts the new leader off in turn. When the
+// voter is back it is asked for its vote by the first leader, which knows nothing of
+// the term that it has voted in: two nodes lead in one term if it has forgotten.
+func (g *generator) voterInTheDark(s *prng.Stream, at Milliseconds) {
+	target := g.partition(s)
+	first := target
+	first.Role = Leader
+	g.then(Fault{Kind: Isolate, At: at, Length: between(s, 900, 1_500), Target: first})
+	g.then(Fault{Kind: Crash, At: at + 1, Length: between(s, 10, 150), Target: target, Lose: 100, Moment: Voting, Delay: s.Below(200)})
+	g.then(Fault{Kind: Isolate, At: at + 1, Length: between(s, 2_500, 4_000), Target: target, Moment: Elected})
 }
