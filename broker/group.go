@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 
@@ -22,9 +23,10 @@ type group struct {
 	replica *replica.Replica
 	// What the group agrees on; nil in the meta group, which has node.meta.
 	partition *partitionMachine
-	// Proposals of this life that have not been applied, by tag number. They are
-	// failed when the leadership in whose term they were made ends.
-	waiting map[uint64]func(*api.Response)
+	// Proposals of this life that have not been applied, by their tags: another life
+	// may have used the same number. They are failed when the leadership in whose
+	// term they were made ends.
+	waiting map[command.Tag]func(*api.Response)
 	polls   []*poll
 	// Records were applied since polls were last looked at.
 	grown bool
@@ -93,11 +95,8 @@ func (g *group) applied(out partition.Outcome) {
 
 // answer finishes the proposal with a tag, if it was made in this life.
 func (g *group) answer(tag command.Tag, response func() *api.Response) {
-	if tag.Origin != g.node.nonce {
-		return
-	}
-	if done, ok := g.waiting[tag.Number]; ok {
-		delete(g.waiting, tag.Number)
+	if done, ok := g.waiting[tag]; ok {
+		delete(g.waiting, tag)
 		done(response())
 	}
 }
@@ -120,15 +119,15 @@ func (g *group) propose(encode encoder, done func(*api.Response)) {
 		return
 	}
 	n.proposals++
-	number := n.proposals
-	data, e := encode(command.Tag{Origin: n.nonce, Number: number}, n.now())
+	tag := command.Tag{Origin: n.nonce, Number: n.proposals}
+	data, e := encode(tag, n.now())
 	if e != nil {
 		fail(e)
 		return
 	}
 	switch err := g.replica.Propose(data); {
 	case err == nil && done != nil:
-		g.waiting[number] = done
+		g.waiting[tag] = done
 	case err != nil:
 		// raft refused before it appended anything: its bound of uncommitted
 		// bytes is reached, or leadership is being handed over.
@@ -140,9 +139,10 @@ func (g *group) propose(encode encoder, done func(*api.Response)) {
 // the next leader, or not.
 func (g *group) lost() {
 	waiting := g.waiting
-	g.waiting = make(map[uint64]func(*api.Response))
-	for _, number := range slices.Sorted(maps.Keys(waiting)) {
-		waiting[number](&api.Response{Error: api.Errorf(api.Code_LEADERSHIP_LOST,
+	g.waiting = make(map[command.Tag]func(*api.Response))
+	inOrder := func(a, b command.Tag) int { return cmp.Compare(a.Number, b.Number) }
+	for _, tag := range slices.SortedFunc(maps.Keys(waiting), inOrder) {
+		waiting[tag](&api.Response{Error: api.Errorf(api.Code_LEADERSHIP_LOST,
 			"the leadership of group %d changed before the request was committed; it may still be", g.id)})
 	}
 	g.endPolls()

@@ -11,7 +11,7 @@ import (
 // earlier life, that happens to have its number.
 func TestAnswerGoesByOriginAndNumber(t *testing.T) {
 	answered := 0
-	g := &group{node: &Node{nonce: 1}, waiting: map[uint64]func(*api.Response){7: func(*api.Response) { answered++ }}}
+	g := &group{waiting: map[command.Tag]func(*api.Response){{Origin: 1, Number: 7}: func(*api.Response) { answered++ }}}
 	response := func() *api.Response { return &api.Response{} }
 	g.answer(command.Tag{Origin: 2, Number: 7}, response)
 	g.answer(command.Tag{Origin: 1, Number: 8}, response)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/command"
 	"github.com/reprise-mq/reprise/broker/env"
 	"github.com/reprise-mq/reprise/broker/journal"
 	"github.com/reprise-mq/reprise/broker/meta"
@@ -330,7 +331,7 @@ func (n *Node) serve() {
 }
 
 func (n *Node) newGroup(id api.GroupID) *group {
-	g := &group{node: n, id: id, waiting: make(map[uint64]func(*api.Response))}
+	g := &group{node: n, id: id, waiting: make(map[command.Tag]func(*api.Response))}
 	if id != api.MetaGroup {
 		g.partition = &partitionMachine{group: g, state: partition.New()}
 	}
