@@ -140,9 +140,11 @@ func chain(all []journal.Batch) []journal.Batch {
 // image is what a journal holds of one group: as journal.Image, written again
 // with terms in place of entries.
 type image struct {
-	replica    api.ReplicaID
-	folder     uint64
-	hard       journal.HardState
+	replica api.ReplicaID
+	folder  uint64
+	hard    journal.HardState
+	// forgot: what was written last takes a vote or a term back.
+	forgot     bool
 	base       journal.Base
 	checkpoint journal.Checkpoint
 	// terms of the entries from first on.
@@ -162,7 +164,9 @@ func (im *image) apply(u *journal.Update) {
 		}
 	}
 	if u.Hard != nil {
+		was := im.hard
 		im.hard = *u.Hard
+		im.forgot = im.hard.Term < was.Term || im.hard.Term == was.Term && was.Vote != 0 && im.hard.Vote != was.Vote
 	}
 	for _, e := range u.Entries {
 		im.set(e)

@@ -221,6 +221,9 @@ func (o *Oracle) Durable(name env.Endpoint, op disk.Operation) {
 		return
 	}
 	for _, u := range h.durable.take(op.Data) {
+		if im := h.durable.image(u.Group); im != nil && im.forgot {
+			o.fail(PromiseBroken, "%s: the journal takes back a vote or a term of group %d: it has %+v now", h.name, u.Group, im.hard)
+		}
 		o.checkMarks(h, u)
 	}
 }

@@ -128,12 +128,28 @@ func (o *Oracle) leads(h *host, id api.GroupID, m *raftpb.Message) {
 		o.fail(TwoLeaders, "replicas %d and %d of group %d both lead in term %d", r.replica, replica, id, r.term)
 	}
 	r.commit = max(r.commit, api.Index(m.GetCommit()))
+	if m.GetType() == raftpb.MsgSnap {
+		o.offers(h, g, m.GetSnapshot().GetMetadata())
+	}
 	if r == &g.reigns[len(g.reigns)-1] {
 		o.complete(h, g, m)
 	}
 	for _, e := range m.GetEntries() {
 		r.last = max(r.last, api.Index(e.GetIndex()))
 		r.terms[api.Index(e.GetIndex())] = api.Term(e.GetTerm())
+	}
+}
+
+// offers holds the head of a snapshot against the log.
+func (o *Oracle) offers(h *host, g *group, m *raftpb.SnapshotMetadata) {
+	index, term := api.Index(m.GetIndex()), api.Term(m.GetTerm())
+	switch {
+	case index < firstIndex || index > g.last() || term != g.term(index):
+		o.fail(LogMismatch, "%s offers a snapshot of group %d up to entry %d of term %d, and the log has %d entries",
+			h.name, g.id, index, term, g.last())
+	case !sameConf(m.GetConfState(), g.conf(index)):
+		o.fail(ConfMismatch, "%s offers a snapshot of group %d up to entry %d with configuration %s, and the log has %s",
+			h.name, g.id, index, confText(m.GetConfState()), confText(g.conf(index)))
 	}
 }
 
