@@ -80,6 +80,10 @@ func (n *Node) changeMeta(c caller, q *api.Request) {
 		n.refuse(c, api.Errorf(api.Code_SHUTTING_DOWN, "node %d is leaving; ask another", n.identity.node))
 		return
 	}
+	if e := n.noRoom(n.meta.group); e != nil && q.GetCreateTopic() != nil {
+		n.refuse(c, e)
+		return
+	}
 	n.proposeMeta(q, func(response *api.Response) { n.reply(c, response) })
 }
 
@@ -118,7 +122,7 @@ func (n *Node) followMeta() {
 		}
 	}
 	for _, p := range n.meta.state.ReplicasOn(n.identity.node) {
-		if n.groups[p.Group] == nil {
+		if n.groups[p.Group] == nil && !n.space.spent {
 			n.makeGroup(p)
 		}
 	}

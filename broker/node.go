@@ -45,6 +45,9 @@ type Config struct {
 	BalanceTicks int
 	// StallTicks is how long a sync may take before the node gives up leading.
 	StallTicks int
+	// ReserveBytes is the room on the disk that is kept from new records: below it
+	// they are refused with STORAGE_FULL.
+	ReserveBytes int64
 	// MaxBatchBytes bounds a record batch as sent.
 	MaxBatchBytes int
 	// Codecs are the compressions whose batches are accepted.
@@ -64,6 +67,7 @@ func DefaultConfig() Config {
 		Tick:             50 * env.Millisecond,
 		BalanceTicks:     100,
 		StallTicks:       40,
+		ReserveBytes:     256 << 20,
 		MaxBatchBytes:    1 << 20,
 		Codecs:           batch.NewCodecs(batch.NewGzip()),
 	}
@@ -107,6 +111,7 @@ type Node struct {
 	peers     peers
 	calls     calls
 	stall     stall
+	space     space
 	leaving   leaving
 }
 
@@ -141,6 +146,9 @@ func New(cfg Config, world World) *Node {
 // Failed is why the node cannot go on, nil while it can. The driver asks after
 // each Flush, and stops a node that failed.
 func (n *Node) Failed() error { return n.failed }
+
+// Serves reports whether the node has come so far that its replicas are open.
+func (n *Node) Serves() bool { return n.phase == phaseServing }
 
 // Fail stops the node: it sends and acknowledges nothing more. The first cause
 // stands.
@@ -229,6 +237,7 @@ func (n *Node) tick() {
 		return
 	}
 	n.watchStall()
+	n.watchSpace()
 	for _, g := range n.ordered() {
 		if g.replica == nil || n.stall.frozen[g.id] {
 			continue

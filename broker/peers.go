@@ -67,7 +67,9 @@ func (n *Node) Transmit(group api.GroupID, m *raftpb.Message) {
 func (n *Node) batchFor(to api.NodeID) *api.PeerBatch {
 	out := n.peers.outbox[to]
 	if out == nil {
-		out = &api.PeerBatch{ClusterId: n.identity.cluster, From: uint64(n.identity.node), To: uint64(to)}
+		out = &api.PeerBatch{
+			ClusterId: n.identity.cluster, From: uint64(n.identity.node), To: uint64(to), LowSpace: n.space.low,
+		}
 		n.peers.outbox[to] = out
 	}
 	return out
@@ -101,6 +103,7 @@ func (n *Node) receivePeer(from env.Endpoint, in *api.PeerBatch) {
 	}
 	sender := api.NodeID(in.GetFrom())
 	n.peers.heard[sender] = from
+	n.space.heard(sender, in.GetLowSpace())
 	for _, hint := range in.GetLeaders() {
 		n.takeHint(hint)
 	}
@@ -115,7 +118,9 @@ func (n *Node) receivePeer(from env.Endpoint, in *api.PeerBatch) {
 			continue
 		}
 		n.peers.routes[route{id, api.ReplicaID(m.GetFrom())}] = sender
-		g.replica.Step(m)
+		if !n.turnsAway(id, m) {
+			g.replica.Step(m)
+		}
 	}
 }
 

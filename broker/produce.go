@@ -22,6 +22,10 @@ func (n *Node) produce(c caller, q *api.ProduceRequest) {
 			refuse(n.badBatch(q, err))
 			return
 		}
+		if e := n.noRoom(g); e != nil {
+			refuse(e)
+			return
+		}
 		encode := func(tag command.Tag, now api.Milliseconds) ([]byte, *api.Error) {
 			return partition.EncodeProduce(tag, now, q.GetBatch()), nil
 		}

@@ -110,7 +110,7 @@ func (g *group) prefer(to api.ReplicaID) {
 // change to apply does not campaign, and the group would wait for it.
 func (n *Node) balance(g *group) {
 	to := g.preferred
-	if to == 0 || to == g.replica.ID() || !g.hasty && n.ticks < g.balanceAt || !g.replica.Fit(to) {
+	if to == 0 || to == g.replica.ID() || !g.hasty && n.ticks < g.balanceAt || !g.replica.Fit(to) || !n.hasRoom(g.id, to) {
 		return
 	}
 	g.hasty = false
@@ -171,7 +171,7 @@ func (n *Node) watchStall() {
 		if g.replica == nil || !g.replica.Leads() {
 			continue
 		}
-		if to, ok := g.replica.Successor(); first && ok {
+		if to, ok := g.replica.Successor(anyReplica); first && ok {
 			g.replica.Transfer(to)
 		}
 		if n.stall.ticks == 2*n.cfg.StallTicks {
@@ -182,6 +182,8 @@ func (n *Node) watchStall() {
 		n.trace(trace.Event{Level: trace.Warn, Name: "journal sync stalled, leadership handed over"})
 	}
 }
+
+func anyReplica(api.ReplicaID) bool { return true }
 
 func (n *Node) freeze(g *group) {
 	if n.stall.frozen == nil {
@@ -227,7 +229,7 @@ func (n *Node) handOver() {
 	}
 	n.leaving.ticks++
 	for _, g := range n.handable() {
-		to, _ := g.replica.Successor()
+		to, _ := g.replica.Successor(anyReplica)
 		g.replica.Transfer(to)
 	}
 }
@@ -238,7 +240,7 @@ func (n *Node) handable() []*group {
 		if g.replica == nil || !g.replica.Leads() {
 			return true
 		}
-		_, ok := g.replica.Successor()
+		_, ok := g.replica.Successor(anyReplica)
 		return !ok
 	})
 }

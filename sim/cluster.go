@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/reprise-mq/reprise/broker"
@@ -8,6 +9,7 @@ import (
 	"github.com/reprise-mq/reprise/broker/env"
 	"github.com/reprise-mq/reprise/broker/trace"
 	"github.com/reprise-mq/reprise/sim/disk"
+	"github.com/reprise-mq/reprise/sim/plan"
 	"github.com/reprise-mq/reprise/sim/world"
 )
 
@@ -20,6 +22,9 @@ type node struct {
 	broker *broker.Node
 	// leaving: it was asked to shut down.
 	leaving bool
+	// cramped: in this life there was less room on its disk than its reserve, so that
+	// it may stop.
+	cramped bool
 }
 
 // version is what simulated nodes say they are.
@@ -57,6 +62,7 @@ func (n *node) boot() {
 		return
 	}
 	n.leaving = false
+	n.cramped = n.host.Disk.Free() < plan.ReserveBytes
 	n.run.oracle.Restarting(n.host.Name)
 	n.host.Start(func(p world.Place) env.Process {
 		n.broker = broker.New(n.config(), broker.World{
@@ -79,6 +85,7 @@ func (n *node) config() broker.Config {
 	config.SegmentBytes = c.SegmentBytes
 	config.JournalFileBytes, config.JournalFiles = c.JournalFileBytes, c.JournalFiles
 	config.CheckpointBytes = c.CheckpointBytes
+	config.ReserveBytes = plan.ReserveBytes
 	config.Tick = env.Time(c.TickMillis) * env.Millisecond
 	config.Codecs = codecs
 	config.Version = version
@@ -110,6 +117,12 @@ var telling = map[string]bool{becameLeader: true, "node serves": true, "snapshot
 // flushed looks after a node's every burst: it may have failed, or be done leaving.
 func (n *node) flushed() {
 	if err := n.broker.Failed(); err != nil {
+		if n.cramped && errors.Is(err, env.ErrNoSpace) {
+			n.run.tell(string(n.host.Name), "stops: %v", err)
+			n.kill()
+			n.restartWithRoom()
+			return
+		}
 		n.run.fail(NodeFailed, "%s: %v", n.host.Name, err)
 		n.kill()
 		if n.run.blackBox {
@@ -120,6 +133,19 @@ func (n *node) flushed() {
 	if n.leaving && n.broker.Done() {
 		n.kill()
 	}
+}
+
+// restartWithRoom is what whoever runs a node does that stopped on a full disk.
+func (n *node) restartWithRoom() {
+	n.run.world.Agenda.After(env.Second, func() {
+		switch {
+		case n.host.Up() || n.run.healed:
+		case n.host.Disk.Free() < plan.ReserveBytes:
+			n.restartWithRoom()
+		default:
+			n.boot()
+		}
+	})
 }
 
 // look lets the oracle see what the node has in memory.

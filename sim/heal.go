@@ -26,6 +26,7 @@ func (r *run) heal() {
 		}
 		n.host.Slow(0)
 		n.host.Disk.Slow(1)
+		n.host.Disk.Fill(noLimit)
 		n.boot()
 	}
 	for _, c := range r.clients {
@@ -217,6 +218,7 @@ func (r *run) end() {
 		n.boot()
 	}
 	r.recover("the last restart")
+	r.oracle.Ended()
 	views := r.views()
 	for _, n := range r.nodes {
 		n.look()

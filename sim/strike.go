@@ -138,6 +138,9 @@ func (r *run) strike(a *armed) {
 	}
 }
 
+// noLimit is a disk that is never full.
+const noLimit = -1
+
 // hit strikes one node.
 func (r *run) hit(a *armed) bool {
 	f, n := a.fault, a.node
@@ -167,6 +170,10 @@ func (r *run) hit(a *armed) bool {
 	case plan.StallDisk:
 		n.host.Disk.Stall(r.world.Agenda.Now() + env.Time(f.Length)*env.Millisecond)
 		r.later(a, func() {})
+	case plan.FullDisk:
+		n.cramped = n.cramped || f.Strength*1024 < plan.ReserveBytes
+		n.host.Disk.Fill(f.Strength * 1024)
+		r.later(a, func() { n.host.Disk.Fill(noLimit) })
 	default:
 		panic(fmt.Sprintf("sim: a fault of unknown kind %q", f.Kind))
 	}

@@ -3341,12 +3341,16 @@ func (x *CopySegmentResponse) GetData() []byte {
 // PeerBatch is what one node has for another after one burst of events: the
 // raft messages of all groups travel together.
 type PeerBatch struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	ClusterId     string                 `protobuf:"bytes,1,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
-	From          uint64                 `protobuf:"varint,2,opt,name=from,proto3" json:"from,omitempty"`
-	To            uint64                 `protobuf:"varint,3,opt,name=to,proto3" json:"to,omitempty"`
-	Raft          []*RaftMessage         `protobuf:"bytes,4,rep,name=raft,proto3" json:"raft,omitempty"`
-	Leaders       []*LeaderHint          `protobuf:"bytes,5,rep,name=leaders,proto3" json:"leaders,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	ClusterId string                 `protobuf:"bytes,1,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
+	From      uint64                 `protobuf:"varint,2,opt,name=from,proto3" json:"from,omitempty"`
+	To        uint64                 `protobuf:"varint,3,opt,name=to,proto3" json:"to,omitempty"`
+	Raft      []*RaftMessage         `protobuf:"bytes,4,rep,name=raft,proto3" json:"raft,omitempty"`
+	Leaders   []*LeaderHint          `protobuf:"bytes,5,rep,name=leaders,proto3" json:"leaders,omitempty"`
+	// The sender's disk has less room than the sender keeps in reserve: it should
+	// not lead where records are added, and counts for none of those who can take
+	// them.
+	LowSpace      bool `protobuf:"varint,6,opt,name=low_space,json=lowSpace,proto3" json:"low_space,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3414,6 +3418,13 @@ func (x *PeerBatch) GetLeaders() []*LeaderHint {
 		return x.Leaders
 	}
 	return nil
+}
+
+func (x *PeerBatch) GetLowSpace() bool {
+	if x != nil {
+		return x.LowSpace
+	}
+	return false
 }
 
 type RaftMessage struct {
@@ -3747,14 +3758,15 @@ const file_broker_api_api_proto_rawDesc = "" +
 	"\bposition\x18\x03 \x01(\x03R\bposition\x12\x16\n" +
 	"\x06length\x18\x04 \x01(\x05R\x06length\")\n" +
 	"\x13CopySegmentResponse\x12\x12\n" +
-	"\x04data\x18\x01 \x01(\fR\x04data\"\xb5\x01\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\"\xd2\x01\n" +
 	"\tPeerBatch\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\x01 \x01(\tR\tclusterId\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\x04R\x04from\x12\x0e\n" +
 	"\x02to\x18\x03 \x01(\x04R\x02to\x12/\n" +
 	"\x04raft\x18\x04 \x03(\v2\x1b.reprise.api.v1.RaftMessageR\x04raft\x124\n" +
-	"\aleaders\x18\x05 \x03(\v2\x1a.reprise.api.v1.LeaderHintR\aleaders\"=\n" +
+	"\aleaders\x18\x05 \x03(\v2\x1a.reprise.api.v1.LeaderHintR\aleaders\x12\x1b\n" +
+	"\tlow_space\x18\x06 \x01(\bR\blowSpace\"=\n" +
 	"\vRaftMessage\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\x04R\x05group\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\fR\amessage\"J\n" +

@@ -86,6 +86,9 @@ type Disk interface {
 	// List names what stands directly in a folder, sorted by name. A folder that
 	// is not there lists as empty. Answer: Listed.
 	List(ticket Ticket, folder string)
+	// Free is how many bytes files can still grow by, as of a moment ago. Others may
+	// use the disk too: it promises nothing.
+	Free() int64
 }
 
 // Errors of a Disk. Any other error is an I/O error.

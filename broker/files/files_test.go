@@ -16,6 +16,7 @@ type recorder struct {
 
 func (r *recorder) Sync(t env.Ticket, _ string)                 { r.tickets = append(r.tickets, t) }
 func (r *recorder) Load(t env.Ticket, _ string, _ int64, _ int) { r.tickets = append(r.tickets, t) }
+func (r *recorder) Free() int64                                 { return 0 }
 func (r *recorder) List(t env.Ticket, _ string)                 { r.tickets = append(r.tickets, t) }
 
 // Answers find whoever asked, in whatever order they come, once.

@@ -105,6 +105,8 @@ func (d *memDisk) Load(ticket env.Ticket, name string, position int64, length in
 	d.answer(func() { d.Loaded(ticket, data, err) })
 }
 
+func (d *memDisk) Free() int64 { return 1 << 40 }
+
 func (d *memDisk) List(ticket env.Ticket, _ string) {
 	var entries []env.FileInfo
 	for _, name := range slices.Sorted(maps.Keys(d.names)) {

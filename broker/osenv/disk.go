@@ -1,6 +1,7 @@
 package osenv
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 
@@ -26,6 +27,9 @@ type Disk struct {
 	syncs   atomic.Uint64
 	workers sync.WaitGroup
 	making  sync.Mutex // held while folders are made
+	free    atomic.Int64
+	// measuring: somebody asks the file system how much is free.
+	measuring atomic.Bool
 
 	mu       sync.Mutex
 	closed   bool
@@ -40,13 +44,15 @@ var _ env.Disk = (*Disk)(nil)
 
 // NewDisk makes the disk of the process that the driver will run.
 func NewDisk(fs FS, d *Driver) *Disk {
-	return &Disk{
+	disk := &Disk{
 		fs:     fs,
 		driver: d,
 		lanes:  make(map[string]*lane),
 		pools:  make(map[string]*pool),
 		made:   map[string]bool{"": true},
 	}
+	disk.measure()
+	return disk
 }
 
 // Close waits for the calls under way, drops those that have not begun, and
@@ -107,4 +113,28 @@ func (d *Disk) Load(ticket env.Ticket, name string, position int64, length int) 
 // List lists a folder; see env.Disk.
 func (d *Disk) List(ticket env.Ticket, folder string) {
 	d.enter(&call{kind: list, name: folder, ticket: ticket})
+}
+
+// Free is what was free when it was asked last; see env.Disk. The file system is
+// asked beside, since that may take its time.
+func (d *Disk) Free() int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.closed && d.measuring.CompareAndSwap(false, true) {
+		d.workers.Go(func() {
+			d.measure()
+			d.measuring.Store(false)
+		})
+	}
+	return d.free.Load()
+}
+
+// measure asks the file system. One that cannot say is taken to have room: its
+// writes will tell.
+func (d *Disk) measure() {
+	free, err := d.fs.Free()
+	if err != nil {
+		free = math.MaxInt64
+	}
+	d.free.Store(free)
 }

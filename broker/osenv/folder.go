@@ -121,6 +121,19 @@ func (f *Folder) SyncFolder(name string) error {
 	return d.Sync()
 }
 
+// Free asks the file system; see FS.
+func (f *Folder) Free() (int64, error) { return freeBytes(f.lock) }
+
+// FreeBytes is how much room the file system has that holds path.
+func FreeBytes(path string) (int64, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	return freeBytes(f)
+}
+
 // within is a name of a Disk as os.Root takes it.
 func within(name string) string {
 	if name == "" {

@@ -25,6 +25,8 @@ type FS interface {
 	List(folder string) ([]env.FileInfo, error)
 	// SyncFolder makes the names in a folder durable.
 	SyncFolder(name string) error
+	// Free is how many bytes files can still grow by.
+	Free() (int64, error)
 }
 
 // File is an open file of an FS.

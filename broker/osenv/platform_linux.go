@@ -3,6 +3,7 @@ package osenv
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"syscall"
 )
@@ -16,6 +17,15 @@ func syncData(f *os.File) error {
 			return os.NewSyscallError("fdatasync", err)
 		}
 	}
+}
+
+// freeBytes is what the file system of a file has left for this process.
+func freeBytes(f *os.File) (int64, error) {
+	var s syscall.Statfs_t
+	if err := syscall.Fstatfs(int(f.Fd()), &s); err != nil {
+		return 0, os.NewSyscallError("fstatfs", err)
+	}
+	return int64(min(s.Bavail, math.MaxInt64/uint64(s.Bsize)) * uint64(s.Bsize)), nil
 }
 
 // magic names the file systems by what statfs(2) says.

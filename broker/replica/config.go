@@ -96,8 +96,12 @@ func (r *Replica) Fit(id api.ReplicaID) bool {
 	return slices.Contains(r.conf.GetVoters(), uint64(id)) && r.caughtUp(id)
 }
 
-// Successor is a fit voter to hand leadership to, if there is one.
-func (r *Replica) Successor() (api.ReplicaID, bool) { return r.fittest(ids(r.conf.GetVoters())) }
+// Successor is a fit voter to hand leadership to, of those that are suitable too, if
+// there is one.
+func (r *Replica) Successor(suitable func(api.ReplicaID) bool) (api.ReplicaID, bool) {
+	voters := slices.DeleteFunc(ids(r.conf.GetVoters()), func(id api.ReplicaID) bool { return !suitable(id) })
+	return r.fittest(voters)
+}
 
 // fittest is the first of the candidates, other than this replica, that is fit.
 func (r *Replica) fittest(candidates []api.ReplicaID) (api.ReplicaID, bool) {

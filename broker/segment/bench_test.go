@@ -21,6 +21,7 @@ func (null) Truncate(string, int64)              {}
 func (null) Remove(string)                       {}
 func (null) Sync(env.Ticket, string)             {}
 func (null) Load(env.Ticket, string, int64, int) {}
+func (null) Free() int64                         { return 0 }
 func (null) List(env.Ticket, string)             {}
 
 func BenchmarkAppend(b *testing.B) {

@@ -1,12 +1,17 @@
 package server_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/reprise-mq/reprise/broker"
+	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/client"
 	"github.com/reprise-mq/reprise/broker/env"
 )
 
@@ -104,4 +109,30 @@ func TestDiskAtTheStart(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A disk with little room: the node refuses records with an error that says so, serves
+// what it has, and goes on by itself when there is room.
+func TestLittleRoom(t *testing.T) {
+	c := newCluster(t, 1)
+	m := c.machines[0]
+	p := c.produce(8)
+	c.awaitMore(p, 200)
+	p.stop()
+	m.disk.little.Store(true)
+	c.await("records are refused", func() error {
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		defer cancel()
+		_, err := c.client.Produce(ctx, "t", 0, client.Record{Value: fmt.Appendf(nil, "no room %d", c.values.Add(1))})
+		if e := (*client.Error)(nil); !errors.As(err, &e) || e.Code != api.Code_STORAGE_FULL || !e.Definite {
+			return fmt.Errorf("the answer is %v", err)
+		}
+		return nil
+	})
+	c.wantAll(p)
+	m.disk.little.Store(false)
+	more := c.produce(8)
+	c.awaitMore(more, 200)
+	more.stop()
+	c.wantAll(p)
 }

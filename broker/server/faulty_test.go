@@ -31,6 +31,8 @@ type faultyDisk struct {
 	full atomic.Bool
 	// denied: nothing is opened, made, removed or listed. What is open stays so.
 	denied atomic.Bool
+	// little: the file system says that it has nothing left, and takes what comes.
+	little atomic.Bool
 	// refused counts what failed for it.
 	refused atomic.Int64
 }
@@ -85,6 +87,13 @@ func (f faultyFS) Remove(name string) error {
 		return err
 	}
 	return f.FS.Remove(name)
+}
+
+func (f faultyFS) Free() (int64, error) {
+	if f.disk.little.Load() {
+		return 0, nil
+	}
+	return f.FS.Free()
 }
 
 func (f faultyFS) List(name string) ([]env.FileInfo, error) {

@@ -110,6 +110,10 @@ func (s *Server) Failed() <-chan struct{} { return s.node.failed }
 // Err is why the node failed. It is for use after Failed was closed.
 func (s *Server) Err() error { return s.node.Node.Failed() }
 
+// Served reports whether the node came to serve. It is for use after Failed was
+// closed.
+func (s *Server) Served() bool { return s.node.Serves() }
+
 // Shutdown hands leadership over and ends the server: within ctx in order,
 // beyond it at once.
 func (s *Server) Shutdown(ctx context.Context) error {

@@ -19,6 +19,7 @@ import (
 	"github.com/reprise-mq/reprise/broker/batch/zstd"
 	"github.com/reprise-mq/reprise/broker/env"
 	"github.com/reprise-mq/reprise/broker/meta"
+	"github.com/reprise-mq/reprise/broker/osenv"
 	"github.com/reprise-mq/reprise/broker/server"
 	"github.com/reprise-mq/reprise/cmd/cli"
 )
@@ -31,6 +32,7 @@ type serveFlags struct {
 	init                    bool
 	join                    []string
 	segmentBytes            uint64
+	reserveBytes            int64
 	logLevel                string
 }
 
@@ -62,6 +64,7 @@ address of any node. A node that has data needs neither: it knows who it is.`,
 	flags.BoolVar(&f.init, "init", false, "found a new cluster, if the folder is empty")
 	flags.StringSliceVar(&f.join, "join", nil, "nodes of the cluster to join, if the folder is empty")
 	flags.Uint64Var(&f.segmentBytes, "segment-bytes", meta.DefaultSegmentBytes, "with --init: size at which segments roll, where a topic does not say")
+	flags.Int64Var(&f.reserveBytes, "reserve-bytes", broker.DefaultConfig().ReserveBytes, "room on the disk below which new records are refused with STORAGE_FULL")
 	flags.StringVar(&f.logLevel, "log-level", "info", "least urgent lines to log: debug, info, warn, error")
 	return cmd
 }
@@ -77,6 +80,8 @@ func (f *serveFlags) config(cmd *cobra.Command) (server.Config, error) {
 		return server.Config{}, cli.Usagef("serve takes --init or --join, not both: a node founds a cluster or joins one")
 	case !f.init && cmd.Flags().Changed("segment-bytes"):
 		return server.Config{}, cli.Usagef("--segment-bytes belongs to --init: the cluster's default is set once, when it is founded")
+	case f.reserveBytes < 0:
+		return server.Config{}, cli.Usagef("--reserve-bytes %d: it is a number of bytes, 0 or more", f.reserveBytes)
 	}
 	for _, address := range append([]string{f.listen}, append(f.join, f.advertised()...)...) {
 		if err := checkAddress(address); err != nil {
@@ -89,7 +94,7 @@ func (f *serveFlags) config(cmd *cobra.Command) (server.Config, error) {
 	}
 	node := nodeConfig()
 	node.Address = env.Endpoint(f.advertise)
-	node.Init, node.SegmentBytes = f.init, f.segmentBytes
+	node.Init, node.SegmentBytes, node.ReserveBytes = f.init, f.segmentBytes, f.reserveBytes
 	for _, address := range f.join {
 		node.Join = append(node.Join, env.Endpoint(address))
 	}
@@ -111,17 +116,52 @@ func nodeConfig() broker.Config {
 	return node
 }
 
-// serve runs a node until ctx ends or the node fails.
+// serve runs a node until ctx ends or the node fails. One that served, and stopped
+// because others left no room on its disk, is started again when there is some.
 func serve(ctx context.Context, cfg server.Config) error {
+	for {
+		served, err := live(ctx, cfg)
+		if !served || !errors.Is(err, env.ErrNoSpace) {
+			return err
+		}
+		cfg.Log.Error("the node starts again when there is room", "reserve", cfg.Node.ReserveBytes, "err", err)
+		if err := awaitRoom(ctx, cfg); err != nil {
+			return err
+		}
+	}
+}
+
+// roomPause is how long awaitRoom waits before it looks again.
+const roomPause = time.Second
+
+// awaitRoom waits until the disk has more room than the node's reserve, or ctx ends.
+func awaitRoom(ctx context.Context, cfg server.Config) error {
+	look := time.NewTicker(roomPause)
+	defer look.Stop()
+	for ctx.Err() == nil {
+		free, err := osenv.FreeBytes(cfg.Data)
+		if err != nil || free > cfg.Node.ReserveBytes {
+			return err
+		}
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+		}
+	}
+	return nil
+}
+
+// live is one life of a node. It reports whether the node came to serve.
+func live(ctx context.Context, cfg server.Config) (served bool, err error) {
 	s, err := server.Start(cfg)
 	if err != nil {
-		return err
+		return false, err
 	}
 	cfg.Log.Info("node started", "version", version, "data", cfg.Data, "listen", s.Address())
 	select {
 	case <-s.Failed():
 		s.Kill()
-		return stopped(s.Err())
+		return s.Served(), stopped(s.Err())
 	case <-ctx.Done():
 	}
 	limit, cancel := context.WithTimeout(context.Background(), leaveTime)
@@ -129,7 +169,7 @@ func serve(ctx context.Context, cfg server.Config) error {
 	if err := s.Shutdown(limit); err != nil {
 		cfg.Log.Warn("the node was stopped before another took over", "after", leaveTime)
 	}
-	return nil
+	return true, nil
 }
 
 // stopped says why a node has stopped by itself.

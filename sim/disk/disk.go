@@ -13,6 +13,7 @@ package disk
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -69,6 +70,8 @@ type Disk struct {
 	made        uint64 // numbers files
 	stalledTill env.Time
 	slow        int64 // delays are multiplied by it; at least 1
+	limit       int64 // bytes that all files together may have; below 0: any number
+	refused     bool  // a call failed because of that
 
 	files   map[string]*file   // as the process sees them
 	folders map[string]*folder // the root is ""
@@ -77,7 +80,7 @@ type Disk struct {
 // New gives an empty disk.
 func New(a *agenda.Agenda, seed uint64, speed Speed, watcher Watcher) *Disk {
 	return &Disk{
-		agenda: a, watcher: watcher, seed: seed, speed: speed, slow: 1,
+		agenda: a, watcher: watcher, seed: seed, speed: speed, slow: 1, limit: -1,
 		files: make(map[string]*file), folders: map[string]*folder{"": newFolder("")},
 	}
 }
@@ -94,6 +97,32 @@ func (d *Disk) Slow(factor int64) { d.slow = max(factor, 1) }
 
 // Stall holds every answer back until t.
 func (d *Disk) Stall(t env.Time) { d.stalledTill = max(d.stalledTill, t) }
+
+// Fill leaves room for so many bytes; below 0 there is always room.
+func (d *Disk) Fill(room int64) {
+	d.limit = room
+	if room >= 0 {
+		d.limit += d.used()
+	}
+}
+
+// Free is how many bytes files can still grow by.
+func (d *Disk) Free() int64 {
+	if d.limit < 0 {
+		return math.MaxInt64
+	}
+	return max(d.limit-d.used(), 0)
+}
+
+// Refused reports whether a call ever failed for lack of room.
+func (d *Disk) Refused() bool { return d.refused }
+
+func (d *Disk) used() (bytes int64) {
+	for _, name := range d.Names() {
+		bytes += int64(len(d.files[name].seen))
+	}
+	return bytes
+}
 
 // Names lists every file there is, as the process sees it, sorted.
 func (d *Disk) Names() []string { return slices.Sorted(maps.Keys(d.files)) }

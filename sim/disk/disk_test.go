@@ -2,6 +2,7 @@ package disk
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -302,5 +303,46 @@ func TestStallKeepsOrder(t *testing.T) {
 	}
 	if len(h.order) != 50 || !slices.IsSorted(h.order) {
 		t.Fatalf("answers came as %v", h.order)
+	}
+}
+
+// A disk that fills up takes what fits, says so at the next sync, and keeps what was
+// there; when there is room again it takes everything.
+func TestFill(t *testing.T) {
+	a := agenda.New()
+	d := New(a, 1, Normal, unwatched{})
+	h := newHeard()
+	disk := d.Open(func(f func(env.Process)) { f(h) })
+	sync := func(ticket env.Ticket, name string) error {
+		disk.Sync(ticket, name)
+		for a.Next(a.Now() + env.Second) {
+		}
+		return h.synced[ticket]
+	}
+	disk.Create("a", 0)
+	disk.Append("a", []byte("there"))
+	d.Fill(3)
+	if free := disk.Free(); free != 3 {
+		t.Fatalf("%d bytes are free, want 3", free)
+	}
+	disk.WriteAt("a", 0, []byte("THERE"))
+	if err := sync(1, "a"); err != nil {
+		t.Errorf("writing over what is there: %v", err)
+	}
+	disk.Append("a", []byte("12345"))
+	disk.Create("b", 1)
+	disk.Truncate("a", 100)
+	for i, name := range []string{"a", "b"} {
+		if err := sync(env.Ticket(2+i), name); !errors.Is(err, env.ErrNoSpace) {
+			t.Errorf("sync of %s: %v, want that there is no room", name, err)
+		}
+	}
+	if got := string(d.Contents("a")); got != "THERE123" {
+		t.Errorf("the file holds %q", got)
+	}
+	d.Fill(-1)
+	disk.Append("a", []byte("45"))
+	if err := sync(4, "a"); err != nil || string(d.Platter("a")) != "THERE12345" {
+		t.Errorf("with room again: %v, %q", err, d.Platter("a"))
 	}
 }

@@ -29,6 +29,9 @@ func (h *Handle) Create(name string, size int64) {
 	case !proper(name), d.blocked(name):
 		h.fail(name, env.ErrIO)
 		return
+	case size > d.Free():
+		h.refuse(name)
+		return
 	}
 	above := d.makeFolder(parent(name))
 	d.made++
@@ -55,7 +58,12 @@ func (h *Handle) WriteAt(name string, position int64, data []byte) {
 
 // Truncate sets a file's size; see env.Disk.
 func (h *Handle) Truncate(name string, size int64) {
-	if f := h.file(name); f != nil {
+	f := h.file(name)
+	switch {
+	case f == nil:
+	case size-int64(len(f.seen)) > h.disk.Free():
+		h.refuse(name)
+	default:
 		f.call(change{position: size})
 		h.disk.watcher.Called(Operation{Kind: Truncate, Name: name, Position: size})
 	}
@@ -154,6 +162,9 @@ func (h *Handle) List(ticket env.Ticket, name string) {
 	})
 }
 
+// Free is what the disk has left; see env.Disk.
+func (h *Handle) Free() int64 { return h.disk.Free() }
+
 func (h *Handle) dead() bool { return h.life != h.disk.life }
 
 // file finds the file of a call; nil if the call has failed.
@@ -174,9 +185,22 @@ func (h *Handle) fail(name string, err error) {
 	}
 }
 
+func (h *Handle) refuse(name string) {
+	h.disk.refused = true
+	h.fail(name, env.ErrNoSpace)
+}
+
 func (h *Handle) write(f *file, position int64, data []byte) {
 	if len(data) == 0 {
 		return
+	}
+	if free := h.disk.Free(); position+int64(len(data))-int64(len(f.seen)) > free {
+		// What fits may be there.
+		h.refuse(f.name)
+		data = data[:max(int64(len(f.seen))+free-position, 0)]
+		if len(data) == 0 {
+			return
+		}
 	}
 	f.call(change{position: position, data: data})
 	h.disk.watcher.Called(Operation{Kind: Write, Name: f.name, Position: position, Data: data})

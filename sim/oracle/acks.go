@@ -35,7 +35,16 @@ type ack struct {
 // Returned is part of world.Watcher: acknowledgements that were sent in the call
 // that has ended have left now.
 func (o *Oracle) Returned() {
-	for _, a := range o.acks {
+	if len(o.acks) == 0 {
+		return
+	}
+	due := append(o.early, o.acks...)
+	o.early = nil
+	for _, a := range due {
+		if _, known := o.group(a.group).find(a.offset); !known && o.hosts[a.from].disk.Refused() {
+			o.early = append(o.early, a)
+			continue
+		}
 		fine := o.first == nil
 		o.acknowledged(&a)
 		if fine && o.first != nil {
@@ -43,6 +52,15 @@ func (o *Oracle) Returned() {
 		}
 	}
 	o.acks = o.acks[:0]
+}
+
+// Ended is called once every replica has the whole log: no acknowledgement waits for
+// it any more.
+func (o *Oracle) Ended() {
+	for _, a := range o.early {
+		o.acknowledged(&a)
+	}
+	o.early = nil
 }
 
 // response takes note of an acknowledgement.

@@ -103,8 +103,11 @@ type Oracle struct {
 	order  []*host
 	groups map[api.GroupID]*group
 	calls  map[callKey]*api.ProduceRequest
-	// acks were sent in the call of a process that is under way.
+	// acks were sent in the call of a process that is under way. early ones are by
+	// nodes whose disk had no room for what they had applied: the log shows it when
+	// another replica writes it.
 	acks   []ack
+	early  []ack
 	topics []Topic
 	stats  Stats
 }

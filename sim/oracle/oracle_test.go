@@ -84,18 +84,7 @@ func TestOnTheWire(t *testing.T) {
 				}
 			})
 		}},
-		{"a snapshot with a configuration of another time", oracle.ConfMismatch, func(l *lab) {
-			l.sent = raft(func(m *raftpb.Message, add func(*raftpb.Message)) {
-				if m.GetType() == raftpb.MsgApp {
-					add(&raftpb.Message{
-						Type: raftpb.MsgSnap.Enum(), From: m.From, To: m.To, Term: m.Term,
-						Snapshot: &raftpb.Snapshot{Metadata: &raftpb.SnapshotMetadata{
-							Index: new(uint64(1)), Term: new(uint64(1)), ConfState: &raftpb.ConfState{Voters: []uint64{7}},
-						}},
-					})
-				}
-			})
-		}},
+		{"a snapshot with a configuration of another time", oracle.ConfMismatch, wrongSnapshot},
 		{"acknowledged beyond the end", oracle.AckNotCommitted, acknowledged(1000)},
 		{"acknowledged at the offset before", oracle.AckMismatch, acknowledged(-1)},
 	} {
@@ -106,6 +95,21 @@ func TestOnTheWire(t *testing.T) {
 			l.want(c.want)
 		})
 	}
+}
+
+// wrongSnapshot shows a snapshot with a configuration that never was, beside each append.
+func wrongSnapshot(l *lab) {
+	l.sent = raft(func(m *raftpb.Message, add func(*raftpb.Message)) {
+		if m.GetType() != raftpb.MsgApp {
+			return
+		}
+		add(&raftpb.Message{
+			Type: raftpb.MsgSnap.Enum(), From: m.From, To: m.To, Term: m.Term,
+			Snapshot: &raftpb.Snapshot{Metadata: &raftpb.SnapshotMetadata{
+				Index: new(uint64(1)), Term: new(uint64(1)), ConfState: &raftpb.ConfState{Voters: []uint64{7}},
+			}},
+		})
+	})
 }
 
 // acknowledged shows acknowledgements of other offsets.

@@ -18,6 +18,9 @@ const (
 // kibi is 1024 bytes.
 const kibi = 1024
 
+// ReserveBytes is what nodes keep of their disks; see broker.Config.
+const ReserveBytes = 256 * kibi
+
 // generator makes the plan of one seed. Each kind of fault draws from a stream of
 // its own, so that a kind added later leaves the others as they are.
 type generator struct {
@@ -212,6 +215,11 @@ func (g *generator) disk() {
 	})
 	g.some(StallDisk, 1, 3, func(s *prng.Stream, f *Fault) {
 		f.Target, f.Length = g.target(s), between(s, 200, 7_000)
+	})
+	g.some(FullDisk, 1, 3, func(s *prng.Stream, f *Fault) {
+		f.Target, f.Length = g.target(s), between(s, 1_000, 10_000)
+		// None for what is under way, none for more, or some for a while.
+		f.Strength = s.Below([]int64{4, ReserveBytes / kibi, 2 * ReserveBytes / kibi}[s.Below(3)])
 	})
 }
 

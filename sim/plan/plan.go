@@ -103,6 +103,8 @@ const (
 	SlowDisk Kind = "slow-disk"
 	// StallDisk: a node's disk answers nothing for Length.
 	StallDisk Kind = "stall-disk"
+	// FullDisk: a node's disk has room for Strength KiB only.
+	FullDisk Kind = "full-disk"
 
 	// Weather: the links of all, or of the target, are worse as Worse says.
 	Weather Kind = "weather"
@@ -130,7 +132,7 @@ const (
 
 // Kinds are all of them.
 var Kinds = []Kind{
-	Crash, CrashAll, Kill, Pause, SlowNode, Shutdown, CrashClient, SlowDisk, StallDisk,
+	Crash, CrashAll, Kill, Pause, SlowNode, Shutdown, CrashClient, SlowDisk, StallDisk, FullDisk,
 	Weather, Isolate, CutOff, OneWay, CutPair, Flap, CutClients, Join, Move, Elect,
 }
 
@@ -139,7 +141,7 @@ func (k Kind) Family() string {
 	switch k {
 	case Crash, CrashAll, Kill, Pause, SlowNode, Shutdown, CrashClient:
 		return "process"
-	case SlowDisk, StallDisk:
+	case SlowDisk, StallDisk, FullDisk:
 		return "disk"
 	case Weather, Isolate, CutOff, OneWay, CutPair, Flap, CutClients:
 		return "network"

@@ -26,6 +26,7 @@ var diskTests = []test{
 	{"remove a folder", testRemoveFolder},
 	{"sync of a folder", testSyncFolder},
 	{"names that lead elsewhere", testNames},
+	{"there is room", testFree},
 	{"every call is flushed", testFlushed},
 	{"like a map of byte slices", testModel},
 }
@@ -38,6 +39,17 @@ func testCreate(t *testing.T, w World) {
 		b.wantSync(name, nil)
 		b.wantFile(name, strings.Repeat("\x00", int(size)))
 	}
+}
+
+func testFree(t *testing.T, w World) {
+	b := newBench(t, w)
+	const size = 100_000
+	b.calls(func(d env.Disk) { d.Create("f", size) })
+	b.wantSync("f", nil)
+	b.await("some more room", func() (enough bool) {
+		b.calls(func(d env.Disk) { enough = d.Free() > size })
+		return enough
+	})
 }
 
 func testWrites(t *testing.T, w World) {
