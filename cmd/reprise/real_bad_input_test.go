@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -173,6 +174,7 @@ func TestRealUnusableNodes(t *testing.T) {
 		{"an empty folder without --init or --join", fresh, freeAddress(t), nil, failed, "found a new cluster with --init, or join one with --join"},
 		{"--init and --join", fresh, freeAddress(t), []string{"--init", "--join", member.address}, usage, "not both"},
 		{"--segment-bytes without --init", fresh, freeAddress(t), []string{"--segment-bytes", "4096"}, usage, "--segment-bytes belongs to --init"},
+		{"a reserve below 0", fresh, freeAddress(t), []string{"--init", "--reserve-bytes", "-1"}, usage, "--reserve-bytes"},
 		{"no port", fresh, "127.0.0.1", []string{"--init"}, usage, "no HOST:PORT"},
 		{"absurd port", fresh, "127.0.0.1:99999", []string{"--init"}, usage, "no HOST:PORT"},
 		{"an address that is not of this machine", fresh, "192.0.2.1:9001", []string{"--init"}, failed, "choose an address of this machine"},
@@ -230,6 +232,25 @@ func TestRealFolderOfAnotherCluster(t *testing.T) {
 	if m := theirs.metadata(); len(m.Nodes) != 1 {
 		t.Errorf("the other cluster has %v, want its one node", m.Nodes)
 	}
+}
+
+// A node whose disk has less room than its reserve refuses records and says what to
+// do; it serves what it has, and takes records again when its reserve is there.
+func TestRealReserve(t *testing.T) {
+	c := newCluster(t, 1)
+	c.command("topic", "create", "t")
+	c.command("produce", "--topic", "t", "--partition", "0", "first")
+	n := c.nodes[0]
+	n.process.kill()
+	c.serve(n, "--reserve-bytes", strconv.FormatInt(1<<60, 10))
+	produce := "produce --topic t --partition 0 --timeout 2s x --bootstrap " + c.bootstrap()
+	wantRefused(t, run(t, "", strings.Fields(produce)...), produce, failed, "STORAGE_FULL")
+	if out := c.command("consume", "--topic", "t", "--partition", "0", "--from", "earliest", "--max", "1"); out != "first\n" {
+		t.Errorf("the first record is %q", out)
+	}
+	n.process.kill()
+	c.serve(n)
+	c.wantServing("first")
 }
 
 // A node that is asked to stop does, with exit code 0, and what it held is there
