@@ -17,6 +17,7 @@ import (
 	"regexp"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -35,6 +36,7 @@ func main() {
 	only := pflag.String("only", "", "plant only the bugs whose name matches this `regexp`")
 	seeds := pflag.String("seeds", "1..300", "look for each bug in the seeds `A..B`, both included")
 	pflag.IntVar(&s.jobs, "jobs", 1, "how many seeds to run at the same time")
+	pflag.DurationVar(&s.budget, "shrink", 0, "also shrink the plan that found each bug, for at most this `time`")
 	pflag.Parse()
 	names, err := regexp.Compile(*only)
 	_, scanned := fmt.Sscanf(*seeds, "%d..%d", &s.first, &s.last)
@@ -53,7 +55,11 @@ type sheet struct {
 	out         *os.File
 	first, last uint64
 	jobs        int
+	budget      time.Duration
 	root        string
+	// hunts that found their bugs by all verdicts, and the reductions of their plans.
+	hunts   []*hunt
+	reduced []*reduction
 }
 
 var errNotFound = errors.New("not every bug was found as it must be")
@@ -84,7 +90,11 @@ func (s *sheet) print(ctx context.Context, names *regexp.Regexp) error {
 			found++
 		}
 	}
-	fmt.Fprintf(s.out, "%d of %d bugs found in seeds %d to %d\n", found, looked, s.first, s.last)
+	fmt.Fprintf(s.out, "%d of %d bugs found in seeds %d to %d; median seeds to the find: %d\n",
+		found, looked, s.first, s.last, middle(s.hunts, func(h *hunt) int64 { return int64(h.seeds) }))
+	if s.budget > 0 {
+		fmt.Fprintln(s.out, medians(s.reduced))
+	}
 	if found < looked {
 		return errNotFound
 	}
@@ -113,6 +123,17 @@ func (s *sheet) plant(ctx context.Context, b *planted.Bug) (found bool, err erro
 		return false, err
 	}
 	fmt.Fprintf(s.out, "%-34s %5d  %-5s %s\n", b.Name, b.Class, "all", h)
+	if h.found() {
+		s.hunts = append(s.hunts, h)
+	}
+	if h.found() && s.budget > 0 {
+		small, err := h.reduce(ctx, s.budget)
+		if err != nil {
+			return false, err
+		}
+		s.reduced = append(s.reduced, small)
+		fmt.Fprintf(s.out, "%-34s %5s  %-5s %s\n", "", "", "", small)
+	}
 	if !b.Loses {
 		return h.found(), nil
 	}
