@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/reprise-mq/reprise/broker/api"
@@ -139,6 +140,12 @@ func (p *poll) read(then func([]byte)) {
 			if p.offset < g.partition.state.LogStart() {
 				p.leave()
 				p.refuse(outOfRange(g, p.offset))
+				return
+			}
+			if errors.Is(err, segment.ErrDamaged) {
+				p.leave()
+				p.refuse(api.Errorf(api.Code_LOG_DAMAGED,
+					"node %d cannot read its log at offset %d, and restores it from another replica; retry after a pause", g.node.identity.node, p.offset))
 				return
 			}
 			g.node.Fail(err)

@@ -21,6 +21,8 @@ type group struct {
 	id   api.GroupID
 	// nil while it is being opened or made.
 	replica *replica.Replica
+	// Its log is damaged, and is being restored before the replica can be opened.
+	restoring bool
 	// What the group agrees on; nil in the meta group, which has node.meta.
 	partition *partitionMachine
 	// Proposals of this life that have not been applied, by their tags: another life

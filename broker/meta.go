@@ -137,19 +137,24 @@ func (n *Node) ended(id api.GroupID) bool {
 // unwanted reports whether meta has recorded that a replica's removal committed,
 // or that its topic is gone. What meta's state has not come to yet is kept.
 func (n *Node) unwanted(g *group) bool {
-	if g.replica == nil {
+	mine := n.incarnation(g)
+	if mine == 0 {
 		return false
 	}
 	p := n.meta.state.PartitionOf(g.id)
 	if p == nil {
 		return n.ended(g.id)
 	}
-	return g.replica.ID() <= p.LastReplica() && p.NodeOf(g.replica.ID()) == 0
+	return mine <= p.LastReplica() && p.NodeOf(mine) == 0
 }
 
 func (n *Node) endGroup(g *group) {
 	delete(n.groups, g.id)
-	g.replica.Destroy()
+	if g.restoring {
+		n.abandon(g)
+	} else {
+		g.replica.Destroy()
+	}
 	g.lost()
 	if n.ended(g.id) {
 		n.bury(g.id)

@@ -45,6 +45,9 @@ type Config struct {
 	BalanceTicks int
 	// StallTicks is how long a sync may take before the node gives up leading.
 	StallTicks int
+	// ScrubBytes is about how much is read in a tick to find damage that nobody else
+	// would find; 0 is nothing.
+	ScrubBytes int
 	// ReserveBytes is the room on the disk that is kept from new records: below it
 	// they are refused with STORAGE_FULL.
 	ReserveBytes int64
@@ -67,6 +70,7 @@ func DefaultConfig() Config {
 		Tick:             50 * env.Millisecond,
 		BalanceTicks:     100,
 		StallTicks:       40,
+		ScrubBytes:       64 << 10,
 		ReserveBytes:     256 << 20,
 		MaxBatchBytes:    1 << 20,
 		Codecs:           batch.NewCodecs(batch.NewGzip()),
@@ -106,7 +110,8 @@ type Node struct {
 	nextTick env.Time
 	ticks    uint64
 
-	proposals uint64 // number of the last tag
+	proposals uint64      // number of the last tag
+	scrubbed  api.GroupID // the group that was scrubbed last
 	timers    timers
 	peers     peers
 	calls     calls
@@ -246,6 +251,9 @@ func (n *Node) tick() {
 		n.tend(g)
 	}
 	n.watchNode()
+	if n.cfg.ScrubBytes > 0 {
+		n.scrub()
+	}
 }
 
 // ordered lists the groups by id.

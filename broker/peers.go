@@ -94,7 +94,7 @@ func (n *Node) sendPeer(to api.NodeID) {
 // receivePeer takes another node's batch. One for another cluster, or for whoever
 // had this address before, is dropped.
 func (n *Node) receivePeer(from env.Endpoint, in *api.PeerBatch) {
-	if n.phase != phaseServing || n.failed != nil {
+	if n.identity.cluster == "" || n.failed != nil {
 		return
 	}
 	if in.GetClusterId() != n.identity.cluster || in.GetTo() != uint64(n.identity.node) {
@@ -104,6 +104,9 @@ func (n *Node) receivePeer(from env.Endpoint, in *api.PeerBatch) {
 	sender := api.NodeID(in.GetFrom())
 	n.peers.heard[sender] = from
 	n.space.heard(sender, in.GetLowSpace())
+	if n.phase != phaseServing {
+		return
+	}
 	for _, hint := range in.GetLeaders() {
 		n.takeHint(hint)
 	}
@@ -123,6 +126,9 @@ func (n *Node) receivePeer(from env.Endpoint, in *api.PeerBatch) {
 		}
 	}
 }
+
+// heardNodes lists the nodes that were heard, ascending.
+func (n *Node) heardNodes() []api.NodeID { return slices.Sorted(maps.Keys(n.peers.heard)) }
 
 func (n *Node) takeHint(hint *api.LeaderHint) {
 	known := n.peers.hints[api.GroupID(hint.GetGroup())]
@@ -221,7 +227,11 @@ func (n *Node) CopyFrom(group api.GroupID, from api.ReplicaID, segment api.Index
 		done(nil, errNoRoute)
 		return
 	}
-	n.calls.send(address, &api.Request{Body: &api.Request_CopySegment{CopySegment: &api.CopySegmentRequest{
+	n.copyFrom(address, group, segment, position, length, done)
+}
+
+func (n *Node) copyFrom(to env.Endpoint, group api.GroupID, segment api.Index, position int64, length int, done func([]byte, error)) {
+	n.calls.send(to, &api.Request{Body: &api.Request_CopySegment{CopySegment: &api.CopySegmentRequest{
 		Group: uint64(group), Segment: uint64(segment), Position: position, Length: int32(length),
 	}}}, func(response *api.Response) {
 		if response.GetError() != nil {

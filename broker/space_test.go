@@ -54,7 +54,7 @@ func TestFullDiskOfTheLeader(t *testing.T) {
 	c := newCluster(t, 22, three...)
 	c.full(three...)
 	c.elect(1, three...)
-	c.fillDisk("n1:1", 0)
+	c.fillDisk("n1:1", 1<<20)
 	c.waitFor("leader with room", func() bool { return c.partition(three...).GetLeader() != 1 })
 	c.fill(20, three...)
 	// The preferred leader does not get its leadership back while it has no room.
@@ -78,7 +78,7 @@ func TestFullDisksOfAMajority(t *testing.T) {
 	c.full(three...)
 	c.elect(3, three...)
 	for _, name := range []env.Endpoint{"n1:1", "n2:1"} {
-		c.fillDisk(name, 0)
+		c.fillDisk(name, 1<<20)
 	}
 	c.refusedAsFull("n3:1", c.record())
 	if r := c.ask("n3:1", fetching(fetch("t", 0))); r.GetFetch() == nil {
@@ -95,7 +95,7 @@ func TestFullDisksOfAMajority(t *testing.T) {
 func TestReplicaIsMadeWhenThereIsRoom(t *testing.T) {
 	c := newCluster(t, 24, three...)
 	c.full(three...)
-	c.fillDisk("n2:1", 0)
+	c.fillDisk("n2:1", 1<<20)
 	c.ok(func() *api.Request { return createTopic("u", 1) }, "n1:1", "n3:1")
 	c.run(2 * env.Second)
 	if n := len(c.nodes["n2:1"].Inspect()); n != 2 {

@@ -283,16 +283,32 @@ func (n *Node) openGroups() {
 			g = n.newGroup(id)
 		}
 		left++
-		replica.Recover(n.replicaConfig(g, image.Replica), func(r *replica.Replica, err error) {
-			if err != nil {
-				n.Fail(err)
-				return
-			}
-			n.opened(g, r)
-			done()
-		})
+		n.recover(g, image.Replica, done)
 	}
 	done()
+}
+
+// recover opens a replica and calls ready; also when its log has to be restored,
+// unless the node can do nothing without the group.
+func (n *Node) recover(g *group, id api.ReplicaID, ready func()) {
+	restoring := func() {
+		g.restoring = true
+		if g.id != api.MetaGroup {
+			ready()
+		}
+	}
+	replica.Recover(n.replicaConfig(g, id), restoring, func(r *replica.Replica, err error) {
+		late := g.restoring && g.id != api.MetaGroup
+		if err != nil {
+			n.Fail(err)
+			return
+		}
+		g.restoring = false
+		n.opened(g, r)
+		if !late {
+			ready()
+		}
+	})
 }
 
 // makeMeta makes the node's replica of the meta group: the founder's holds the

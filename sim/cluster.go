@@ -117,7 +117,7 @@ var telling = map[string]bool{becameLeader: true, "node serves": true, "snapshot
 // flushed looks after a node's every burst: it may have failed, or be done leaving.
 func (n *node) flushed() {
 	if err := n.broker.Failed(); err != nil {
-		if n.cramped && errors.Is(err, env.ErrNoSpace) {
+		if n.cramped && errors.Is(err, env.ErrNoSpace) || n.host.Disk.Failed() && errors.Is(err, env.ErrIO) {
 			n.run.tell(string(n.host.Name), "stops: %v", err)
 			n.kill()
 			n.restartWithRoom()

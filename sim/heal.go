@@ -93,6 +93,11 @@ func (r *run) converged() bool {
 // unsettled says what is not well yet, "" if all is.
 func (r *run) unsettled() string {
 	views := r.views()
+	for _, n := range r.nodes {
+		if name := n.host.Disk.Spoilt(); name != "" {
+			return fmt.Sprintf("%s: %s is damaged still", n.host.Name, name)
+		}
+	}
 	for _, id := range r.wantedGroups() {
 		if what := r.unsettledGroup(id, views[id]); what != "" {
 			return what

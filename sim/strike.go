@@ -128,6 +128,8 @@ func (r *run) strike(a *armed) {
 		fired = r.crashAll(a)
 	case plan.CrashClient:
 		fired = r.crashClient(a)
+	case plan.BitFlip, plan.BadSector:
+		fired = r.rot(f)
 	case plan.Weather, plan.Isolate, plan.CutOff, plan.OneWay, plan.CutPair, plan.Flap, plan.CutClients:
 		fired = r.disturb(a)
 	default:
@@ -174,6 +176,10 @@ func (r *run) hit(a *armed) bool {
 		n.cramped = n.cramped || f.Strength*1024 < plan.ReserveBytes
 		n.host.Disk.Fill(f.Strength * 1024)
 		r.later(a, func() { n.host.Disk.Fill(noLimit) })
+	case plan.FailWrite:
+		n.host.Disk.FailWrite()
+	case plan.FailSync:
+		n.host.Disk.FailSync()
 	default:
 		panic(fmt.Sprintf("sim: a fault of unknown kind %q", f.Kind))
 	}

@@ -61,6 +61,7 @@ const (
 	Code_SEGMENT_GONE               Code = 38
 	Code_MOVE_IN_PROGRESS           Code = 39
 	Code_LAST_NODE                  Code = 40
+	Code_LOG_DAMAGED                Code = 41
 )
 
 // Enum value maps for Code.
@@ -97,6 +98,7 @@ var (
 		38: "SEGMENT_GONE",
 		39: "MOVE_IN_PROGRESS",
 		40: "LAST_NODE",
+		41: "LOG_DAMAGED",
 	}
 	Code_value = map[string]int32{
 		"OK":                         0,
@@ -130,6 +132,7 @@ var (
 		"SEGMENT_GONE":               38,
 		"MOVE_IN_PROGRESS":           39,
 		"LAST_NODE":                  40,
+		"LOG_DAMAGED":                41,
 	}
 )
 
@@ -2520,6 +2523,9 @@ func (*UpdateNodeResponse) Descriptor() ([]byte, []int) {
 	return file_broker_api_api_proto_rawDescGZIP(), []int{28}
 }
 
+// MoveReplica moves a replica to another node. From and to the same node it renews the
+// replica there: another incarnation begins with nothing and gets the log from the
+// others. That is for one whose log is lost.
 type MoveReplicaRequest struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Topic     *TopicRef              `protobuf:"bytes,1,opt,name=topic,proto3" json:"topic,omitempty"`
@@ -3774,7 +3780,7 @@ const file_broker_api_api_proto_rawDesc = "" +
 	"LeaderHint\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\x04R\x05group\x12\x12\n" +
 	"\x04term\x18\x02 \x01(\x04R\x04term\x12\x12\n" +
-	"\x04node\x18\x03 \x01(\x04R\x04node*\x91\x05\n" +
+	"\x04node\x18\x03 \x01(\x04R\x04node*\xa2\x05\n" +
 	"\x04Code\x12\x06\n" +
 	"\x02OK\x10\x00\x12\x0e\n" +
 	"\n" +
@@ -3808,7 +3814,8 @@ const file_broker_api_api_proto_rawDesc = "" +
 	"\rWRONG_CLUSTER\x10%\x12\x10\n" +
 	"\fSEGMENT_GONE\x10&\x12\x14\n" +
 	"\x10MOVE_IN_PROGRESS\x10'\x12\r\n" +
-	"\tLAST_NODE\x10(*\x19\n" +
+	"\tLAST_NODE\x10(\x12\x0f\n" +
+	"\vLOG_DAMAGED\x10)*\x19\n" +
 	"\x04Acks\x12\a\n" +
 	"\x03ALL\x10\x00\x12\b\n" +
 	"\x04NONE\x10\x01*&\n" +

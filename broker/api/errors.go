@@ -22,6 +22,7 @@ var Traits = map[Code]Trait{
 	Code_SHUTTING_DOWN:    {true, true, "the node is leaving; ask another"},
 	Code_META_UNAVAILABLE: {true, true, "the meta group has no leader that this node can reach; retry after a pause"},
 	Code_STORAGE_FULL:     {true, true, "the leader's disk is full; free space or move the replica, then retry"},
+	Code_LOG_DAMAGED:      {true, true, "a part of the log cannot be read on the leader's disk, and is being restored from another replica; retry after a pause"},
 	Code_MOVE_IN_PROGRESS: {true, true, "another change of this group's replicas is under way; retry when it is done"},
 
 	Code_LEADERSHIP_LOST: {true, false, "the leader changed while the request was under way; only an idempotent request may be repeated"},

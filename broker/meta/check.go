@@ -122,10 +122,9 @@ func checkIdentity(token []byte, address string) *api.Error {
 }
 
 func checkMoveReplica(r *api.MoveReplicaRequest) *api.Error {
-	if r.GetFrom() == r.GetTo() {
+	if r.GetFrom() == 0 && r.GetTo() == 0 {
 		return api.Errorf(api.Code_INVALID_REQUEST,
-			"a replica cannot move from node %d to node %d; give two nodes, or 0 for one of them to only add or only remove",
-			r.GetFrom(), r.GetTo())
+			"a replica moves from a node to another; give two nodes, 0 for one of them to only add or only remove, or one node twice to renew its replica")
 	}
 	return checkTopicRef(r.GetTopic())
 }

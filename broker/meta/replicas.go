@@ -16,13 +16,23 @@ const maxListed = 2 * MaxReplicas
 // while it was being filled would block the partition for ever.
 func (s *State) moveReplica(r *api.MoveReplicaRequest) *api.Response {
 	p, err := s.Resolve(r.Topic, r.Partition)
-	if err == nil {
-		err = s.checkMove(p, api.NodeID(r.From), api.NodeID(r.To))
+	from, to := api.NodeID(r.From), api.NodeID(r.To)
+	renews := from != 0 && from == to
+	switch {
+	case err != nil:
+	case renews:
+		err = s.checkRenew(p, from)
+	default:
+		err = s.checkMove(p, from, to)
 	}
 	if err != nil {
 		return &api.Response{Error: err}
 	}
-	p.move(api.NodeID(r.From), api.NodeID(r.To))
+	if renews {
+		p.renew(from)
+	} else {
+		p.move(from, to)
+	}
 	return &api.Response{Body: &api.Response_MoveReplica{MoveReplica: &api.MoveReplicaResponse{}}}
 }
 
@@ -37,6 +47,35 @@ func (p *Partition) move(from, to api.NodeID) {
 		p.lastReplica++
 		p.Replicas = slices.Insert(p.Replicas, at, Replica{Node: to, ID: p.lastReplica, Adding: true})
 	}
+}
+
+// renew puts another incarnation in the place of one whose log is lost: it has none of
+// the old one's promises, and gets the log from the others like any new replica. The
+// old one is as good as dead from now on, and leaves the configuration when the new one
+// has caught up.
+func (p *Partition) renew(node api.NodeID) {
+	p.lastReplica++
+	p.Replicas[p.position(node)] = Replica{Node: node, ID: p.lastReplica, Adding: true}
+}
+
+// minRenewable replicas have a majority without one of them.
+const minRenewable = 3
+
+// checkRenew refuses to renew a replica while another is not complete: two of three
+// that have nothing would be a majority.
+func (s *State) checkRenew(p *Partition, node api.NodeID) *api.Error {
+	if err := s.checkFrom(p, node); err != nil {
+		return err
+	}
+	r, _ := p.ReplicaOn(node)
+	switch {
+	case r.Removing || p.Changing() && !r.Adding:
+		return api.Errorf(api.Code_MOVE_IN_PROGRESS, "the replicas of %s are changing already; wait", p)
+	case len(p.wanted()) < minRenewable:
+		return api.Errorf(api.Code_INVALID_REPLICATION_FACTOR,
+			"%s has %d replicas, and without the one on node %d there is no majority that could let another in", p, len(p.wanted()), node)
+	}
+	return nil
 }
 
 func (s *State) checkMove(p *Partition, from, to api.NodeID) *api.Error {

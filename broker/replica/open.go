@@ -64,9 +64,11 @@ func Join(cfg Config, done func(*Replica)) {
 	})
 }
 
-// Recover opens the replica that the journal's image describes. An error means
-// that what was synced is not there any more.
-func Recover(cfg Config, done func(*Replica, error)) {
+// Recover opens the replica that the journal's image describes. Segments that the
+// disk has damaged are restored from other replicas first, which may take long, or
+// for ever: restoring hears that it begins. An error means that what was synced is
+// not there any more in some other way.
+func Recover(cfg Config, restoring func(), done func(*Replica, error)) {
 	image := cfg.Journal.Image(cfg.Group)
 	clearOthers(cfg, image.Folder, func() {
 		if image.Folder == 0 {
@@ -75,6 +77,12 @@ func Recover(cfg Config, done func(*Replica, error)) {
 		}
 		name := folderName(cfg, image.Folder)
 		segment.Open(cfg.Files, name, position(image.Checkpoint), func(store *segment.Store, tail segment.Tail, err error) {
+			if isDamage(err) {
+				restoring()
+				again := func() { Recover(cfg, func() {}, done) }
+				restoreLog(cfg, image, again, func() { done(nil, fmt.Errorf("group %d: open %s: %w", cfg.Group, name, err)) })
+				return
+			}
 			if err != nil {
 				done(nil, fmt.Errorf("group %d: open %s: %w", cfg.Group, name, err))
 				return
@@ -157,6 +165,9 @@ func (r *Replica) run() {
 		panic(fmt.Sprintf("replica: raft refuses its configuration: %v", err))
 	}
 	r.raft = node
+	if r.store != nil {
+		r.watch(r.store)
+	}
 	status := node.BasicStatus()
 	r.role = Role{State: status.RaftState, Term: api.Term(status.GetTerm())}
 	r.cfg.Host.Dirty(r)

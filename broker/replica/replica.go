@@ -45,6 +45,16 @@ type Host interface {
 	Transmit(group api.GroupID, m *raftpb.Message)
 	// CopyFrom asks the node that holds a replica for a range of a segment.
 	CopyFrom(group api.GroupID, replica api.ReplicaID, segment api.Index, position int64, length int, done func([]byte, error))
+	// CopyFromAny asks one of the other nodes that hold the group for a range of a
+	// segment; the next attempt asks another.
+	CopyFromAny(group api.GroupID, attempt int, segment api.Index, position int64, length int, done func([]byte, error))
+	// Pause calls then after a while.
+	Pause(then func())
+	// LogLost says that the log of a group that waits to be restored is to be had from
+	// nobody any more. It may be said again and again.
+	LogLost(group api.GroupID)
+	// Waits reports whether anybody waits for a log that is being restored.
+	Waits(group api.GroupID) bool
 	// Dirty says that the replica has work for Pump.
 	Dirty(r *Replica)
 	// Changed says that the replica's role, term or leader is another.

@@ -156,6 +156,7 @@ func (r *Replica) install(snapshot *raftpb.Snapshot, update *journal.Update) (re
 	}
 	replaced = r.folder
 	r.folder, r.store = in.folder, in.store
+	r.watch(r.store)
 	r.loads = loads{}
 	if err := r.restore(in.tail); err != nil {
 		panic(fmt.Sprintf("replica: group %d: verified snapshot at %d does not restore", r.cfg.Group, index))

@@ -167,10 +167,11 @@ func (s *Store) Copy(index api.Index, position int64, length int, done func([]by
 		switch {
 		case !held:
 			err = ErrGone
-		case err != nil:
+		case err != nil && !unreadable(err):
 			err = fmt.Errorf("load %s at %d: %w", g.name, position, err)
-		case len(data) < n:
-			err = fmt.Errorf("%w: %s ends before %d", ErrDamaged, g.name, position+int64(n))
+		case err != nil || len(data) < n:
+			s.damaged(g)
+			err = fmt.Errorf("%w: %s at %d", ErrDamaged, g.name, position)
 		}
 		if err != nil {
 			data = nil

@@ -63,7 +63,7 @@
 // # Recovery
 //
 // The journal knows a Position up to which everything was synced. Below it a bad
-// byte is damage (ErrDamaged: nothing is changed, repair from a peer). Above it
+// byte is damage (ErrDamaged: nothing is changed, Mend it from a peer). Above it
 // the log is read to the first gap or bad frame, and what lies beyond goes: the
 // journal has those entries. A torn new segment goes whole, so the last good state
 // frame may be that of the segment before.

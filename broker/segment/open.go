@@ -1,7 +1,6 @@
 package segment
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 
@@ -94,6 +93,10 @@ func (r *recovery) certain() bool {
 func (r *recovery) head() {
 	name := r.name()
 	r.s.f.Load(name, 0, headerBytes, func(data []byte, err error) {
+		if unreadable(err) {
+			r.badHead()
+			return
+		}
 		if err != nil {
 			r.fail(fmt.Errorf("load %s: %w", name, err))
 			return
@@ -129,6 +132,10 @@ func (r *recovery) follows(h *header) bool {
 func (r *recovery) state(h header) {
 	name := r.name()
 	r.s.f.Load(name, headerBytes, h.data, func(data []byte, err error) {
+		if unreadable(err) {
+			r.badHead()
+			return
+		}
 		if err != nil {
 			r.fail(fmt.Errorf("load %s: %w", name, err))
 			return
@@ -237,7 +244,7 @@ func (r *recovery) visit(at place, raw []byte, frames []Frame) bool {
 // ended takes the end of a segment's walk; the store knows how far it got.
 func (r *recovery) ended(err error) {
 	g, file := r.s.active(), r.found[r.at]
-	if err != nil && !errors.Is(err, ErrFrame) {
+	if err != nil && !unreadable(err) {
 		r.fail(err)
 		return
 	}

@@ -1,7 +1,6 @@
 package segment
 
 import (
-	"errors"
 	"fmt"
 	"sort"
 
@@ -122,7 +121,8 @@ func (r *reading) ended(err error) {
 	switch {
 	case !held:
 		err = ErrGone
-	case err == nil || errors.Is(err, ErrFrame):
+	case err == nil || unreadable(err):
+		r.s.damaged(r.segment)
 		err = fmt.Errorf("%w: read of %s", ErrDamaged, r.segment.name)
 	}
 	r.done(nil, err)

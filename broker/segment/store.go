@@ -65,6 +65,9 @@ type Store struct {
 	// failed is the first error of a sync. After it nothing is known of the files,
 	// so no later checkpoint succeeds.
 	failed error
+	// found hears of damage; nil if nobody does.
+	found func(api.Index)
+	scrub scrub
 }
 
 // Create starts a log that nobody wrote before, in a folder with no segments: one

@@ -1,9 +1,11 @@
 package segment
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/env"
 	"github.com/reprise-mq/reprise/broker/files"
 )
 
@@ -42,6 +44,12 @@ func (w *walk) next(need int) {
 		return
 	}
 	w.f.Load(w.name, w.at.position, int(length), func(data []byte, err error) {
+		if errors.Is(err, env.ErrIO) && length > int64(max(need, headerBytes)) {
+			// Some of it may be readable: frame by frame, up to what is not.
+			w.load = headerBytes
+			w.next(need)
+			return
+		}
 		if err != nil {
 			w.done(fmt.Errorf("load %s at %d: %w", w.name, w.at.position, err))
 			return

@@ -187,7 +187,10 @@ func newMove() *cobra.Command {
 		Short: "Move a replica of a partition from one node to another, and wait until it has",
 		Long: `Move a replica of a partition from one node to another. Without --from a replica
 is only added, without --to only removed. The new replica catches up before it
-votes; the move goes on if this command is stopped.`,
+votes; the move goes on if this command is stopped.
+
+With one node for both its replica is renewed: it gets the whole log from the others.
+A node does that by itself when its disk has lost a log.`,
 		Args: cli.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if t.topic == "" || from == 0 && to == 0 {

@@ -135,7 +135,7 @@ func (p *power) file(f *file) {
 		number := f.settled + uint64(i)
 		switch {
 		case fate == keep:
-			f.durable = c.apply(f.durable)
+			p.reached(f, c)
 		case fate == lose:
 			p.lost(c)
 		default:
@@ -154,10 +154,16 @@ func (p *power) mixed(f *file, c change, number uint64) {
 	case c.data != nil && prng.Scale(p.draw(f.number, number, drawShape), 100) < p.crash.Tear:
 		p.torn(f, c, number)
 	case p.draw(f.number, number, drawKeep)&1 == 0:
-		f.durable = c.apply(f.durable)
+		p.reached(f, c)
 	default:
 		p.lost(c)
 	}
+}
+
+// reached applies a change that was on the platter before the power failed.
+func (p *power) reached(f *file, c change) {
+	f.durable = c.apply(f.durable)
+	p.disk.mended(f, c)
 }
 
 func (p *power) lost(c change) {
@@ -190,7 +196,7 @@ func (p *power) torn(f *file, c change, number uint64) {
 		start := max((first+s)*sector, c.position) - c.position
 		end := min((first+s+1)*sector-c.position, int64(len(c.data)))
 		if keeps(s) {
-			f.durable = change{position: c.position + start, data: c.data[start:end]}.apply(f.durable)
+			p.reached(f, change{position: c.position + start, data: c.data[start:end]})
 		} else {
 			p.loss.Bytes += int(end - start)
 		}

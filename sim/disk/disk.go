@@ -72,6 +72,7 @@ type Disk struct {
 	slow        int64 // delays are multiplied by it; at least 1
 	limit       int64 // bytes that all files together may have; below 0: any number
 	refused     bool  // a call failed because of that
+	faults
 
 	files   map[string]*file   // as the process sees them
 	folders map[string]*folder // the root is ""
@@ -89,7 +90,8 @@ func New(a *agenda.Agenda, seed uint64, speed Speed, watcher Watcher) *Disk {
 // answer. The disk of the life before does nothing any more.
 func (d *Disk) Open(answer func(func(env.Process))) *Handle {
 	d.life++
-	return &Handle{disk: d, life: d.life, answer: answer, failed: make(map[string]error)}
+	d.failed = false
+	return &Handle{disk: d, life: d.life, answer: answer, failed: make(map[string]error), broken: make(map[string]bool)}
 }
 
 // Slow multiplies every delay from now on; 1 is the normal speed.
@@ -113,9 +115,6 @@ func (d *Disk) Free() int64 {
 	}
 	return max(d.limit-d.used(), 0)
 }
-
-// Refused reports whether a call ever failed for lack of room.
-func (d *Disk) Refused() bool { return d.refused }
 
 func (d *Disk) used() (bytes int64) {
 	for _, name := range d.Names() {

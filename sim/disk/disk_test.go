@@ -342,6 +342,9 @@ func TestFill(t *testing.T) {
 	}
 	d.Fill(-1)
 	disk.Append("a", []byte("45"))
+	if err := sync(5, ""); err != nil {
+		t.Error(err)
+	}
 	if err := sync(4, "a"); err != nil || string(d.Platter("a")) != "THERE12345" {
 		t.Errorf("with room again: %v, %q", err, d.Platter("a"))
 	}

@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -13,6 +14,8 @@ type Handle struct {
 	life   uint64
 	answer func(func(env.Process))
 	failed map[string]error // the first failed call since the name's last sync
+	// broken files had a sync fail: what the later ones would say means nothing.
+	broken map[string]bool
 }
 
 var _ env.Disk = (*Handle)(nil)
@@ -77,6 +80,7 @@ func (h *Handle) Remove(name string) {
 		return
 	case d.files[name] != nil:
 		delete(d.files, name)
+		delete(h.broken, name)
 	case name != "" && d.folders[name] != nil:
 		if len(d.list(name)) > 0 {
 			h.fail(name, env.ErrIO)
@@ -102,9 +106,14 @@ func (h *Handle) Sync(ticket env.Ticket, name string) {
 	err := h.failed[name]
 	delete(h.failed, name)
 	if f := d.files[name]; f != nil {
-		through := f.numbered()
+		through, broken := f.numbered(), d.brokenSync(f)
 		h.later(&f.lane, d.syncDelay(f), func() {
-			if err == nil {
+			switch {
+			case broken || h.broken[name]:
+				f.drop(through)
+				h.broken[name] = true
+				err = cmp.Or(err, env.ErrIO)
+			case err == nil:
 				d.settled(f, f.settle(through))
 			}
 			h.answer(func(p env.Process) { p.Synced(ticket, err) })
@@ -142,8 +151,12 @@ func (h *Handle) Load(ticket env.Ticket, name string, position int64, length int
 	size := int64(len(f.seen))
 	from := min(position, size)
 	data := slices.Clone(f.seen[from:min(from+int64(length), size)])
+	var err error
+	if h.disk.unreadable(f, from, len(data)) {
+		data, err = nil, env.ErrIO
+	}
 	h.later(&f.lane, h.disk.loadDelay(len(data)), func() {
-		h.answer(func(p env.Process) { p.Loaded(ticket, data, nil) })
+		h.answer(func(p env.Process) { p.Loaded(ticket, data, err) })
 	})
 }
 
@@ -194,6 +207,10 @@ func (h *Handle) write(f *file, position int64, data []byte) {
 	if len(data) == 0 {
 		return
 	}
+	if h.disk.brokenWrite() {
+		h.fail(f.name, env.ErrIO)
+		return
+	}
 	if free := h.disk.Free(); position+int64(len(data))-int64(len(f.seen)) > free {
 		// What fits may be there.
 		h.refuse(f.name)
@@ -209,6 +226,7 @@ func (h *Handle) write(f *file, position int64, data []byte) {
 // settled tells the watcher what has become durable.
 func (d *Disk) settled(f *file, changes []change) {
 	for _, c := range changes {
+		d.mended(f, c)
 		if c.data != nil {
 			d.watcher.Durable(Operation{Kind: Write, Name: f.name, Position: c.position, Data: c.data})
 		}

@@ -41,7 +41,7 @@ func (o *Oracle) Returned() {
 	due := append(o.early, o.acks...)
 	o.early = nil
 	for _, a := range due {
-		if _, known := o.group(a.group).find(a.offset); !known && o.hosts[a.from].disk.Refused() {
+		if _, known := o.group(a.group).find(a.offset); !known && o.hosts[a.from].disk.Ill() {
 			o.early = append(o.early, a)
 			continue
 		}

@@ -41,6 +41,8 @@ func (o *Oracle) look(h *host, v *broker.GroupView) {
 	switch {
 	case v.Applied == 0:
 		return // a joiner that has had no snapshot
+	case v.Applied > g.last() && h.disk.Ill():
+		return // its disk did not take what it applied last
 	case v.Applied > g.last():
 		o.fail(LogMismatch, "%s: replica %d of group %d has applied up to %d, and no disk has more than %d",
 			h.name, v.Replica, v.Group, v.Applied, g.last())

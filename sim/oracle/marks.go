@@ -13,7 +13,7 @@ import (
 // checkMarks holds what an update that has become durable says about segments
 // against the platter.
 func (o *Oracle) checkMarks(h *host, u journal.Update) {
-	if in := u.Install; in != nil && in.Index > 0 {
+	if in := u.Install; in != nil && in.Index > 0 && !h.disk.Rotten() {
 		folder := folderName(u.Group, in.Replica, in.Folder)
 		if last := lastOnPlatter(h, folder); last < in.Index {
 			o.fail(MarkNotDurable, "%s: the journal says that group %d stands in %s up to index %d, and the platter has it up to %d",

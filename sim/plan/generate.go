@@ -221,6 +221,29 @@ func (g *generator) disk() {
 		// None for what is under way, none for more, or some for a while.
 		f.Strength = s.Below([]int64{4, ReserveBytes / kibi, 2 * ReserveBytes / kibi}[s.Below(3)])
 	})
+	g.rot()
+}
+
+// rot damages segments, on so few nodes that every majority has a whole copy of each
+// record: on one node of three, on two of five. What a majority has lost nobody can
+// bring back.
+func (g *generator) rot() {
+	s := g.seed.Split("rot")
+	first := s.Below(int64(g.plan.Nodes))
+	victim := func(s *prng.Stream) Target {
+		n := first + s.Below(int64(g.plan.Nodes-1)/2)
+		return Target{Node: int(n%int64(g.plan.Nodes)) + 1}
+	}
+	for _, kind := range []Kind{BitFlip, BadSector} {
+		g.some(kind, 1, 4, func(s *prng.Stream, f *Fault) {
+			f.Target, f.Strength = victim(s), s.Between(1, 3)
+		})
+	}
+	for _, kind := range []Kind{FailWrite, FailSync} {
+		g.some(kind, 1, 2, func(s *prng.Stream, f *Fault) {
+			f.Target, f.Length = g.target(s), between(s, 500, 4_000)
+		})
+	}
 }
 
 func (g *generator) network() {

@@ -105,6 +105,16 @@ const (
 	StallDisk Kind = "stall-disk"
 	// FullDisk: a node's disk has room for Strength KiB only.
 	FullDisk Kind = "full-disk"
+	// BitFlip: Strength bits of a node's segments are not what was written.
+	BitFlip Kind = "bit-flip"
+	// BadSector: Strength sectors of a node's segments cannot be read until they are
+	// written again.
+	BadSector Kind = "bad-sector"
+	// FailWrite: a write of a node's disk fails, and with it, sooner or later, the
+	// node; it comes back after Length.
+	FailWrite Kind = "fail-write"
+	// FailSync: a sync of a node's disk fails and loses what it was to cover.
+	FailSync Kind = "fail-sync"
 
 	// Weather: the links of all, or of the target, are worse as Worse says.
 	Weather Kind = "weather"
@@ -133,6 +143,7 @@ const (
 // Kinds are all of them.
 var Kinds = []Kind{
 	Crash, CrashAll, Kill, Pause, SlowNode, Shutdown, CrashClient, SlowDisk, StallDisk, FullDisk,
+	BitFlip, BadSector, FailWrite, FailSync,
 	Weather, Isolate, CutOff, OneWay, CutPair, Flap, CutClients, Join, Move, Elect,
 }
 
@@ -141,7 +152,7 @@ func (k Kind) Family() string {
 	switch k {
 	case Crash, CrashAll, Kill, Pause, SlowNode, Shutdown, CrashClient:
 		return "process"
-	case SlowDisk, StallDisk, FullDisk:
+	case SlowDisk, StallDisk, FullDisk, BitFlip, BadSector, FailWrite, FailSync:
 		return "disk"
 	case Weather, Isolate, CutOff, OneWay, CutPair, Flap, CutClients:
 		return "network"

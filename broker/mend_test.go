@@ -1,0 +1,137 @@
+package broker_test
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/reprise-mq/reprise/broker"
+	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/env"
+)
+
+// synced lists the segment files of a group on a node that a sync has covered, at
+// least in part, from the oldest.
+func (c *cluster) synced(name env.Endpoint, group string) []string {
+	c.t.Helper()
+	d := c.hosts[name].Disk
+	all := slices.DeleteFunc(d.Names(), func(f string) bool {
+		return !strings.HasPrefix(f, "groups/"+group+"/") || len(d.Platter(f)) < 2100 && group != "0" || len(d.Platter(f)) == 0
+	})
+	if len(all) == 0 {
+		c.t.Fatalf("%s has no synced segment of group %s", name, group)
+	}
+	return all
+}
+
+func newest(files []string) string { return files[len(files)-1] }
+
+// filled is a cluster with a topic of several segments, synced up to near its end.
+func filled(t *testing.T, seed uint64) *cluster {
+	c := newCluster(t, seed, three...)
+	c.full(three...)
+	c.elect(1, three...)
+	c.fill(60, three...)
+	c.run(env.Second)
+	return c
+}
+
+// sameFile reports whether two nodes have the same bytes of a segment.
+func (c *cluster) sameFile(file string, a, b env.Endpoint) bool {
+	base := file[strings.LastIndexByte(file, '/')+1:]
+	mine, theirs := c.segments(a, 1)[base], c.segments(b, 1)[base]
+	return len(mine) > 0 && bytes.Equal(mine, theirs)
+}
+
+// Damage that nobody reads is found by the scrub and restored, wherever it is: in a
+// state frame, in the middle, in the newest segment; a changed bit or a lost sector.
+func TestScrubRestores(t *testing.T) {
+	c := filled(t, 31)
+	files := c.synced("n2:1", "1")
+	for _, file := range []string{files[0], files[1], newest(files)} {
+		for _, position := range []int64{3, 60, 2000} {
+			for _, lose := range []bool{false, true} {
+				d := c.hosts["n2:1"].Disk
+				done := d.Flip(file, position, 5)
+				if lose {
+					done = d.Lose(file, position)
+				}
+				if !done {
+					t.Fatalf("%s has no synced byte %d", file, position)
+				}
+				c.waitFor("whole "+file, func() bool { return d.Spoilt() == "" && c.sameFile(file, "n2:1", "n3:1") })
+			}
+		}
+	}
+	c.expectFine()
+}
+
+// A fetch that meets damage is told to come back, and gets the records then. Nobody is
+// ever given a damaged byte.
+func TestFetchMeetsDamage(t *testing.T) {
+	c := newCluster(t, 32, three...)
+	c.full(three...)
+	c.elect(1, three...)
+	c.fill(1200, three...) // beyond what is kept in memory
+	d := c.hosts["n1:1"].Disk
+	for _, file := range c.synced("n1:1", "1")[:3] {
+		d.Flip(file, 1000, 1)
+	}
+	told := false
+	c.waitFor("the records", func() bool {
+		r := c.ask("n1:1", fetching(fetch("t", 0)))
+		told = told || r.GetError().GetCode() == api.Code_LOG_DAMAGED
+		if r.GetFetch() != nil && bytes.Count(r.GetFetch().GetBatches(), []byte("x")) == 0 {
+			t.Error("a fetch is answered with other records")
+		}
+		return r.GetFetch() != nil
+	})
+	if !told {
+		t.Error("the damage met no fetch: the test shows nothing")
+	}
+	c.expectFine()
+}
+
+// A node whose newest segment was damaged while it was down starts, restores it and
+// takes part again; of the meta group's log too, before it knows anybody.
+func TestDamageFoundAtTheStart(t *testing.T) {
+	for _, group := range []string{"0", "1"} {
+		t.Run("group "+group, func(t *testing.T) {
+			c := filled(t, 33)
+			c.run(20 * env.Second) // until the meta group's log is synced
+			c.hosts["n2:1"].Kill()
+			file, d := newest(c.synced("n2:1", group)), c.hosts["n2:1"].Disk
+			d.Flip(file, 20, 3)
+			c.start("n2:1", func(*broker.Config) {})
+			c.waitFor("whole "+file, func() bool { return d.Spoilt() == "" })
+			c.elect(c.nodeAt("n2:1", three...), three...)
+			c.fill(1, "n2:1")
+			c.expectFine()
+		})
+	}
+}
+
+// A node that comes back with a damaged log when the others have given up all of it
+// gets another replica.
+func TestLogThatIsGoneEverywhere(t *testing.T) {
+	c := filled(t, 34)
+	c.hosts["n2:1"].Kill()
+	c.fill(60, "n1:1", "n3:1")
+	c.ok(func() *api.Request { return trim("t", 120) }, "n1:1", "n3:1")
+	c.fill(60, "n1:1", "n3:1")
+	file, d := newest(c.synced("n2:1", "1")), c.hosts["n2:1"].Disk
+	if c.segments("n1:1", 1)[file[strings.LastIndexByte(file, '/')+1:]] != nil {
+		t.Fatal("the others have it still: the test shows nothing")
+	}
+	d.Flip(file, 20, 3)
+	c.start("n2:1", func(*broker.Config) {})
+	c.waitFor("new replica", func() bool {
+		return slices.ContainsFunc(c.partition("n1:1", "n3:1").GetReplicas(), func(r *api.ReplicaInfo) bool {
+			return !r.Adding && r.Replica > uint64(len(three))
+		})
+	})
+	c.elect(c.nodeAt("n2:1", three...), three...)
+	c.fill(1, "n2:1")
+	c.expectFine()
+}

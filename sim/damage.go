@@ -1,0 +1,48 @@
+package sim
+
+import (
+	"strings"
+
+	"github.com/reprise-mq/reprise/histories"
+	"github.com/reprise-mq/reprise/sim/plan"
+	"github.com/reprise-mq/reprise/sim/prng"
+)
+
+// rot changes bits, or makes sectors unreadable, in segments of a node that a sync has
+// covered: of that node and no other, for so few may have damage, and also while it is
+// down.
+func (r *run) rot(f *plan.Fault) bool {
+	n := r.nodes[(f.Target.Node-1)%len(r.nodes)]
+	d := n.host.Disk
+	var segments []string
+	for _, name := range d.Names() {
+		if strings.HasSuffix(name, ".seg") {
+			segments = append(segments, name)
+		}
+	}
+	hit := false
+	for i := range f.Strength {
+		if len(segments) == 0 {
+			break
+		}
+		draw := func(purpose uint64, below int64) int64 {
+			return prng.Scale(prng.Hash(r.plan.Seed, prng.HashString("rot"), uint64(f.Number), uint64(i), purpose), below)
+		}
+		name := segments[draw(drawTarget, int64(len(segments)))]
+		size := int64(len(d.Platter(name)))
+		if size == 0 {
+			continue
+		}
+		at := draw(drawReplica, size)
+		if f.Kind == plan.BitFlip {
+			hit = d.Flip(name, at, uint(draw(drawPeer, 8))) || hit
+		} else {
+			hit = d.Lose(name, at) || hit
+		}
+		r.tell(string(n.host.Name), "%s at byte %d of %s", f.Kind, at, name)
+	}
+	if hit {
+		r.noteFault(f, string(n.host.Name), histories.Point)
+	}
+	return hit
+}
