@@ -58,7 +58,11 @@ func (r *run) blackout() {
 func (r *run) recover(from string) {
 	began := r.world.Agenda.Now()
 	if !r.until(r.liveness(), func() bool { return r.answered() && r.converged() }) {
-		r.fail(Stuck, "%d ms after %s: %s", r.plan.Liveness, from, r.missing())
+		name := Stuck
+		if r.damage() != "" {
+			name = DamageLeft
+		}
+		r.fail(name, "%d ms after %s: %s", r.plan.Liveness, from, r.missing())
 		return
 	}
 	took := (r.world.Agenda.Now() - began) / env.Millisecond
@@ -92,15 +96,23 @@ func (r *run) converged() bool {
 
 // unsettled says what is not well yet, "" if all is.
 func (r *run) unsettled() string {
-	views := r.views()
-	for _, n := range r.nodes {
-		if name := n.host.Disk.Spoilt(); name != "" {
-			return fmt.Sprintf("%s: %s is damaged still", n.host.Name, name)
-		}
+	if what := r.damage(); what != "" {
+		return what
 	}
+	views := r.views()
 	for _, id := range r.wantedGroups() {
 		if what := r.unsettledGroup(id, views[id]); what != "" {
 			return what
+		}
+	}
+	return ""
+}
+
+// damage says which file is not as it was written, "" if all are.
+func (r *run) damage() string {
+	for _, n := range r.nodes {
+		if name := n.host.Disk.Spoilt(); name != "" {
+			return fmt.Sprintf("%s: %s is damaged still", n.host.Name, name)
 		}
 	}
 	return ""

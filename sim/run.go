@@ -34,6 +34,9 @@ const (
 	// Stuck: in the time allowed after the heal the cluster was not well again, or
 	// an operation not answered.
 	Stuck oracle.Name = "stuck"
+	// DamageLeft: so long after the heal a file of a node is still not as it was
+	// written.
+	DamageLeft oracle.Name = "damage-left"
 )
 
 // Options of a run. They do not change what happens in it, only how far it goes.
