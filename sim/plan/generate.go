@@ -25,8 +25,8 @@ type generator struct {
 	seed *prng.Stream
 }
 
-// Generate makes the standard plan of a seed.
-func Generate(seed uint64) *Plan {
+// newGenerator begins the plan of a seed.
+func newGenerator(seed uint64) *generator {
 	g := &generator{seed: prng.New(seed).Split("plan")}
 	g.plan = &Plan{
 		Format: Format, Seed: seed, Nodes: 3,
@@ -34,6 +34,12 @@ func Generate(seed uint64) *Plan {
 		Workload: workloads.Standard,
 		Faults:   []Fault{},
 	}
+	return g
+}
+
+// Generate makes the standard plan of a seed.
+func Generate(seed uint64) *Plan {
+	g := newGenerator(seed)
 	g.families()
 	g.config()
 	g.process()
@@ -42,12 +48,17 @@ func Generate(seed uint64) *Plan {
 	g.membership()
 	g.clock()
 	g.scenarios()
+	g.finish(workloads.Generate(seed, g.plan.Workload))
+	return g.plan
+}
+
+// finish puts the faults in order and the clients' operations beside them.
+func (g *generator) finish(operations []workloads.Op) {
 	slices.SortStableFunc(g.plan.Faults, func(a, b Fault) int { return cmp.Compare(a.At, b.At) })
 	for i := range g.plan.Faults {
 		g.plan.Faults[i].Number = i
 	}
-	g.plan.Operations = workloads.Generate(seed, g.plan.Workload)
-	return g.plan
+	g.plan.Operations = operations
 }
 
 // families turns each family on or off. One seed in eight has none.

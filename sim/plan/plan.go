@@ -32,6 +32,8 @@ type Plan struct {
 	Blackout bool `json:"blackout"`
 	// Small: the thresholds of the standard plan do not apply.
 	Small bool `json:"small,omitempty"`
+	// Scenario that the plan consists of, nil for a standard plan.
+	Scenario *Staged `json:"scenario,omitempty"`
 	// Kept says why the plan is kept, if it is.
 	Kept *Kept `json:"kept,omitempty"`
 	// Families that are on.
