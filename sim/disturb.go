@@ -47,6 +47,8 @@ func (r *run) links(a *armed) netsim.Fault {
 			sides[0], sides[1] = sides[1], sides[0]
 		}
 		return netsim.Fault{Sides: sides, OneWay: true, Cut: true}
+	case plan.Bridge, plan.Ring:
+		return netsim.Fault{Sides: notTransitive(a.fault.Kind, me, nodes), OneWay: a.fault.OneWay, Cut: true}
 	case plan.CutPair:
 		other := nodes[r.draw(a.fault, drawPeer, int64(len(nodes)))]
 		return netsim.Fault{Sides: [][]string{{me}, {other}}, Cut: true}
@@ -56,6 +58,16 @@ func (r *run) links(a *armed) netsim.Fault {
 		return netsim.Fault{Sides: [][]string{{me}, clients}, Cut: true}
 	}
 	return netsim.Fault{Sides: netsim.Isolate(me, nodes), Cut: true}
+}
+
+// notTransitive are the sides of a bridge or a ring: nodes that see each other see
+// others that do not.
+func notTransitive(kind plan.Kind, me string, nodes []string) [][]string {
+	if kind == plan.Ring {
+		return netsim.Ring(append(nodes, me))
+	}
+	half := len(nodes) / 2
+	return netsim.Bridge(me, nodes[:half], nodes[half:])
 }
 
 // others names the nodes but one.

@@ -25,6 +25,7 @@ func (r *run) heal() {
 			n.kill()
 		}
 		n.host.Slow(0)
+		n.host.SetClockRight()
 		n.host.Disk.Slow(1)
 		n.host.Disk.Fill(noLimit)
 		n.boot()

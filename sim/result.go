@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/reprise-mq/reprise/broker/api"
@@ -83,10 +84,27 @@ func (r *run) conclude() *Result {
 	result.Concerned = r.concerned(result.Violation)
 	result.Report = checker.Check(&r.history, r.facts(result.Violation == nil && !r.blackBox), r.options())
 	result.Verdict, result.Reasons = result.Report.Verdict, result.Report.Reasons
+	if missed := r.unstaged(); len(missed) > 0 && result.Verdict == checker.Pass {
+		result.Verdict, result.Reasons = checker.Weak, missed
+	}
 	if result.Violation != nil {
 		result.Verdict, result.Reasons = checker.Fail, nil
 	}
 	return result
+}
+
+// unstaged says what of the plan's scenario never came about.
+func (r *run) unstaged() (missed []string) {
+	s := r.plan.Scenario
+	if s == nil {
+		return nil
+	}
+	for _, kind := range s.Kinds {
+		if r.counts.Faults[string(kind)] == 0 {
+			missed = append(missed, fmt.Sprintf("scenario %s: no fault %s fired", s.Name, kind))
+		}
+	}
+	return missed
 }
 
 // Concerned is a record as the clients know it.
@@ -130,6 +148,9 @@ func (r *run) options() checker.Options {
 		return o
 	}
 	o.Thresholds = checker.Standard()
+	if r.plan.Scenario != nil {
+		return o // what it takes to come about is asked by unstaged
+	}
 	o.Run = &checker.Run{
 		ProcessFaults: r.plan.Families.Process, NetworkFaults: r.plan.Families.Network,
 		LeaderChanges: r.counts.Checked.Suffixes, LossyCrashes: r.counts.LossyCrashes, Cuts: r.counts.Cuts,

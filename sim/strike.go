@@ -12,6 +12,7 @@ import (
 	"github.com/reprise-mq/reprise/histories"
 	"github.com/reprise-mq/reprise/sim/disk"
 	"github.com/reprise-mq/reprise/sim/plan"
+	"github.com/reprise-mq/reprise/sim/world"
 )
 
 // armed is a fault that waits for its moment.
@@ -126,11 +127,14 @@ func (r *run) strike(a *armed) {
 		fired = r.act(a)
 	case plan.CrashAll:
 		fired = r.crashAll(a)
+	case plan.RollingRestart:
+		fired = r.rollingRestart(a)
 	case plan.CrashClient:
 		fired = r.crashClient(a)
 	case plan.BitFlip, plan.BadSector:
 		fired = r.rot(f)
-	case plan.Weather, plan.Isolate, plan.CutOff, plan.OneWay, plan.CutPair, plan.Flap, plan.CutClients:
+	case plan.Weather, plan.Isolate, plan.CutOff, plan.OneWay, plan.CutPair, plan.Flap, plan.CutClients,
+		plan.Bridge, plan.Ring:
 		fired = r.disturb(a)
 	default:
 		fired = r.hit(a)
@@ -166,6 +170,17 @@ func (r *run) hit(a *armed) bool {
 		n.leaving = true
 		n.host.Do(func(env.Process) { n.broker.Shutdown() })
 		r.later(a, n.boot)
+	case plan.CrashLoop:
+		r.crashLoop(a)
+	case plan.Drift:
+		n.host.Drift(f.Strength)
+		r.later(a, func() { n.host.Drift(world.TrueRate) })
+	case plan.Freeze:
+		n.host.Freeze()
+		r.later(a, n.host.Thaw)
+	case plan.WallJump:
+		n.host.ShiftWall(wallShift(f))
+		r.later(a, func() { n.host.ShiftWall(0) })
 	case plan.SlowDisk:
 		n.host.Disk.Slow(f.Strength)
 		r.later(a, func() { n.host.Disk.Slow(1) })
@@ -267,6 +282,12 @@ func describe(f *plan.Fault) string {
 	}
 	if f.Strength > 0 {
 		text += fmt.Sprintf(", strength %d", f.Strength)
+	}
+	switch {
+	case f.OneWay:
+		text += ", one way"
+	case f.Inward && f.Kind == plan.WallJump:
+		text += ", back"
 	}
 	return text
 }

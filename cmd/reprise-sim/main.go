@@ -31,7 +31,7 @@ what the clients saw and what the nodes did.
 		Args:    cli.NoArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.AddCommand(newRun(), newReplay(), newCheck(), newInspect(), newCampaign(), newShrink(), newDiff(), newMerge(), newAudit(), newWorker())
+	root.AddCommand(newRun(), newScenarios(), newReplay(), newCheck(), newInspect(), newCampaign(), newShrink(), newDiff(), newMerge(), newAudit(), newWorker())
 	return root
 }
 

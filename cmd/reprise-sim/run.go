@@ -15,17 +15,20 @@ import (
 
 	"github.com/reprise-mq/reprise/checker"
 	"github.com/reprise-mq/reprise/cmd/cli"
+	"github.com/reprise-mq/reprise/sim/plan"
 )
 
 // runFlags are those of run and replay.
 type runFlags struct {
 	seed  uint64
 	seeds string
-	jobs  int
-	plan  string
-	save  string
-	trace string
-	json  bool
+	// scenario that the plans consist of; "" for standard plans.
+	scenario string
+	jobs     int
+	plan     string
+	save     string
+	trace    string
+	json     bool
 	// blackBox: the oracles judge nothing.
 	blackBox bool
 	// twice: each seed in two processes, whose traces must be the same.
@@ -47,6 +50,7 @@ The same seed gives the same run, bit for bit, and the same trace hash.`,
   reprise-sim run --seeds 1..1000 --save failures --json > outcomes.jsonl
   reprise-sim run --seeds 1..1000 --shard 2/10 --json > part-2.jsonl
   reprise-sim run --seeds 1..50 --twice
+  reprise-sim run --scenario double-failover --seeds 1..20
   reprise-sim run --plan failures/seed-7.plan.json`,
 		Args: cli.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
@@ -54,6 +58,7 @@ The same seed gives the same run, bit for bit, and the same trace hash.`,
 	flags := cmd.Flags()
 	flags.Uint64Var(&f.seed, "seed", 0, "run this seed")
 	flags.StringVar(&f.seeds, "seeds", "", "run the seeds `A..B`, both included")
+	flags.StringVar(&f.scenario, "scenario", "", "run plans that consist of the scenario of this `name`; 'scenarios' lists them")
 	flags.IntVar(&f.jobs, "jobs", runtime.NumCPU(), "how many to run at the same time")
 	flags.StringVar(&f.plan, "plan", "", "run the plan in this `file`")
 	flags.StringVar(&f.save, "save", "", "keep plan, history and account of each failure in this `folder`")
@@ -63,6 +68,7 @@ The same seed gives the same run, bit for bit, and the same trace hash.`,
 	flags.BoolVar(&f.twice, "twice", false, "run each seed in two processes that are scheduled and collected otherwise, and compare the traces")
 	flags.StringVar(&f.shard, "shard", "", "run only part `I/N` of the seeds, from 0/N to N-1/N; 'merge' joins what --json prints")
 	cmd.MarkFlagsMutuallyExclusive("seed", "seeds", "plan")
+	cmd.MarkFlagsMutuallyExclusive("scenario", "plan")
 	return cmd
 }
 
@@ -98,6 +104,11 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 	first, last, err := f.chosen(cmd)
 	if err != nil {
 		return err
+	}
+	if f.scenario != "" {
+		if _, err := plan.GenerateScenario(f.scenario, first); err != nil {
+			return cli.Usagef("--scenario: %v", err)
+		}
 	}
 	one := first == last
 	part, err := parseShard(f.shard)
@@ -158,7 +169,7 @@ func parseSeeds(text string) (first, last uint64, err error) {
 }
 
 func (f *runFlags) task(seed uint64) task {
-	return task{Seed: seed, Plan: absolute(f.plan), Save: absolute(f.save), Trace: absolute(f.trace), BlackBox: f.blackBox}
+	return task{Seed: seed, Scenario: f.scenario, Plan: absolute(f.plan), Save: absolute(f.save), Trace: absolute(f.trace), BlackBox: f.blackBox}
 }
 
 func absolute(name string) string {
@@ -231,6 +242,9 @@ func (b *board) show(t task, o *outcome, one bool) {
 func again(t task) string {
 	if t.Plan != "" {
 		return "reprise-sim replay " + t.Plan
+	}
+	if t.Scenario != "" {
+		return fmt.Sprintf("reprise-sim run --scenario %s --seed %d", t.Scenario, t.Seed)
 	}
 	return fmt.Sprintf("reprise-sim run --seed %d", t.Seed)
 }

@@ -23,6 +23,9 @@ import (
 // task is one line on a worker's standard input: the seed to run, or the plan.
 type task struct {
 	Seed uint64 `json:"seed"`
+	// Scenario is the name of what the plan of the seed consists of; "" for the
+	// standard plan.
+	Scenario string `json:"scenario,omitempty"`
 	// Plan is the file of a plan; "" for the plan of the seed.
 	Plan string `json:"plan,omitempty"`
 	// Save is the folder for what did not pass; "" keeps nothing.
@@ -113,10 +116,13 @@ func (t *task) run() (*outcome, error) {
 }
 
 func (t *task) plan() (*plan.Plan, error) {
-	if t.Plan == "" {
-		return plan.Generate(t.Seed), nil
+	switch {
+	case t.Plan != "":
+		return readPlan(t.Plan)
+	case t.Scenario != "":
+		return plan.GenerateScenario(t.Scenario, t.Seed)
 	}
-	return readPlan(t.Plan)
+	return plan.Generate(t.Seed), nil
 }
 
 // readPlan reads a file that holds a plan.

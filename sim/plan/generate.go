@@ -28,8 +28,8 @@ type generator struct {
 	seed *prng.Stream
 }
 
-// Generate makes the standard plan of a seed.
-func Generate(seed uint64) *Plan {
+// newGenerator begins the plan of a seed.
+func newGenerator(seed uint64) *generator {
 	g := &generator{seed: prng.New(seed).Split("plan")}
 	g.plan = &Plan{
 		Format: Format, Seed: seed, Nodes: 3,
@@ -37,19 +37,31 @@ func Generate(seed uint64) *Plan {
 		Workload: workloads.Standard,
 		Faults:   []Fault{},
 	}
+	return g
+}
+
+// Generate makes the standard plan of a seed.
+func Generate(seed uint64) *Plan {
+	g := newGenerator(seed)
 	g.families()
 	g.config()
 	g.process()
 	g.disk()
 	g.network()
 	g.membership()
+	g.clock()
 	g.scenarios()
+	g.finish(workloads.Generate(seed, g.plan.Workload))
+	return g.plan
+}
+
+// finish puts the faults in order and the clients' operations beside them.
+func (g *generator) finish(operations []workloads.Op) {
 	slices.SortStableFunc(g.plan.Faults, func(a, b Fault) int { return cmp.Compare(a.At, b.At) })
 	for i := range g.plan.Faults {
 		g.plan.Faults[i].Number = i
 	}
-	g.plan.Operations = workloads.Generate(seed, g.plan.Workload)
-	return g.plan
+	g.plan.Operations = operations
 }
 
 // families turns each family on or off. One seed in eight has none.
@@ -61,6 +73,7 @@ func (g *generator) families() {
 	f := &g.plan.Families
 	f.Process, f.Network = s.Chance(2, 3), s.Chance(2, 3)
 	f.Disk, f.Membership = s.Chance(1, 2), s.Chance(1, 2)
+	f.Clock = g.seed.Split("clock family").Chance(1, 2)
 	g.plan.Blackout = f.Process && s.Chance(1, 2)
 }
 
@@ -201,6 +214,13 @@ func (g *generator) process() {
 	g.some(Shutdown, 1, 3, func(s *prng.Stream, f *Fault) {
 		f.Target, f.Length = g.target(s), between(s, 1_000, 5_000)
 	})
+	g.some(CrashLoop, 1, 2, func(s *prng.Stream, f *Fault) {
+		crash(s, f)
+		f.Target, f.Length, f.Strength = g.target(s), between(s, 1_500, 6_000), s.Between(2, 4)
+	})
+	g.some(RollingRestart, 1, 1, func(s *prng.Stream, f *Fault) {
+		f.Length = between(s, 6_000, 12_000)
+	})
 	g.some(CrashClient, 1, 3, func(s *prng.Stream, f *Fault) {
 		f.Strength, f.Length = s.Below(int64(g.plan.Workload.Clients)), between(s, 10, 2_000)
 	})
@@ -264,6 +284,16 @@ func (g *generator) network() {
 	for _, kind := range []Kind{CutOff, OneWay, CutPair, Flap, CutClients} {
 		g.some(kind, 1, 3, cut)
 	}
+	g.some(Bridge, 1, 2, func(s *prng.Stream, f *Fault) {
+		cut(s, f)
+		f.OneWay = s.Chance(1, 3)
+	})
+	if g.plan.Nodes > 3 { // three nodes are all neighbours
+		g.some(Ring, 1, 3, func(s *prng.Stream, f *Fault) {
+			cut(s, f)
+			f.OneWay = s.Chance(1, 3)
+		})
+	}
 	g.some(Weather, 1, 3, func(s *prng.Stream, f *Fault) {
 		f.Length, f.Target = between(s, 1_000, 10_000), Target{Node: 1}
 		f.Worse = weather(s)
@@ -306,4 +336,20 @@ func (g *generator) membership() {
 		})
 	}
 	g.some(Elect, 1, 5, func(s *prng.Stream, f *Fault) { f.Target = g.partition(s) })
+}
+
+func (g *generator) clock() {
+	if !g.plan.Families.Clock {
+		return
+	}
+	g.some(Drift, 1, 3, func(s *prng.Stream, f *Fault) {
+		f.Target, f.Length, f.Strength = g.target(s), between(s, 2_000, 20_000), s.Between(900, 1_100)
+	})
+	g.some(Freeze, 1, 3, func(s *prng.Stream, f *Fault) {
+		f.Target, f.Length = g.target(s), between(s, 100, 4_000)
+	})
+	g.some(WallJump, 1, 3, func(s *prng.Stream, f *Fault) {
+		f.Target, f.Length, f.Strength = g.target(s), between(s, 500, 10_000), s.Between(1, 7_200_000)
+		f.Inward = s.Chance(1, 2)
+	})
 }

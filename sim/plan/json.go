@@ -43,6 +43,9 @@ const (
 	maxMillis = 60_000
 	maxCount  = 1_000_000
 	maxSize   = 1 << 20
+	minRate   = 500 // of a clock that drifts
+	maxRate   = 2_000
+	maxLoop   = 100
 )
 
 func (p *Plan) check() error {
@@ -72,6 +75,12 @@ func (p *Plan) checkFaults() error {
 		}
 		if !slices.Contains(Kinds, f.Kind) {
 			return fmt.Errorf("fault %d: there is no kind %q; the kinds are %v", i, f.Kind, Kinds)
+		}
+		switch {
+		case f.Kind == Drift && (f.Strength < minRate || f.Strength > maxRate):
+			return fmt.Errorf("fault %d (drift): strength %d; a clock runs at %d to %d thousandths of the true rate", i, f.Strength, minRate, maxRate)
+		case f.Kind == CrashLoop && f.Strength > maxLoop:
+			return fmt.Errorf("fault %d (crash-loop): strength %d; at most %d crashes are possible", i, f.Strength, maxLoop)
 		}
 	}
 	return nil

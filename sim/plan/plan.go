@@ -32,6 +32,8 @@ type Plan struct {
 	Blackout bool `json:"blackout"`
 	// Small: the thresholds of the standard plan do not apply.
 	Small bool `json:"small,omitempty"`
+	// Scenario that the plan consists of, nil for a standard plan.
+	Scenario *Staged `json:"scenario,omitempty"`
 	// Kept says why the plan is kept, if it is.
 	Kept *Kept `json:"kept,omitempty"`
 	// Families that are on.
@@ -75,6 +77,7 @@ type Families struct {
 	Disk       bool `json:"disk"`
 	Network    bool `json:"network"`
 	Membership bool `json:"membership"`
+	Clock      bool `json:"clock,omitempty"`
 }
 
 // Kind is what a fault or an administrative act is.
@@ -96,6 +99,11 @@ const (
 	SlowNode Kind = "slow-node"
 	// Shutdown: a node is asked to leave, and comes back after Length.
 	Shutdown Kind = "shutdown"
+	// CrashLoop: a node loses power again soon after each of Strength starts.
+	CrashLoop Kind = "crash-loop"
+	// RollingRestart: each node in turn is asked to leave and started again, one
+	// after the other within Length.
+	RollingRestart Kind = "rolling-restart"
 	// CrashClient: a client ends with its operations under way.
 	CrashClient Kind = "crash-client"
 
@@ -132,6 +140,22 @@ const (
 	// CutClients: the clients are cut off from a node.
 	CutClients Kind = "cut-clients"
 
+	// Bridge: the other nodes are two halves that only the target sees both of; with
+	// OneWay, the first half still hears the second.
+	Bridge Kind = "bridge"
+	// Ring: each node sees its neighbours only; with OneWay, each is still heard by
+	// those before it.
+	Ring Kind = "ring"
+
+	// Drift: a node's monotonic clock runs at Strength thousandths of the true rate.
+	Drift Kind = "drift"
+	// Freeze: a node's monotonic clock stands still while its process goes on, then
+	// jumps to where it would be.
+	Freeze Kind = "freeze"
+	// WallJump: a node's time of day is off by Strength milliseconds, forward or,
+	// where Inward is set, back.
+	WallJump Kind = "wall-jump"
+
 	// Join: a new node joins the cluster.
 	Join Kind = "join"
 	// Move: a replica of a partition moves to a node that has none.
@@ -145,17 +169,20 @@ var Kinds = []Kind{
 	Crash, CrashAll, Kill, Pause, SlowNode, Shutdown, CrashClient, SlowDisk, StallDisk, FullDisk,
 	BitFlip, BadSector, FailWrite, FailSync,
 	Weather, Isolate, CutOff, OneWay, CutPair, Flap, CutClients, Join, Move, Elect,
+	CrashLoop, RollingRestart, Bridge, Ring, Drift, Freeze, WallJump,
 }
 
 // Family that a kind belongs to.
 func (k Kind) Family() string {
 	switch k {
-	case Crash, CrashAll, Kill, Pause, SlowNode, Shutdown, CrashClient:
+	case Crash, CrashAll, Kill, Pause, SlowNode, Shutdown, CrashClient, CrashLoop, RollingRestart:
 		return "process"
 	case SlowDisk, StallDisk, FullDisk, BitFlip, BadSector, FailWrite, FailSync:
 		return "disk"
-	case Weather, Isolate, CutOff, OneWay, CutPair, Flap, CutClients:
+	case Weather, Isolate, CutOff, OneWay, CutPair, Flap, CutClients, Bridge, Ring:
 		return "network"
+	case Drift, Freeze, WallJump:
+		return "clock"
 	}
 	return "membership"
 }
@@ -219,6 +246,8 @@ type Fault struct {
 	// Strength is a factor, or a number that the kind explains.
 	Strength int64 `json:"strength,omitempty"`
 	Inward   bool  `json:"inward,omitempty"`
+	// OneWay: a bridge or a ring cuts what earlier sides send to later ones only.
+	OneWay bool `json:"one_way,omitempty"`
 	// Lose, Mix and Tear of a crash; see disk.Crash.
 	Lose int64 `json:"lose,omitempty"`
 	Mix  int64 `json:"mix,omitempty"`

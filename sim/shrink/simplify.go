@@ -97,6 +97,8 @@ func families(p *plan.Plan) plan.Families {
 			f.Disk = true
 		case "network":
 			f.Network = true
+		case "clock":
+			f.Clock = true
 		default:
 			f.Membership = true
 		}

@@ -35,7 +35,6 @@ type Host struct {
 
 	process env.Process // nil: down
 	life    uint64
-	origin  env.Time // the agenda's time at which this life's clock shows 0
 	paused  bool
 	held    []func(env.Process) // calls that came while paused
 	slow    int64               // every Flush is late, by so many times LateMax
@@ -43,15 +42,8 @@ type Host struct {
 	flushes  uint64 // numbers the draws of their times
 	flushing bool   // a Flush is to come
 	alarm    alarm
-}
-
-// alarm is the one wake-up that a process can ask for.
-type alarm struct {
-	asked bool
-	at    env.Time // the agenda's time, while asked
-	// next is the time of the earliest event on the agenda that will look here;
-	// below now if there is none.
-	next env.Time
+	hand     hand
+	shift    int64 // of the time of day, in milliseconds
 }
 
 // Place is what a process is given to live in.
@@ -81,7 +73,7 @@ func (h *Host) Start(boot func(Place) env.Process) {
 	}
 	w := h.world
 	h.life++
-	h.origin = w.Agenda.Now() - env.Time(prng.Scale(prng.Hash(h.seed, h.life, drawClock), int64(1000*env.Second)))
+	h.setHand(env.Time(prng.Scale(prng.Hash(h.seed, h.life, drawClock), int64(1000*env.Second))))
 	h.alarm = alarm{next: -1}
 	life := h.life
 	place := Place{
@@ -202,58 +194,6 @@ func (h *Host) flush(life uint64) {
 	h.enter(env.Process.Flush)
 	if h.Up() && h.After != nil {
 		h.After()
-	}
-}
-
-// clock is the clock of one life.
-type clock struct {
-	h    *Host
-	life uint64
-}
-
-// epoch is the time of day at which every world begins, in milliseconds.
-const epoch = 1_750_000_000_000
-
-func (c clock) Now() env.Time { return c.h.world.Agenda.Now() - c.h.origin }
-
-func (c clock) Wall() int64 { return epoch + int64(c.h.world.Agenda.Now()/env.Millisecond) }
-
-func (c clock) WakeAt(t env.Time) {
-	h := c.h
-	if h.life != c.life {
-		return
-	}
-	h.alarm.asked = true
-	h.alarm.at = max(t+h.origin, h.world.Agenda.Now())
-	h.setAlarm(c.life)
-}
-
-// setAlarm sees to it that some event looks at the alarm when it is due.
-func (h *Host) setAlarm(life uint64) {
-	a := &h.alarm
-	if a.next >= h.world.Agenda.Now() && a.next <= a.at {
-		return
-	}
-	a.next = a.at
-	h.world.Agenda.At(a.at, func() { h.ring(life) })
-}
-
-func (h *Host) ring(life uint64) {
-	if h.life != life {
-		return
-	}
-	a, now := &h.alarm, h.world.Agenda.Now()
-	if a.next <= now {
-		a.next = -1
-	}
-	switch {
-	case !a.asked:
-	case a.at > now:
-		h.setAlarm(life)
-	default:
-		a.asked = false
-		h.world.Digest.Note(now, "wake", string(h.Name), h.life, nil)
-		h.call(life, env.Process.Wake)
 	}
 }
 
