@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"maps"
 	"slices"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/env"
 	"github.com/reprise-mq/reprise/broker/replica"
+	"github.com/reprise-mq/reprise/broker/segment"
 	"github.com/reprise-mq/reprise/broker/trace"
 )
 
@@ -217,7 +219,7 @@ func (n *Node) leaderLost(g *group) {
 }
 
 // CopyFrom is replica.Host.
-func (n *Node) CopyFrom(group api.GroupID, from api.ReplicaID, segment api.Index, position int64, length int, done func([]byte, error)) {
+func (n *Node) CopyFrom(group api.GroupID, from api.ReplicaID, file api.Index, position int64, length int, done func([]byte, error)) {
 	var address env.Endpoint
 	node, ok := n.nodeOf(group, from)
 	if ok {
@@ -227,12 +229,12 @@ func (n *Node) CopyFrom(group api.GroupID, from api.ReplicaID, segment api.Index
 		done(nil, errNoRoute)
 		return
 	}
-	n.copyFrom(address, group, segment, position, length, done)
+	n.copyFrom(address, group, file, position, length, done)
 }
 
-func (n *Node) copyFrom(to env.Endpoint, group api.GroupID, segment api.Index, position int64, length int, done func([]byte, error)) {
+func (n *Node) copyFrom(to env.Endpoint, group api.GroupID, file api.Index, position int64, length int, done func([]byte, error)) {
 	n.calls.send(to, &api.Request{Body: &api.Request_CopySegment{CopySegment: &api.CopySegmentRequest{
-		Group: uint64(group), Segment: uint64(segment), Position: position, Length: int32(length),
+		Group: uint64(group), Segment: uint64(file), Position: position, Length: int32(length),
 	}}}, func(response *api.Response) {
 		if response.GetError() != nil {
 			done(nil, response.GetError())
@@ -244,13 +246,22 @@ func (n *Node) copyFrom(to env.Endpoint, group api.GroupID, segment api.Index, p
 
 func (n *Node) copySegment(c caller, q *api.CopySegmentRequest) {
 	g := n.groups[api.GroupID(q.GetGroup())]
-	if g == nil || g.replica == nil || q.GetPosition() < 0 || q.GetLength() <= 0 {
-		n.refuse(c, api.Errorf(api.Code_SEGMENT_GONE, "no group %d here, or no such range", q.GetGroup()))
+	if q.GetPosition() < 0 || q.GetLength() <= 0 {
+		n.refuse(c, api.Errorf(api.Code_INVALID_REQUEST, "%d bytes at %d are no range of a segment", q.GetLength(), q.GetPosition()))
+		return
+	}
+	if g == nil || g.replica == nil || g.replica.Store() == nil {
+		n.refuse(c, api.Errorf(api.Code_NOT_READY, "node %d has no log of group %d, or not yet", n.identity.node, q.GetGroup()))
 		return
 	}
 	g.replica.Serve(api.Index(q.GetSegment()), q.GetPosition(), int(q.GetLength()), func(data []byte, err error) {
 		if err != nil {
-			n.refuse(c, api.Errorf(api.Code_SEGMENT_GONE, "segment %d of group %d: %v", q.GetSegment(), q.GetGroup(), err))
+			// That it is gone is the truth about the log; anything else is about this disk.
+			code := api.Code_LOG_DAMAGED
+			if errors.Is(err, segment.ErrGone) {
+				code = api.Code_SEGMENT_GONE
+			}
+			n.refuse(c, api.Errorf(code, "segment %d of group %d: %v", q.GetSegment(), q.GetGroup(), err))
 			return
 		}
 		n.reply(c, &api.Response{Body: &api.Response_CopySegment{CopySegment: &api.CopySegmentResponse{Data: data}}})

@@ -99,7 +99,8 @@ func (m *mending) ask(index api.Index, position int64, length int, done func([]b
 }
 
 // failed goes on with the next replica: this one does not have the file, or not
-// whole, or is not there. If it has a newer one, retention has given this one up.
+// whole, or is not there. If it says that it is gone, and has a newer one, retention
+// has given this one up.
 func (m *mending) failed(index api.Index, err error) {
 	if !isGone(err) {
 		m.refused = 0
@@ -111,9 +112,13 @@ func (m *mending) failed(index api.Index, err error) {
 		m.another()
 		return
 	}
+	if !isGone(err) {
+		m.another()
+		return
+	}
 	m.ask(index, 0, 1, func(_ []byte, err error) {
-		if err == nil {
-			m.another() // it has the file
+		if !isGone(err) {
+			m.another() // it has the file, and not all of it
 			return
 		}
 		m.ask(m.newest, 0, 1, func(_ []byte, err error) {

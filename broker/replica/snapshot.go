@@ -193,10 +193,6 @@ func (r *Replica) Serve(file api.Index, at int64, length int, done func([]byte, 
 	for i := range r.snapshots.sent {
 		r.snapshots.sent[i].ticks = 0
 	}
-	if r.store == nil {
-		done(nil, segment.ErrGone)
-		return
-	}
 	r.store.Copy(file, at, min(length, copyChunkBytes), done)
 }
 

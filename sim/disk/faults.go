@@ -29,9 +29,7 @@ type spot struct {
 func (d *Disk) Flip(name string, position int64, bit uint) bool {
 	return d.spoil(name, position, func(f *file) {
 		f.durable[position] ^= 1 << bit
-		if position < int64(len(f.seen)) {
-			f.seen[position] ^= 1 << bit
-		}
+		f.seen[position] ^= 1 << bit
 	}, false)
 }
 
@@ -46,11 +44,14 @@ func (d *Disk) spoil(name string, position int64, do func(*file), lost bool) boo
 	if f == nil || position >= int64(len(f.durable)) || position >= int64(len(f.seen)) {
 		return false
 	}
+	at := spot{f, position / sector}
+	if at.rewritten() {
+		return false // what is there now will go anyhow
+	}
 	do(f)
 	if d.spoilt == nil {
 		d.spoilt = make(map[spot]bool)
 	}
-	at := spot{f, position / sector}
 	d.spoilt[at] = d.spoilt[at] || lost
 	d.touched, d.rotten = true, true
 	return true
@@ -88,6 +89,18 @@ func (d *Disk) Spoilt() string {
 		return ""
 	}
 	return names[0]
+}
+
+// Whole reports whether the platter has a file as it was written.
+func (d *Disk) Whole(name string) bool {
+	f := d.files[name]
+	//detvet:allow maporder one is enough, whichever comes first
+	for at := range d.spoilt {
+		if at.file == f {
+			return false
+		}
+	}
+	return true
 }
 
 // mended takes note that a change has reached the platter.

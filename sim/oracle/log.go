@@ -234,6 +234,9 @@ func (o *Oracle) head(h *host, g *group, f *segment.Frame) {
 			return
 		}
 	}
+	if f.Index > g.last() && h.disk.Ill() {
+		return // its disk has not taken the entry before
+	}
 	if f.Index > g.last() {
 		o.fail(LogMismatch, "%s: a state frame of group %d at index %d, whose log ends at %d", h.name, g.id, f.Index, g.last())
 		return

@@ -35,6 +35,9 @@ func (o *Oracle) checkMarks(h *host, u journal.Update) {
 
 // checkSynced holds a file to being on the platter up to a length.
 func (o *Oracle) checkSynced(h *host, name string, length int64) {
+	if !h.disk.Whole(name) {
+		return // damaged since, and perhaps about to be mended
+	}
 	seen, platter := h.disk.Contents(name), h.disk.Platter(name)
 	if int64(len(platter)) < length || int64(len(seen)) < length || !bytes.Equal(seen[:length], platter[:length]) {
 		o.fail(MarkNotDurable, "%s: the journal says that %s is synced up to byte %d, and it is not", h.name, name, length)
