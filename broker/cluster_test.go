@@ -14,6 +14,7 @@ import (
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/batch"
 	"github.com/reprise-mq/reprise/broker/env"
+	"github.com/reprise-mq/reprise/netsim"
 	"github.com/reprise-mq/reprise/sim/disk"
 )
 
@@ -310,4 +311,49 @@ func TestForgetfulFollowerIsNotAskedAtOnce(t *testing.T) {
 	if asked < 5 {
 		t.Errorf("%d batches in a second: the follower is not asked any more", asked)
 	}
+}
+
+// The only replica of a partition moves to another node, and back.
+func TestOnlyReplicaMoves(t *testing.T) {
+	c := newCluster(t, 18, "n1:1")
+	c.full("n1:1")
+	c.fill(5, "n1:1")
+	c.start("n2:1", func(cfg *broker.Config) { cfg.Join = []env.Endpoint{"n1:1"} })
+	both := []env.Endpoint{"n1:1", "n2:1"}
+	c.waitFor("second node", func() bool { return len(c.metadata(both...).GetNodes()) == 2 })
+	for _, way := range [][2]uint64{{1, 2}, {2, 1}} {
+		c.move(way[0], way[1], both...)
+		c.fill(1, both...)
+		if p := c.partition(both...); len(p.GetReplicas()) != 1 || p.GetLeader() != way[1] {
+			t.Errorf("after the move from %d to %d: %v", way[0], way[1], p)
+		}
+	}
+	c.expectFine()
+}
+
+// A node that led a partition and holds no replica any more does not say that it leads:
+// a client that asks nobody else would never find who does.
+func TestNodeDoesNotNameItself(t *testing.T) {
+	four := append(slices.Clone(three), "n4:1")
+	c := newCluster(t, 19, three...)
+	c.full(three...)
+	c.elect(1, three...)
+	c.start("n4:1", func(cfg *broker.Config) { cfg.Join = []env.Endpoint{"n2:1"} })
+	c.waitFor("fourth node", func() bool { return len(c.metadata(three...).GetNodes()) == 4 })
+	cut := netsim.Fault{Sides: [][]string{{"n1:1"}, {"n2:1", "n3:1", "n4:1"}}, Cut: true}
+	c.world.StartFault(1, cut)
+	c.run(3 * env.Second)
+	c.move(1, c.nodeAt("n4:1", "n2:1", "n3:1"), "n2:1", "n3:1", "n4:1")
+	c.world.HealFault(1)
+	named := func() uint64 {
+		q := &api.MetadataRequest{Topics: []*api.TopicRef{topic("t")}}
+		r := c.ask("n1:1", &api.Request{Body: &api.Request_Metadata{Metadata: q}})
+		return r.GetMetadata().GetTopics()[0].GetPartitions()[0].GetLeader()
+	}
+	c.waitFor("end of the old replica", func() bool { return len(c.segments("n1:1", 1)) == 0 })
+	if got := named(); got == 1 {
+		t.Error("the node says that it leads")
+	}
+	c.waitFor("leader that all know", func() bool { return named() == c.partition(four[1:]...).GetLeader() })
+	c.expectFine()
 }

@@ -129,7 +129,9 @@ func (n *Node) leaderOf(id api.GroupID) (api.NodeID, bool) {
 			return n.nodeOf(id, role.Leader)
 		}
 	}
-	if hint == nil {
+	// A hint that this node leads is of a time when it did: who took its replica since
+	// has not told, or was not heard.
+	if hint == nil || api.NodeID(hint.GetNode()) == n.identity.node {
 		return 0, false
 	}
 	return api.NodeID(hint.GetNode()), true

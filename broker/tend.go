@@ -17,6 +17,9 @@ import (
 const (
 	// A group's configuration and leader are looked at every so many ticks.
 	tendEvery = 4
+	// A leader says that it leads one time in so many: who was not reached when it was
+	// elected, and holds no replica, learns it so.
+	announceEvery = 25
 	// A new group's first founder calls an election every few ticks until there is
 	// a leader: the other founders may not have made their replicas yet.
 	campaignEvery = 3
@@ -46,6 +49,9 @@ func (n *Node) tend(g *group) {
 	g.prefer(preferred(p))
 	if !g.replica.Serves() {
 		return
+	}
+	if (n.ticks/tendEvery)%announceEvery == 0 {
+		n.announce(g)
 	}
 	settled := g.replica.Reconcile(replica.Membership{Voters: p.Wanted()})
 	if settled && p.Changing() {

@@ -30,11 +30,16 @@ func (r *Replica) Reconcile(want Membership) (settled bool) {
 		return sameMembers(r.conf, want)
 	}
 	if leaving(changes, r.cfg.ID) {
-		// The others go on once one of them leads.
+		// The others go on once one of them leads. If none of them votes yet, they get
+		// their votes first: so the last replica of a group can move too.
 		if to, ok := r.fittest(want.Voters); ok {
 			r.Transfer(to)
+			return false
 		}
-		return false
+		changes = slices.DeleteFunc(changes, func(c *raftpb.ConfChangeSingle) bool { return c.GetType() != raftpb.ConfChangeAddNode })
+		if len(changes) == 0 {
+			return false
+		}
 	}
 	_ = r.raft.ProposeConfChange(&raftpb.ConfChangeV2{
 		Transition: raftpb.ConfChangeTransitionAuto.Enum(),

@@ -67,7 +67,7 @@ type shrinker struct {
 // small: the thresholds of the standard plan do not apply to it.
 func Shrink(p *plan.Plan, at plan.Milliseconds, o Options) *plan.Plan {
 	s := &shrinker{Options: o, best: clone(p), at: at, tried: make(map[string]bool)}
-	s.best.Small = true
+	s.best.Small, s.best.Scenario = true, nil
 	s.tried[fingerprint(s.best)] = true
 	for range maxRounds {
 		if before := s.best; s.round() == before || s.Over() {

@@ -129,8 +129,8 @@ func (c *Client) heedPartition(ref *api.TopicRef, number api.Partition, from env
 	if !changesLeader(err.Code) {
 		return
 	}
-	if silent(err.Code) {
-		k.avoid(from)
+	if silent(err.Code) || leader == 0 {
+		k.avoid(from) // it does not know either
 	}
 	t := k.topics[ref.Name]
 	p := t.partition(number)
