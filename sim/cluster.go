@@ -102,8 +102,11 @@ func (n *node) note(e trace.Event) {
 	if e.Level >= trace.Info {
 		r.tell(string(n.host.Name), "%s%s", e.Name, eventDetail(e))
 	}
-	if e.Name == becameLeader {
+	switch e.Name {
+	case becameLeader:
 		r.leader(n, e)
+	case "snapshot copy begun":
+		r.copies(n)
 	}
 	if telling[e.Name] {
 		// Not now: the node is in the middle of it.

@@ -67,6 +67,18 @@ func (r *run) synced(host env.Endpoint) {
 	}
 }
 
+// copies is called when a node begins to copy a snapshot.
+func (r *run) copies(n *node) {
+	for _, a := range slices.Clone(r.armed) {
+		if a.fault.Moment == plan.Copying {
+			if a.node = n; a.fault.Target.Role != "" {
+				a.node = nil // whoever has the role when it strikes
+			}
+			r.trigger(a, env.Time(a.fault.Delay)*env.Microsecond)
+		}
+	}
+}
+
 // sent is called with what one node sends another.
 func (r *run) sent(host env.Endpoint, batch *api.PeerBatch) {
 	for _, a := range slices.Clone(r.armed) {

@@ -130,7 +130,7 @@ func (r *Replica) copied(im *importing, store *segment.Store, tail segment.Tail,
 	r.Pump()
 	if unused := r.snapshots.ready; unused != nil {
 		r.snapshots.ready = nil
-		r.note(trace.Mark, "copied snapshot refused by raft", index)
+		r.note(trace.Info, "copied snapshot not needed any more", index)
 		removeFolder(r.cfg, unused.folder)
 	}
 }
@@ -151,9 +151,6 @@ func (r *Replica) install(snapshot *raftpb.Snapshot, update *journal.Update) (re
 		panic(fmt.Sprintf("replica: group %d: raft installs a snapshot at %d that was not copied", r.cfg.Group, index))
 	}
 	r.snapshots.ready = nil
-	if r.image.Last() > index {
-		r.note(trace.Mark, "snapshot installed over a longer log", index)
-	}
 	replaced = r.folder
 	r.folder, r.store = in.folder, in.store
 	r.watch(r.store)

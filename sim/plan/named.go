@@ -48,14 +48,22 @@ func Scenarios() []Scenario {
 			Says: "A leader sleeps in the middle of a read and wakes up cut off from the leader that there is by then."},
 		{Name: "double-failover", families: process, play: (*generator).doubleFailover,
 			Says: "The next leader loses power before or soon after it is elected."},
+		{Name: "dirty-pages", families: process, play: (*generator).dirtyPages,
+			Says: "A node is killed, and soon after it is back its power fails: what it found on its disk may never have been synced."},
+		{Name: "interrupted-copy", families: Families{Process: true, Network: true, Membership: true}, play: (*generator).interruptedCopy,
+			Says: "A new replica is disturbed while it copies its log: by a power failure, a cut, or another leader."},
 		{Name: "isolated-leader", families: network, play: (*generator).loneLeader,
 			Says: "A leader is cut off from its followers, but not from clients."},
+		{Name: "long-absence", families: process, play: (*generator).longAbsence,
+			Says: "A node is down while the others go on, perhaps beyond the log's start."},
 		{Name: "minority-behind", families: both, play: (*generator).minorityBehind,
 			Says: "A follower is kept behind; then the leader goes, and the power of the other follower."},
 		{Name: "move-during-cut", families: Families{Network: true, Membership: true}, play: (*generator).moveDuringCut,
 			Says: "A replica moves to a new node while the partition's leader is cut off from the others."},
 		{Name: "rolling-restart", families: process, play: (*generator).rolling,
 			Says: "All nodes are shut down and started again, one after the other."},
+		{Name: "voter-in-the-dark", families: both, play: (*generator).voterInTheDark,
+			Says: "A voter dies with its vote given, the winner falls asleep, and the leader before, cut off so far, asks the voter too."},
 	}
 }
 
@@ -115,11 +123,8 @@ func (g *generator) rolling(s *prng.Stream, at Milliseconds) {
 	g.then(Fault{Kind: RollingRestart, At: at, Length: between(s, 6_000, 12_000)})
 }
 
-// moveDuringCut needs a node to move to.
 func (g *generator) moveDuringCut(s *prng.Stream, at Milliseconds) {
-	if len(g.plan.Faults) == 0 {
-		g.then(Fault{Kind: Join, At: quiet})
-	}
+	g.stranger()
 	leader := g.leads(s)
 	g.then(Fault{Kind: Isolate, At: at, Length: between(s, 2_000, 6_000), Target: leader})
 	leader.Role = ""

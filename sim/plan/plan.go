@@ -208,6 +208,9 @@ const (
 	// Elected is when a node next leads in a newer term, and Delay after; it hits the
 	// new leader.
 	Elected Moment = "elected"
+	// Copying is when a node next begins to copy a snapshot, of any group, and Delay
+	// after; it hits that node, if the target has no role.
+	Copying Moment = "copying"
 )
 
 // Role says whom a fault hits, found out when it strikes.

@@ -1,6 +1,11 @@
 package plan
 
-import "github.com/reprise-mq/reprise/sim/prng"
+import (
+	"slices"
+
+	"github.com/reprise-mq/reprise/netsim"
+	"github.com/reprise-mq/reprise/sim/prng"
+)
 
 // scenarios adds sequences of faults that found real bugs elsewhere, which faults
 // drawn one by one would rarely make. Each takes only families that are on.
@@ -11,6 +16,7 @@ func (g *generator) scenarios() {
 	g.scenario("long absence", f.Process, g.longAbsence)
 	g.scenario("move in trouble", f.Membership && (f.Process || f.Network), g.moveInTrouble)
 	g.scenario("dirty pages", f.Process, g.dirtyPages)
+	g.scenario("interrupted copy", f.Membership && f.Process && f.Network, g.interruptedCopy)
 	g.scenario("deaf sleeper", f.Process && f.Network, g.deafSleeper)
 	g.scenario("voter in the dark", f.Process && f.Network, g.voterInTheDark)
 }
@@ -128,4 +134,42 @@ func (g *generator) voterInTheDark(s *prng.Stream, at Milliseconds) {
 	g.then(Fault{Kind: Isolate, At: at, Length: between(s, 900, 1_500), Target: first})
 	g.then(Fault{Kind: Crash, At: at + 1, Length: between(s, 10, 100), Target: target, Lose: 100, Moment: Voting, Delay: s.Below(200)})
 	g.then(Fault{Kind: Pause, At: at + 1, Length: between(s, 800, 1_800), Target: target, Moment: Elected})
+}
+
+// interruptedCopy has a node copy a log: for a new replica, or because it was away until
+// the others had given up what it lacks. Meanwhile its power fails, or it is cut off
+// until the leader gives it up, or another leader is elected while the copy is slow.
+func (g *generator) interruptedCopy(s *prng.Stream, at Milliseconds) {
+	target := g.partition(s)
+	if s.Chance(1, 2) {
+		g.stranger()
+		at = max(at, 12_000)
+		g.then(Fault{Kind: Move, At: at + 50, Target: target})
+	} else {
+		away := target
+		away.Role = Follower
+		begin, length := between(s, 1_000, 6_000), between(s, 20_000, 30_000)
+		g.then(Fault{Kind: Crash, At: begin, Length: length, Target: away, Lose: 100})
+		at = begin + length - 100
+	}
+	switch s.Below(3) {
+	case 0:
+		f := Fault{Kind: Crash, At: at, Target: target, Moment: Copying, Delay: s.Below(15_000)}
+		crash(s, &f)
+		f.Length = between(s, 300, 2_000)
+		g.then(f)
+	case 1:
+		g.then(Fault{Kind: Isolate, At: at, Length: between(s, 4_000, 6_000), Target: target, Moment: Copying, Delay: s.Below(5_000)})
+	default:
+		slow := netsim.Profile{Latency: netsim.Time(s.Between(40, 120)) * millisecond}
+		g.then(Fault{Kind: Weather, At: at, Length: between(s, 3_000, 5_000), Target: target, Moment: Copying, Worse: slow})
+		g.then(Fault{Kind: Bridge, At: at, Length: between(s, 2_000, 5_000), Target: target, Moment: Copying, Delay: s.Below(200_000)})
+	}
+}
+
+// stranger sees to it that there is a node to move to.
+func (g *generator) stranger() {
+	if !slices.ContainsFunc(g.plan.Faults, func(f Fault) bool { return f.Kind == Join }) {
+		g.then(Fault{Kind: Join, At: quiet})
+	}
 }
