@@ -244,12 +244,14 @@ func (g *generator) disk() {
 	g.rot()
 }
 
+// rotten is the first of the nodes that may have damage, from 0.
+func (g *generator) rotten() int64 { return g.seed.Split("rot").Below(int64(g.plan.Nodes)) }
+
 // rot damages segments, on so few nodes that every majority has a whole copy of each
 // record: on one node of three, on two of five. What a majority has lost nobody can
 // bring back.
 func (g *generator) rot() {
-	s := g.seed.Split("rot")
-	first := s.Below(int64(g.plan.Nodes))
+	first := g.rotten()
 	victim := func(s *prng.Stream) Target {
 		n := first + s.Below(int64(g.plan.Nodes-1)/2)
 		return Target{Node: int(n%int64(g.plan.Nodes)) + 1}

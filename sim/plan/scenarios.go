@@ -16,6 +16,7 @@ func (g *generator) scenarios() {
 	g.scenario("long absence", f.Process, g.longAbsence)
 	g.scenario("move in trouble", f.Membership && (f.Process || f.Network), g.moveInTrouble)
 	g.scenario("dirty pages", f.Process, g.dirtyPages)
+	g.scenario("rotten absence", f.Process && f.Disk, g.rottenAbsence)
 	g.scenario("interrupted copy", f.Membership && f.Process && f.Network, g.interruptedCopy)
 	g.scenario("deaf sleeper", f.Process && f.Network, g.deafSleeper)
 	g.scenario("voter in the dark", f.Process && f.Network, g.voterInTheDark)
@@ -165,6 +166,14 @@ func (g *generator) interruptedCopy(s *prng.Stream, at Milliseconds) {
 		g.then(Fault{Kind: Weather, At: at, Length: between(s, 3_000, 5_000), Target: target, Moment: Copying, Worse: slow})
 		g.then(Fault{Kind: Bridge, At: at, Length: between(s, 2_000, 5_000), Target: target, Moment: Copying, Delay: s.Below(200_000)})
 	}
+}
+
+// rottenAbsence keeps a node down for long, and damages its segments meanwhile.
+func (g *generator) rottenAbsence(s *prng.Stream, _ Milliseconds) {
+	node := Target{Node: int(g.rotten()) + 1}
+	begin, length := between(s, 1_000, 20_000), between(s, 15_000, 30_000)
+	g.then(Fault{Kind: Crash, At: begin, Length: length, Target: node, Lose: 100})
+	g.then(Fault{Kind: BitFlip, At: begin + length - 500, Target: node, Strength: s.Between(5, 25)})
 }
 
 // stranger sees to it that there is a node to move to.
