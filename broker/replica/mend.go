@@ -102,33 +102,42 @@ func (m *mending) ask(index api.Index, position int64, length int, done func([]b
 // whole, or is not there. If it says that it is gone, and has a newer one, retention
 // has given this one up.
 func (m *mending) failed(index api.Index, err error) {
-	if !isGone(err) {
+	switch {
+	case !isGone(err) || m.newest == 0:
 		m.refused = 0
-	}
-	if index >= m.newest {
-		if m.refused++; m.newest > 0 && m.refused >= maxRefusals {
-			m.cfg.Host.LogLost(m.cfg.Group)
-		}
 		m.another()
-		return
+	case index >= m.newest:
+		m.lost()
+	default:
+		m.ask(index, 0, 1, func(_ []byte, err error) { m.older(index, err) })
 	}
+}
+
+// older takes whether a peer has any of a file that is not the newest, and finds out
+// whether it has what came later.
+func (m *mending) older(index api.Index, err error) {
 	if !isGone(err) {
-		m.another()
+		m.another() // it has the file, and not all of it
 		return
 	}
-	m.ask(index, 0, 1, func(_ []byte, err error) {
-		if !isGone(err) {
-			m.another() // it has the file, and not all of it
-			return
-		}
-		m.ask(m.newest, 0, 1, func(_ []byte, err error) {
-			if err != nil {
-				m.another()
-				return
-			}
+	m.ask(m.newest, 0, 1, func(_ []byte, err error) {
+		switch {
+		case err == nil:
 			segment.RemoveUpTo(m.cfg.Files, m.folder, index, m.finished)
-		})
+		case isGone(err):
+			m.lost()
+		default:
+			m.another()
+		}
 	})
+}
+
+// lost counts a peer that has none of the files.
+func (m *mending) lost() {
+	if m.refused++; m.refused >= maxRefusals {
+		m.cfg.Host.LogLost(m.cfg.Group)
+	}
+	m.another()
 }
 
 func (m *mending) another() {
