@@ -9,10 +9,14 @@ import (
 )
 
 // rot changes bits, or makes sectors unreadable, in segments of a node that a sync has
-// covered: of that node and no other, for so few may have damage, and also while it is
-// down.
+// covered: of that node and no other, and also while it is down. So few nodes may have
+// damage that the others are always a majority; a plan that was edited, or shrunk, may
+// ask for more.
 func (r *run) rot(f *plan.Fault) bool {
-	n := r.nodes[(f.Target.Node-1)%len(r.nodes)]
+	if f.Target.Node > len(r.nodes) || !r.mayRot(r.nodes[f.Target.Node-1]) {
+		return false
+	}
+	n := r.nodes[f.Target.Node-1]
 	d := n.host.Disk
 	var segments []string
 	for _, name := range d.Names() {
@@ -45,4 +49,15 @@ func (r *run) rot(f *plan.Fault) bool {
 		r.noteFault(f, string(n.host.Name), histories.Point)
 	}
 	return hit
+}
+
+// mayRot reports whether a node may have damage, given those that have.
+func (r *run) mayRot(n *node) bool {
+	rotten := 0
+	for _, other := range r.nodes {
+		if other != n && other.host.Disk.Rotten() {
+			rotten++
+		}
+	}
+	return rotten+1 <= (r.plan.Nodes-1)/2
 }
