@@ -20,6 +20,7 @@ type auditFlags struct {
 	seeds   string
 	jobs    int
 	samples int
+	staged  int
 	budget  time.Duration
 }
 
@@ -33,10 +34,11 @@ func newAudit() *cobra.Command {
 The seeds are run. For each kind of fault, and everything else in a plan that goes
 wrong, the report says how often it was planned and how often it fired. Then plans
 are run again without one of that kind: it was effective if what nodes and clients
-received is not the same. Last come the marks, which the broker sets on rare paths.
+received is not the same. Last come the marks, which the broker sets on rare paths;
+for them each scenario is played too.
 
-A kind that was never planned, fired or effective, and a mark never hit, fail the
-audit.`,
+A kind that was never planned, fired or effective, a mark never hit, and a scenario
+that does not pass, fail the audit.`,
 		Example: "  reprise-sim audit --seeds 1..100 --budget 20m",
 		Args:    cli.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -44,8 +46,8 @@ audit.`,
 			switch {
 			case err != nil:
 				return err
-			case f.jobs < 1 || f.samples < 1 || f.budget <= 0:
-				return cli.Usagef("--jobs %d, --samples %d, --budget %v: each is above 0", f.jobs, f.samples, f.budget)
+			case f.jobs < 1 || f.samples < 1 || f.staged < 0 || f.budget <= 0:
+				return cli.Usagef("--jobs %d, --samples %d, --staged %d, --budget %v: none is below 0, and only --staged may be 0", f.jobs, f.samples, f.staged, f.budget)
 			}
 			return f.run(cmd, first, last)
 		},
@@ -54,6 +56,7 @@ audit.`,
 	flags.StringVar(&f.seeds, "seeds", "", "run the seeds `A..B`, both included")
 	flags.IntVar(&f.jobs, "jobs", runtime.NumCPU(), "how many to run at the same time")
 	flags.IntVar(&f.samples, "samples", 2, "plans to run again for each kind; more, if they have shown no effect")
+	flags.IntVar(&f.staged, "staged", 30, "seeds to play each scenario with, from the first of --seeds on")
 	flags.DurationVar(&f.budget, "budget", 10*time.Minute, "how long to go on at most; half of it is for the seeds")
 	return cmd
 }
@@ -74,6 +77,9 @@ func (f *auditFlags) run(cmd *cobra.Command, first, last uint64) error {
 	}
 	began := time.Now()
 	err = a.runSeeds(cmd.Context(), first, last, began.Add(f.budget/2))
+	if err == nil {
+		err = a.stage(cmd.Context(), first, uint64(f.staged), began.Add(f.budget))
+	}
 	if err == nil {
 		err = a.sample(cmd.Context(), f.samples, began.Add(f.budget))
 	}
@@ -116,6 +122,19 @@ func (a *auditor) runSeeds(ctx context.Context, first, last uint64, end time.Tim
 		a.ledger.add(plan.Generate(o.Seed), o)
 		a.line.show(func() string { return fmt.Sprintf("%d of %d seeds", len(a.ledger.seeds), last-first+1) })
 	})
+}
+
+// stage plays every scenario with so many seeds.
+func (a *auditor) stage(ctx context.Context, first, seeds uint64, end time.Time) error {
+	all := plan.Scenarios()
+	tasks := make(chan task, len(all)*int(seeds))
+	for i := range seeds {
+		for _, s := range all {
+			tasks <- task{Seed: first + i, Scenario: s.Name}
+		}
+	}
+	close(tasks)
+	return a.playUntil(ctx, tasks, end, func(t task, o *outcome) { a.ledger.staged(t, o) })
 }
 
 // patience is how many times as many samples a kind gets that shows no effect.
@@ -170,7 +189,7 @@ func (a *auditor) playUntil(ctx context.Context, tasks <-chan task, end time.Tim
 	return a.play(ctx, timely, func(t task, o *outcome) {
 		took(t, o)
 		a.line.show(func() string {
-			return fmt.Sprintf("%d seeds, %d plans run again", len(a.ledger.seeds), a.ledger.trials)
+			return fmt.Sprintf("%d seeds, %d scenarios, %d plans run again", len(a.ledger.seeds), a.ledger.stages, a.ledger.trials)
 		})
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/reprise-mq/reprise/checker"
 	"github.com/reprise-mq/reprise/sim/plan"
 )
 
@@ -15,7 +16,8 @@ type ledger struct {
 	entries []*entry
 	marks   map[string]int
 	trials  int
-	// finds are trials that failed, in words.
+	stages  int // scenarios that were played
+	// finds are trials and scenarios that failed, in words.
 	finds []string
 }
 
@@ -60,8 +62,21 @@ func (l *ledger) add(p *plan.Plan, o *outcome) {
 			a.seeds = append(a.seeds, o.Seed)
 		}
 	}
+	l.mark(o)
+}
+
+func (l *ledger) mark(o *outcome) {
 	for name, n := range o.Marks {
 		l.marks[name] += n
+	}
+}
+
+// staged takes the outcome of a scenario in.
+func (l *ledger) staged(t task, o *outcome) {
+	l.stages++
+	l.mark(o)
+	if o.Verdict != checker.Pass {
+		l.finds = append(l.finds, fmt.Sprintf("%s: %s %s", again(t), o.Verdict, strings.Join(o.Anomalies, ", ")))
 	}
 }
 
@@ -118,7 +133,7 @@ func (l *ledger) zeros() (found []string) {
 // report is the whole ledger for people.
 func (l *ledger) report() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d seeds, %d plans run again\n", len(l.seeds), l.trials)
+	fmt.Fprintf(&b, "%d seeds, %d scenarios, %d plans run again\n", len(l.seeds), l.stages, l.trials)
 	fmt.Fprintf(&b, "%-22s %9s %9s %7s  %s\n", "", "planned", "fired", "seeds", "effective")
 	for _, a := range l.entries {
 		fmt.Fprintf(&b, "%-22s %9d %9d %7d  %d of %d\n", a.name, a.planned, a.fired, len(a.seeds), a.effective, a.tried)

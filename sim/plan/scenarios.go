@@ -171,7 +171,7 @@ func (g *generator) interruptedCopy(s *prng.Stream, at Milliseconds) {
 // rottenAbsence keeps a node down for long, and damages its segments meanwhile.
 func (g *generator) rottenAbsence(s *prng.Stream, _ Milliseconds) {
 	node := Target{Node: int(g.rotten()) + 1}
-	begin, length := between(s, 1_000, 20_000), between(s, 15_000, 30_000)
+	begin, length := between(s, 1_000, 8_000), between(s, 25_000, 40_000)
 	g.then(Fault{Kind: Crash, At: begin, Length: length, Target: node, Lose: 100})
 	g.then(Fault{Kind: BitFlip, At: begin + length - 500, Target: node, Strength: s.Between(5, 25)})
 }
