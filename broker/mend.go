@@ -5,7 +5,7 @@ import (
 
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/env"
-	"github.com/reprise-mq/reprise/broker/journal"
+	"github.com/reprise-mq/reprise/broker/replica"
 	"github.com/reprise-mq/reprise/broker/trace"
 )
 
@@ -85,13 +85,7 @@ func (n *Node) incarnation(g *group) api.ReplicaID {
 
 // abandon ends a replica whose log is being restored.
 func (n *Node) abandon(g *group) {
-	n.journal.Append(journal.Update{Group: g.id, Destroyed: n.incarnation(g)}, func() {
-		n.removeGroupFolder(groupFolder(g.id), func(err error) {
-			if err != nil {
-				n.Fail(err)
-			}
-		})
-	})
+	replica.Discard(n.replicaConfig(g, n.incarnation(g)))
 }
 
 // scrub has one group after the other look for damage in a part of its log.

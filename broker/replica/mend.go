@@ -59,7 +59,7 @@ func (m *mending) begin() {
 		return
 	}
 	if m.gone(m.queue[0].Segment) {
-		m.settled()
+		m.next()
 		return
 	}
 	m.copyNext(segment.NewMend(m.cfg.Files, m.folder, m.queue[0]))
@@ -149,17 +149,20 @@ func (m *mending) another() {
 func (m *mending) finished(err error) {
 	switch {
 	case m.over():
-	case err != nil && !m.gone(m.queue[0].Segment):
+	case m.gone(m.queue[0].Segment):
+		m.next()
+	case err != nil:
 		m.cfg.Host.Fail(err)
 	default:
-		m.settled()
+		m.note("damaged segment restored", m.queue[0])
+		m.next()
 	}
 }
 
-func (m *mending) settled() {
+// next goes on with the file after the first one, which is settled.
+func (m *mending) next() {
 	file := m.queue[0]
 	m.queue = m.queue[1:]
-	m.note("damaged segment restored", file)
 	m.done(file)
 	m.begin()
 }
@@ -244,6 +247,12 @@ func (m *mending) check(files, damaged []segment.File, unlucky func()) {
 // what it was given.
 func isDamage(err error) bool {
 	return errors.Is(err, segment.ErrDamaged) || errors.Is(err, env.ErrIO)
+}
+
+// Discard ends for good a replica whose log is not open; see Replica.Destroy.
+func Discard(cfg Config) {
+	folder := cfg.Journal.Image(cfg.Group).Folder
+	cfg.Journal.Append(journal.Update{Group: cfg.Group, Destroyed: cfg.ID}, func() { removeFolder(cfg, folder) })
 }
 
 // isGone reports whether a peer has said that it does not have a segment.

@@ -273,10 +273,7 @@ func (r *Replica) Close() {
 // files go, so that it cannot come back with its promises forgotten.
 func (r *Replica) Destroy() {
 	r.Close()
-	update := journal.Update{Group: r.cfg.Group, Destroyed: r.cfg.ID}
-	r.cfg.Journal.Append(update, func() {
-		removeFolder(r.cfg, r.folder)
-	})
+	Discard(r.cfg)
 }
 
 // Checkpoint syncs the group's segments, tells the journal that it needs the
