@@ -81,6 +81,9 @@ func (n *Node) noRoom(g *group) *api.Error {
 			"node %d has %d bytes free on its disk and keeps %d in reserve; free some space, delete records or move replicas away, then retry",
 			n.identity.node, n.world.Disk.Free(), n.cfg.ReserveBytes)
 	}
+	if len(n.space.others) == 0 {
+		return nil
+	}
 	conf, _ := g.replica.Conf()
 	for _, half := range [][]uint64{conf.GetVoters(), conf.GetVotersOutgoing()} {
 		low := 0
