@@ -142,7 +142,7 @@ func (n *node) flushed() {
 func (n *node) restartWithRoom() {
 	n.run.world.Agenda.After(env.Second, func() {
 		switch {
-		case n.host.Up() || n.run.healed:
+		case n.host.Up():
 		case n.host.Disk.Free() < plan.ReserveBytes:
 			n.restartWithRoom()
 		default:
