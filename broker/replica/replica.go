@@ -201,7 +201,7 @@ func (r *Replica) Step(m *raftpb.Message) {
 // with the next, and here that would be the same one again: two nodes would talk
 // without end and without a pause. Dropped, it is asked again at the next heartbeat.
 func (r *Replica) takesBack(m *raftpb.Message) bool {
-	if m.GetType() != raftpb.MsgAppResp || !m.GetReject() {
+	if m.GetType() != raftpb.MsgAppResp || !m.GetReject() || m.GetTerm() != r.raft.BasicStatus().GetTerm() {
 		return false
 	}
 	match := uint64(0)
