@@ -126,6 +126,9 @@ func (o *Oracle) readSegment(h *host, name string, live bool) {
 		}
 		at := h.parsed[name]
 		if at.bytes == 0 && frame.Kind != segment.KindState {
+			if h.disk.Ill() {
+				return // its disk has not taken the state frame; a sync says so
+			}
 			o.fail(LogMismatch, "%s: %s does not begin with a state frame", h.name, name)
 			return
 		}
