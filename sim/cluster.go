@@ -10,6 +10,7 @@ import (
 	"github.com/reprise-mq/reprise/broker/trace"
 	"github.com/reprise-mq/reprise/sim/disk"
 	"github.com/reprise-mq/reprise/sim/plan"
+	"github.com/reprise-mq/reprise/sim/prng"
 	"github.com/reprise-mq/reprise/sim/world"
 )
 
@@ -85,11 +86,26 @@ func (n *node) config() broker.Config {
 	config.SegmentBytes = c.SegmentBytes
 	config.JournalFileBytes, config.JournalFiles = c.JournalFileBytes, c.JournalFiles
 	config.CheckpointBytes = c.CheckpointBytes
-	config.ReserveBytes = plan.ReserveBytes
 	config.Tick = env.Time(c.TickMillis) * env.Millisecond
+	if c.Mixed {
+		n.vary(&config)
+	}
+	config.ReserveBytes, config.ScrubBytes = plan.ReserveBytes, plan.ScrubBytes
 	config.Codecs = codecs
 	config.Version = version
 	return config
+}
+
+// vary makes a node's settings other than its peers': up to twice the size, or half as
+// much again between ticks.
+func (n *node) vary(c *broker.Config) {
+	draw := func(purpose string, below int64) int64 {
+		return prng.Scale(prng.Hash(n.run.plan.Seed, prng.HashString(purpose), uint64(n.number)), below)
+	}
+	c.JournalFileBytes *= 1 + draw("journal file", 2)
+	c.JournalFiles += int(draw("journal files", 3))
+	c.CheckpointBytes *= 1 + int(draw("checkpoint", 3))
+	c.Tick += c.Tick * env.Time(draw("tick", 51)) / 100
 }
 
 // codecs are those whose output is the same everywhere.

@@ -28,12 +28,13 @@ func (r *run) heal() {
 		n.host.SetClockRight()
 		n.host.Disk.Slow(1)
 		n.host.Disk.Fill(noLimit)
+		n.host.Disk.CallOff()
 		n.boot()
 	}
 	for _, c := range r.clients {
-		if !c.host.Up() {
-			c.begin()
-		}
+		c.host.Resume()
+		c.host.SetClockRight()
+		c.comeBack()
 	}
 	r.tell("", "everything heals")
 	r.recover("the heal")

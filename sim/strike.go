@@ -141,8 +141,8 @@ func (r *run) strike(a *armed) {
 		fired = r.crashAll(a)
 	case plan.RollingRestart:
 		fired = r.rollingRestart(a)
-	case plan.CrashClient:
-		fired = r.crashClient(a)
+	case plan.CrashClient, plan.PauseClient, plan.ClientClock:
+		fired = r.hitClient(a.fault)
 	case plan.BitFlip, plan.BadSector:
 		fired = r.rot(f)
 	case plan.Weather, plan.Isolate, plan.CutOff, plan.OneWay, plan.CutPair, plan.Flap, plan.CutClients,
@@ -203,6 +203,15 @@ func (r *run) hit(a *armed) bool {
 		n.cramped = n.cramped || f.Strength*1024 < plan.ReserveBytes
 		n.host.Disk.Fill(f.Strength * 1024)
 		r.later(a, func() { n.host.Disk.Fill(noLimit) })
+	case plan.Misdirect:
+		if !r.mayRot(n) {
+			return false
+		}
+		n.host.Disk.Misdirect()
+	case plan.StaleRead:
+		for range f.Strength {
+			n.host.Disk.ReadStale()
+		}
 	case plan.FailWrite:
 		n.host.Disk.FailWrite()
 	case plan.FailSync:
@@ -244,21 +253,6 @@ func (r *run) crashAll(a *armed) bool {
 	r.noteFault(a.fault, "all nodes", histories.Begin)
 	r.later(a, func() {})
 	return any
-}
-
-func (r *run) crashClient(a *armed) bool {
-	c := r.clients[int(a.fault.Strength)%len(r.clients)]
-	if !c.host.Up() || c.done {
-		return false
-	}
-	c.crash()
-	r.noteFault(a.fault, string(c.host.Name), histories.Begin)
-	r.world.Agenda.After(env.Time(a.fault.Length)*env.Millisecond, func() {
-		if !c.host.Up() {
-			c.begin()
-		}
-	})
-	return true
 }
 
 // later ends a fault when its length has passed, unless the heal came first.

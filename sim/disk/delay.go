@@ -35,6 +35,7 @@ const (
 	drawTo
 	drawSize
 	drawNames
+	drawElsewhere
 )
 
 func (d *Disk) syncDelay(f *file) env.Time {

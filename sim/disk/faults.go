@@ -3,6 +3,9 @@ package disk
 import (
 	"maps"
 	"slices"
+	"strings"
+
+	"github.com/reprise-mq/reprise/sim/prng"
 )
 
 // faults are what is wrong with a disk beside what a crash does to it.
@@ -11,8 +14,9 @@ type faults struct {
 	// and have not been written since. Those that are lost cannot be read either.
 	spoilt map[spot]bool // value: lost
 	// failWrite and failSync are how many of the next writes and syncs of segments or
-	// the journal fail.
-	failWrite, failSync int
+	// the journal fail; misdirected how many of the next writes to segments go
+	// elsewhere, and stale how many of the next reads of segments miss a write.
+	failWrite, failSync, misdirected, stale int
 	// failed: some call failed so, in the present life.
 	failed bool
 	// touched: there ever was any; rotten: what stood on the platter was.
@@ -63,6 +67,21 @@ func (d *Disk) FailWrite() { d.failWrite++ }
 
 // FailSync is described with FailWrite.
 func (d *Disk) FailSync() { d.failSync++ }
+
+// Misdirect makes the next write to a segment, as its sync covers it, go to a place
+// before its own, or nowhere: what was to be written is not there, and what stood at
+// the other place is gone. Nobody is told.
+func (d *Disk) Misdirect() {
+	d.misdirected++
+	d.touched, d.rotten = true, true
+}
+
+// ReadStale makes the next read of a segment miss the write of a sector, once.
+func (d *Disk) ReadStale() { d.stale++ }
+
+// CallOff calls off the failures, and the calls that were to go wrong, which have not
+// come about yet. The damage that there is stays.
+func (d *Disk) CallOff() { d.failWrite, d.failSync, d.misdirected, d.stale = 0, 0, 0, 0 }
 
 // Failed reports whether a write or sync of this life failed so.
 func (d *Disk) Failed() bool { return d.failed }
@@ -149,6 +168,11 @@ func (f *file) drop(through uint64) {
 		f.pending = f.pending[through-f.settled:]
 		f.settled = through
 	}
+	f.reread()
+}
+
+// reread lets the process see what the platter has, and what is on its way there.
+func (f *file) reread() {
 	f.seen = slices.Clone(f.durable)
 	for _, c := range f.pending {
 		f.seen = c.apply(f.seen)
@@ -162,4 +186,57 @@ func (d *Disk) take(left *int) bool {
 	*left--
 	d.failed, d.touched = true, true
 	return true
+}
+
+// segments are the files whose damage a node can mend: what they have, others have too.
+const segments = ".seg"
+
+// lead takes one of the changes that a sync is about to settle out, if one is to go
+// elsewhere. Only the file's size will be as if it had been made.
+func (d *Disk) lead(f *file, through uint64) (astray change, ok bool) {
+	if d.misdirected == 0 || !strings.HasSuffix(f.name, segments) || through <= f.settled {
+		return change{}, false
+	}
+	i := slices.IndexFunc(f.pending[:through-f.settled], func(c change) bool { return len(c.data) > 0 })
+	if i < 0 {
+		return change{}, false
+	}
+	d.misdirected--
+	c := f.pending[i]
+	f.pending[i] = change{position: max(c.position+int64(len(c.data)), int64(len(f.durable)))}
+	return c, true
+}
+
+// stray makes a change at a place before its own, if there is one. The system has given
+// its pages up, so the process reads what the platter has.
+func (d *Disk) stray(f *file, c change) {
+	d.soil(f, c.position, len(c.data))
+	if before := c.position / sector; before > 0 {
+		d.operations++
+		at := c.position - sector*(1+prng.Scale(prng.Hash(d.seed, d.operations, drawElsewhere), before))
+		copy(f.durable[at:], c.data)
+		d.soil(f, at, len(c.data))
+	}
+	f.reread()
+}
+
+// soil marks a range of a file as not what was written.
+func (d *Disk) soil(f *file, position int64, length int) {
+	for s := position / sector; s <= (position+int64(length)-1)/sector; s++ {
+		if d.spoilt == nil {
+			d.spoilt = make(map[spot]bool)
+		}
+		d.spoilt[spot{f, s}] = d.spoilt[spot{f, s}]
+	}
+}
+
+// readStale takes a sector's write out of what a read has found, if one is to be missed.
+func (d *Disk) readStale(f *file, data []byte) {
+	if d.stale == 0 || !strings.HasSuffix(f.name, segments) || len(data) == 0 {
+		return
+	}
+	d.stale--
+	d.operations++
+	at := prng.Scale(prng.Hash(d.seed, d.operations, drawElsewhere), int64(len(data))) / sector * sector
+	clear(data[at:min(at+sector, int64(len(data)))])
 }

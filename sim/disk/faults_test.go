@@ -140,3 +140,69 @@ func TestFailWrite(t *testing.T) {
 		t.Errorf("the next sync answers %v", err)
 	}
 }
+
+// A write that goes elsewhere leaves damage at both places, on the platter and for the
+// process, until they are written again.
+func TestMisdirect(t *testing.T) {
+	s := newSick(t)
+	s.handle.Create("g.seg", 0)
+	s.handle.Append("g.seg", bytesOf('a', 4*sector))
+	if err := errors.Join(s.sync("g.seg"), s.sync("")); err != nil {
+		t.Fatal(err)
+	}
+	s.Misdirect()
+	s.handle.Append("f", bytesOf('b', 100)) // is no segment
+	if err := s.sync("f"); err != nil || s.Spoilt() != "" {
+		t.Fatalf("%v, and %q is spoilt", err, s.Spoilt())
+	}
+	s.handle.Append("g.seg", bytesOf('b', sector))
+	if got := s.Contents("g.seg")[4*sector]; got != 'b' {
+		t.Errorf("before the sync the process reads %q", got)
+	}
+	if err := s.sync("g.seg"); err != nil || s.Spoilt() != "g.seg" || !s.Rotten() || s.Whole("g.seg") {
+		t.Fatalf("%v, and %q is spoilt", err, s.Spoilt())
+	}
+	count := func(c byte) (n int) {
+		for i, x := range s.Platter("g.seg") {
+			if s.Contents("g.seg")[i] != x {
+				t.Fatalf("the process reads other than the platter has at %d", i)
+			}
+			if x == c {
+				n++
+			}
+		}
+		return n
+	}
+	if a, b, none := count('a'), count('b'), count(0); a != 3*sector || b != sector || none != sector {
+		t.Errorf("%d of the old, %d of the new, %d of none", a, b, none)
+	}
+	s.handle.WriteAt("g.seg", 0, bytesOf('c', 5*sector))
+	if err := s.sync("g.seg"); err != nil || s.Spoilt() != "" || count('c') != 5*sector {
+		t.Errorf("%v, and %q is spoilt after it was written again", err, s.Spoilt())
+	}
+}
+
+// A stale read misses a sector's write once, and nothing is wrong with the file.
+func TestReadStale(t *testing.T) {
+	s := newSick(t)
+	s.handle.Create("g.seg", 0)
+	s.handle.Append("g.seg", bytesOf('a', 4*sector))
+	missed := func() (n int) {
+		s.last++
+		s.handle.Load(s.last, "g.seg", 0, 4*sector)
+		s.run()
+		for _, c := range s.heard.loaded[s.last] {
+			if c == 0 {
+				n++
+			}
+		}
+		return n
+	}
+	s.ReadStale()
+	if got := s.load(0); got != 'a' {
+		t.Errorf("a read of another file finds %q", got)
+	}
+	if first, second := missed(), missed(); first != sector || second != 0 || s.Spoilt() != "" {
+		t.Errorf("reads miss %d and %d bytes; %q is spoilt", first, second, s.Spoilt())
+	}
+}

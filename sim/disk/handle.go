@@ -114,7 +114,11 @@ func (h *Handle) Sync(ticket env.Ticket, name string) {
 				h.broken[name] = true
 				err = cmp.Or(err, env.ErrIO)
 			case err == nil:
+				astray, led := d.lead(f, through)
 				d.settled(f, f.settle(through))
+				if led {
+					d.stray(f, astray)
+				}
 			}
 			h.answer(func(p env.Process) { p.Synced(ticket, err) })
 		})
@@ -151,6 +155,7 @@ func (h *Handle) Load(ticket env.Ticket, name string, position int64, length int
 	size := int64(len(f.seen))
 	from := min(position, size)
 	data := slices.Clone(f.seen[from:min(from+int64(length), size)])
+	h.disk.readStale(f, data)
 	var err error
 	if h.disk.unreadable(f, from, len(data)) {
 		data, err = nil, env.ErrIO

@@ -21,6 +21,10 @@ const kibi = 1024
 // ReserveBytes is what nodes keep of their disks; see broker.Config.
 const ReserveBytes = 256 * kibi
 
+// ScrubBytes is how much a node reads in a tick to find damage; see broker.Config.
+// Its logs are small, so that it comes round often all the same.
+const ScrubBytes = 8 * kibi
+
 // generator makes the plan of one seed. Each kind of fault draws from a stream of
 // its own, so that a kind added later leaves the others as they are.
 type generator struct {
@@ -106,6 +110,7 @@ func (g *generator) config() {
 		c.Network.Break, c.Network.HalfOpen = s.Below(500), s.Below(300_000)
 		c.Network.HalfOpenLimit = netsim.Time(s.Between(100, 2000)) * millisecond
 	}
+	c.Mixed = g.seed.Split("mixed").Chance(1, 2)
 	g.plan.Config = c
 }
 
@@ -153,6 +158,9 @@ func (g *generator) partition(s *prng.Stream) Target {
 }
 
 func between(s *prng.Stream, low, high int64) Milliseconds { return Milliseconds(s.Between(low, high)) }
+
+// client aims at a client.
+func (g *generator) client(s *prng.Stream) int { return int(s.Below(int64(g.plan.Workload.Clients))) }
 
 // crash draws how hard a power failure hits.
 func crash(s *prng.Stream, f *Fault) {
@@ -222,7 +230,10 @@ func (g *generator) process() {
 		f.Length = between(s, 6_000, 12_000)
 	})
 	g.some(CrashClient, 1, 3, func(s *prng.Stream, f *Fault) {
-		f.Strength, f.Length = s.Below(int64(g.plan.Workload.Clients)), between(s, 10, 2_000)
+		f.Client, f.Length = g.client(s), between(s, 10, 2_000)
+	})
+	g.some(PauseClient, 1, 3, func(s *prng.Stream, f *Fault) {
+		f.Client, f.Length = g.client(s), between(s, 500, 12_000)
 	})
 }
 
@@ -261,6 +272,10 @@ func (g *generator) rot() {
 			f.Target, f.Strength = victim(s), s.Between(1, 3)
 		})
 	}
+	g.some(Misdirect, 1, 3, func(s *prng.Stream, f *Fault) { f.Target = victim(s) })
+	g.some(StaleRead, 1, 3, func(s *prng.Stream, f *Fault) {
+		f.Target, f.Strength = g.target(s), s.Between(1, 5)
+	})
 	for _, kind := range []Kind{FailWrite, FailSync} {
 		g.some(kind, 1, 2, func(s *prng.Stream, f *Fault) {
 			f.Target, f.Length = g.target(s), between(s, 500, 4_000)
@@ -353,5 +368,8 @@ func (g *generator) clock() {
 	g.some(WallJump, 1, 3, func(s *prng.Stream, f *Fault) {
 		f.Target, f.Length, f.Strength = g.target(s), between(s, 500, 10_000), s.Between(1, 7_200_000)
 		f.Inward = s.Chance(1, 2)
+	})
+	g.some(ClientClock, 1, 2, func(s *prng.Stream, f *Fault) {
+		f.Client, f.Length, f.Strength = g.client(s), between(s, 2_000, 20_000), s.Between(800, 1_200)
 	})
 }

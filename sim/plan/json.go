@@ -67,8 +67,8 @@ func (p *Plan) check() error {
 func (p *Plan) checkFaults() error {
 	for i := range p.Faults {
 		f := &p.Faults[i]
-		if f.At < 0 || f.Length < 0 || f.At+f.Length > maxTime || f.Strength < 0 || f.Delay < 0 {
-			return fmt.Errorf("fault %d (%s): times, delays and strengths are not negative, and end within a day", i, f.Kind)
+		if f.At < 0 || f.Length < 0 || f.At+f.Length > maxTime || f.Strength < 0 || f.Delay < 0 || f.Client < 0 {
+			return fmt.Errorf("fault %d (%s): times, delays, strengths and clients are not negative, and end within a day", i, f.Kind)
 		}
 		if err := f.Worse.Check(); err != nil {
 			return fmt.Errorf("fault %d (%s): %w", i, f.Kind, err)
@@ -77,8 +77,8 @@ func (p *Plan) checkFaults() error {
 			return fmt.Errorf("fault %d: there is no kind %q; the kinds are %v", i, f.Kind, Kinds)
 		}
 		switch {
-		case f.Kind == Drift && (f.Strength < minRate || f.Strength > maxRate):
-			return fmt.Errorf("fault %d (drift): strength %d; a clock runs at %d to %d thousandths of the true rate", i, f.Strength, minRate, maxRate)
+		case (f.Kind == Drift || f.Kind == ClientClock) && (f.Strength < minRate || f.Strength > maxRate):
+			return fmt.Errorf("fault %d (%s): strength %d; a clock runs at %d to %d thousandths of the true rate", i, f.Kind, f.Strength, minRate, maxRate)
 		case f.Kind == CrashLoop && f.Strength > maxLoop:
 			return fmt.Errorf("fault %d (crash-loop): strength %d; at most %d crashes are possible", i, f.Strength, maxLoop)
 		}

@@ -66,6 +66,9 @@ type Config struct {
 	// many, and how late at most.
 	LateIn     int64 `json:"late_in"`
 	LateMicros int64 `json:"late_us"`
+	// Mixed: the nodes differ in what each may set for itself: its tick, and the sizes
+	// of its journal and checkpoints.
+	Mixed bool `json:"mixed,omitempty"`
 	// DiskFactor multiplies the delays of a good disk.
 	DiskFactor int64          `json:"disk_factor"`
 	Network    netsim.Profile `json:"network"`
@@ -106,6 +109,9 @@ const (
 	RollingRestart Kind = "rolling-restart"
 	// CrashClient: a client ends with its operations under way.
 	CrashClient Kind = "crash-client"
+	// PauseClient: a client stands still for Length, and goes on as if nothing had
+	// happened.
+	PauseClient Kind = "pause-client"
 
 	// SlowDisk: a node's disk takes Strength times as long.
 	SlowDisk Kind = "slow-disk"
@@ -118,6 +124,11 @@ const (
 	// BadSector: Strength sectors of a node's segments cannot be read until they are
 	// written again.
 	BadSector Kind = "bad-sector"
+	// Misdirect: a write to a node's segments goes to another place of its file, or
+	// nowhere.
+	Misdirect Kind = "misdirect"
+	// StaleRead: Strength reads of a node's segments each miss the write of a sector.
+	StaleRead Kind = "stale-read"
 	// FailWrite: a write of a node's disk fails, and with it, sooner or later, the
 	// node; it comes back after Length.
 	FailWrite Kind = "fail-write"
@@ -155,6 +166,9 @@ const (
 	// WallJump: a node's time of day is off by Strength milliseconds, forward or,
 	// where Inward is set, back.
 	WallJump Kind = "wall-jump"
+	// ClientClock: a client's monotonic clock runs at Strength thousandths of the true
+	// rate, and its time of day is off by as many hours as that is fast or slow.
+	ClientClock Kind = "client-clock"
 
 	// Join: a new node joins the cluster.
 	Join Kind = "join"
@@ -167,21 +181,21 @@ const (
 // Kinds are all of them.
 var Kinds = []Kind{
 	Crash, CrashAll, Kill, Pause, SlowNode, Shutdown, CrashClient, SlowDisk, StallDisk, FullDisk,
-	BitFlip, BadSector, FailWrite, FailSync,
+	BitFlip, BadSector, Misdirect, StaleRead, FailWrite, FailSync,
 	Weather, Isolate, CutOff, OneWay, CutPair, Flap, CutClients, Join, Move, Elect,
-	CrashLoop, RollingRestart, Bridge, Ring, Drift, Freeze, WallJump,
+	CrashLoop, RollingRestart, Bridge, Ring, Drift, Freeze, WallJump, PauseClient, ClientClock,
 }
 
 // Family that a kind belongs to.
 func (k Kind) Family() string {
 	switch k {
-	case Crash, CrashAll, Kill, Pause, SlowNode, Shutdown, CrashClient, CrashLoop, RollingRestart:
+	case Crash, CrashAll, Kill, Pause, SlowNode, Shutdown, CrashClient, PauseClient, CrashLoop, RollingRestart:
 		return "process"
-	case SlowDisk, StallDisk, FullDisk, BitFlip, BadSector, FailWrite, FailSync:
+	case SlowDisk, StallDisk, FullDisk, BitFlip, BadSector, Misdirect, StaleRead, FailWrite, FailSync:
 		return "disk"
 	case Weather, Isolate, CutOff, OneWay, CutPair, Flap, CutClients, Bridge, Ring:
 		return "network"
-	case Drift, Freeze, WallJump:
+	case Drift, Freeze, WallJump, ClientClock:
 		return "clock"
 	}
 	return "membership"
@@ -243,7 +257,9 @@ type Fault struct {
 	At     Milliseconds `json:"at_ms"`
 	Length Milliseconds `json:"length_ms,omitempty"`
 	Target Target       `json:"target,omitzero"`
-	Moment Moment       `json:"moment,omitempty"`
+	// Client that a fault of clients hits, from 0.
+	Client int    `json:"client,omitempty"`
+	Moment Moment `json:"moment,omitempty"`
 	// Delay in microseconds from the moment on.
 	Delay int64 `json:"delay_us,omitempty"`
 	// Strength is a factor, or a number that the kind explains.

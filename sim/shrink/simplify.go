@@ -53,6 +53,7 @@ var plainer = []func(*plan.Plan){
 	func(p *plan.Plan) { p.Config.Network.HalfOpen, p.Config.Network.HalfOpenLimit = 0, 0 },
 	func(p *plan.Plan) { p.Config.LateIn, p.Config.LateMicros = 0, 0 },
 	func(p *plan.Plan) { p.Config.DiskFactor = 1 },
+	func(p *plan.Plan) { p.Config.Mixed = false },
 	func(p *plan.Plan) { eachOp(p, func(o *workloads.Op) { o.Wait = 0 }) },
 	func(p *plan.Plan) { eachOp(p, func(o *workloads.Op) { o.Count = min(o.Count, 1) }) },
 	func(p *plan.Plan) { eachOp(p, func(o *workloads.Op) { o.Size = min(o.Size, histories.MinPayload) }) },
