@@ -75,9 +75,12 @@ func (p *partition) checkRecords(o *histories.Operation) {
 // in which they were sent.
 func (p *partition) checkSends() {
 	lasts := make(map[histories.Process]*send)
-	var idempotent []*send
+	var idempotent, numbered []*send
 	for i := range p.sends {
 		s := &p.sends[i]
+		if s.Call.Producer != 0 && (s.base != histories.NoOffset || s.Outcome != histories.Fail) {
+			numbered = append(numbered, s)
+		}
 		if s.base == histories.NoOffset {
 			continue
 		}
@@ -90,15 +93,52 @@ func (p *partition) checkSends() {
 		}
 	}
 	p.checkProducers(idempotent)
+	p.checkSequences(numbered)
+}
+
+// bySequence puts batches in the order of their producer, epoch and sequence.
+func bySequence(a, b *send) int {
+	return cmp.Or(
+		cmp.Compare(a.Call.Producer, b.Call.Producer), cmp.Compare(a.Call.Epoch, b.Call.Epoch),
+		cmp.Compare(a.Call.Sequence, b.Call.Sequence), cmp.Compare(a.Invoked, b.Invoked))
+}
+
+// checkSequences holds each producer's batches to having no gap, except where one whose
+// fate is unknown may stand, and no sequence twice. Each epoch begins at 0.
+func (p *partition) checkSequences(sends []*send) {
+	slices.SortFunc(sends, bySequence)
+	var before, placed *send // the last one, and the last whose offset is known
+	var reach int64          // one past the sequences that the epoch's batches so far may have
+	for _, s := range sends {
+		if before == nil || before.Call.Producer != s.Call.Producer || before.Call.Epoch != s.Call.Epoch {
+			before, placed, reach = nil, nil, 0
+		}
+		first := int64(s.Call.Sequence)
+		switch {
+		case s.base == histories.NoOffset:
+		case first > reach:
+			p.outOfSequence(s, before, fmt.Sprintf("begins at sequence %d, and no batch before it goes beyond %d", first, reach))
+		case placed != nil && first < int64(placed.Call.Sequence)+int64(placed.size()):
+			p.outOfSequence(s, placed, "has sequences that another batch has too")
+		}
+		if before, reach = s, max(reach, first+int64(s.size())); s.base != histories.NoOffset {
+			placed = s
+		}
+	}
+}
+
+func (p *partition) outOfSequence(s, other *send, why string) {
+	a := Anomaly{Name: BrokenSequence, Offset: s.base, Value: s.Call.Values[0], Witness: witness(s.Operation)}
+	if other != nil {
+		a.Witness = witness(other.Operation, s.Operation)
+	}
+	a.Message = fmt.Sprintf("%s stands at offset %d and %s", describe(s.Operation), s.base, why)
+	p.add(a)
 }
 
 // checkProducers checks the order of idempotent batches by epoch and sequence.
 func (p *partition) checkProducers(sends []*send) {
-	slices.SortFunc(sends, func(a, b *send) int {
-		return cmp.Or(
-			cmp.Compare(a.Call.Producer, b.Call.Producer), cmp.Compare(a.Call.Epoch, b.Call.Epoch),
-			cmp.Compare(a.Call.Sequence, b.Call.Sequence), cmp.Compare(a.Invoked, b.Invoked))
-	})
+	slices.SortFunc(sends, bySequence)
 	// Sequences come round to 0 after 2^31-1; so far apart, two do not compare.
 	const far = 1 << 30
 	for i := 1; i < len(sends); i++ {

@@ -66,6 +66,9 @@ const (
 	NonmonotonicSend Name = "nonmonotonic-send"
 	// Unfenced: a producer's batch stands behind one of its newer epoch.
 	Unfenced Name = "unfenced-producer"
+	// BrokenSequence: batches that stand in the log leave a gap in the sequence of
+	// their producer's epoch that no other batch can fill, or two have one sequence.
+	BrokenSequence Name = "broken-sequence"
 	// DuplicateProducer: a producer id was given out twice in one epoch.
 	DuplicateProducer Name = "duplicate-producer"
 	// EndOffsetRegress: list offsets told an end below one known before.

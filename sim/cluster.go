@@ -7,6 +7,7 @@ import (
 	"github.com/reprise-mq/reprise/broker"
 	"github.com/reprise-mq/reprise/broker/batch"
 	"github.com/reprise-mq/reprise/broker/env"
+	"github.com/reprise-mq/reprise/broker/journal"
 	"github.com/reprise-mq/reprise/broker/trace"
 	"github.com/reprise-mq/reprise/sim/disk"
 	"github.com/reprise-mq/reprise/sim/plan"
@@ -26,6 +27,10 @@ type node struct {
 	// cramped: in this life there was less room on its disk than its reserve, so that
 	// it may stop.
 	cramped bool
+	// rotten: its journal has damage, so that it may refuse to start.
+	rotten bool
+	// gone: what it had is lost, or given to others; it never starts again.
+	gone bool
 }
 
 // version is what simulated nodes say they are.
@@ -59,7 +64,7 @@ func speed(factor int64) disk.Speed {
 
 // boot begins a life of the node.
 func (n *node) boot() {
-	if n.host.Up() {
+	if n.host.Up() || n.gone {
 		return
 	}
 	n.leaving = false
@@ -140,6 +145,12 @@ func (n *node) flushed() {
 			n.run.tell(string(n.host.Name), "stops: %v", err)
 			n.kill()
 			n.restartWithRoom()
+			return
+		}
+		if n.rotten && errors.Is(err, journal.ErrDamaged) {
+			n.run.tell(string(n.host.Name), "does not start: %v", err)
+			n.lose()
+			n.replace()
 			return
 		}
 		n.run.fail(NodeFailed, "%s: %v", n.host.Name, err)

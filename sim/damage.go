@@ -55,7 +55,7 @@ func (r *run) rot(f *plan.Fault) bool {
 func (r *run) mayRot(n *node) bool {
 	rotten := 0
 	for _, other := range r.nodes {
-		if other != n && other.host.Disk.Rotten() {
+		if other != n && (other.gone || other.host.Disk.Rotten()) {
 			rotten++
 		}
 	}

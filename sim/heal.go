@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"go.etcd.io/raft/v3/raftpb"
 
@@ -19,8 +20,12 @@ func (r *run) heal() {
 	for i := range r.plan.Faults {
 		r.world.HealFault(i)
 	}
-	for _, n := range r.nodes {
+	for _, n := range slices.Clone(r.nodes) {
 		n.host.Resume()
+		if n.gone {
+			n.replace() // nobody has so far
+			continue
+		}
 		if n.leaving {
 			n.kill()
 		}
@@ -101,6 +106,9 @@ func (r *run) unsettled() string {
 	if what := r.damage(); what != "" {
 		return what
 	}
+	if d := r.departed; d != nil && !d.done {
+		return fmt.Sprintf("%s is not out of the cluster yet", d.node.host.Name)
+	}
 	views := r.views()
 	for _, id := range r.wantedGroups() {
 		if what := r.unsettledGroup(id, views[id]); what != "" {
@@ -113,7 +121,7 @@ func (r *run) unsettled() string {
 // damage says which file is not as it was written, "" if all are.
 func (r *run) damage() string {
 	for _, n := range r.nodes {
-		if name := n.host.Disk.Spoilt(); name != "" {
+		if name := n.host.Disk.Spoilt(); name != "" && !strings.HasPrefix(name, journalFolder) {
 			return fmt.Sprintf("%s: %s is damaged still", n.host.Name, name)
 		}
 	}

@@ -67,6 +67,9 @@ type run struct {
 	clients []*client
 	admin   *admin
 	armed   []*armed
+	// parted: a node was lost, or is to leave; departed is how that goes, once it does.
+	parted   bool
+	departed *departure
 	// cutting are the cuts in force that have hit nothing of a client's yet.
 	cutting []int
 	// since is the agenda's time at which the cluster was ready.

@@ -69,6 +69,14 @@ func Join(cfg Config, done func(*Replica)) {
 // for ever: restoring hears that it begins. An error means that what was synced is
 // not there any more in some other way.
 func Recover(cfg Config, restoring func(), done func(*Replica, error)) {
+	recoverLog(cfg, readings, restoring, done)
+}
+
+// readings is how often a log is read that does not open though none of its files is
+// damaged: a disk may have given what it had before a write, once.
+const readings = 4
+
+func recoverLog(cfg Config, left int, restoring func(), done func(*Replica, error)) {
 	image := cfg.Journal.Image(cfg.Group)
 	clearOthers(cfg, image.Folder, func() {
 		if image.Folder == 0 {
@@ -79,8 +87,14 @@ func Recover(cfg Config, restoring func(), done func(*Replica, error)) {
 		segment.Open(cfg.Files, name, position(image.Checkpoint), func(store *segment.Store, tail segment.Tail, err error) {
 			if isDamage(err) {
 				restoring()
-				again := func() { Recover(cfg, func() {}, done) }
-				restoreLog(cfg, image, again, func() { done(nil, fmt.Errorf("group %d: open %s: %w", cfg.Group, name, err)) })
+				again := func() { recoverLog(cfg, readings, func() {}, done) }
+				restoreLog(cfg, image, again, func() {
+					if left > 1 {
+						recoverLog(cfg, left-1, func() {}, done)
+						return
+					}
+					done(nil, fmt.Errorf("group %d: open %s: %w", cfg.Group, name, err))
+				})
 				return
 			}
 			if err != nil {

@@ -42,6 +42,12 @@ func (d *Disk) Kill() {
 	}
 }
 
+// Wipe ends the life of the process and takes all there is.
+func (d *Disk) Wipe() {
+	d.life++
+	d.files, d.folders = make(map[string]*file), map[string]*folder{"": newFolder("")}
+}
+
 // PowerOff ends the life of the process and decides what is left of every change
 // that was not synced.
 func (d *Disk) PowerOff(c Crash) Loss {

@@ -210,23 +210,27 @@ func (d *Disk) lead(f *file, through uint64) (astray change, ok bool) {
 // stray makes a change at a place before its own, if there is one. The system has given
 // its pages up, so the process reads what the platter has.
 func (d *Disk) stray(f *file, c change) {
-	d.soil(f, c.position, len(c.data))
+	d.soil(f, c.position, c.data)
 	if before := c.position / sector; before > 0 {
 		d.operations++
 		at := c.position - sector*(1+prng.Scale(prng.Hash(d.seed, d.operations, drawElsewhere), before))
+		was := slices.Clone(f.durable[at : at+int64(len(c.data))])
 		copy(f.durable[at:], c.data)
-		d.soil(f, at, len(c.data))
+		d.soil(f, at, was)
 	}
 	f.reread()
 }
 
-// soil marks a range of a file as not what was written.
-func (d *Disk) soil(f *file, position int64, length int) {
-	for s := position / sector; s <= (position+int64(length)-1)/sector; s++ {
-		if d.spoilt == nil {
-			d.spoilt = make(map[spot]bool)
+// soil marks the sectors of a file in which the platter has other bytes than it should
+// from a position on.
+func (d *Disk) soil(f *file, position int64, should []byte) {
+	for i, c := range should {
+		if at := (spot{f, (position + int64(i)) / sector}); f.durable[position+int64(i)] != c {
+			if d.spoilt == nil {
+				d.spoilt = make(map[spot]bool)
+			}
+			d.spoilt[at] = d.spoilt[at]
 		}
-		d.spoilt[spot{f, s}] = d.spoilt[spot{f, s}]
 	}
 }
 

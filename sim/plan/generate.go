@@ -276,6 +276,13 @@ func (g *generator) rot() {
 	g.some(StaleRead, 1, 3, func(s *prng.Stream, f *Fault) {
 		f.Target, f.Strength = g.target(s), s.Between(1, 5)
 	})
+	for _, kind := range []Kind{LostDisk, JournalRot} {
+		if s := g.seed.Split(string(kind)); s.Chance(1, 4) {
+			g.add(s, kind, 1, func(s *prng.Stream, f *Fault) {
+				f.Target, f.Length = victim(s), between(s, 0, 5_000)
+			})
+		}
+	}
 	for _, kind := range []Kind{FailWrite, FailSync} {
 		g.some(kind, 1, 2, func(s *prng.Stream, f *Fault) {
 			f.Target, f.Length = g.target(s), between(s, 500, 4_000)
@@ -350,6 +357,11 @@ func (g *generator) membership() {
 		s := g.seed.Split("moves")
 		g.add(s, Move, s.Between(1, 4), func(s *prng.Stream, f *Fault) {
 			f.Target, f.At = g.partition(s), between(s, 5_000, 50_000)
+		})
+	}
+	if s := g.seed.Split("leave"); early && s.Chance(1, 2) {
+		g.add(s, Leave, 1, func(s *prng.Stream, f *Fault) {
+			f.Target, f.At = Target{Node: int(s.Between(1, int64(g.plan.Nodes)+1))}, between(s, 12_000, 50_000)
 		})
 	}
 	g.some(Elect, 1, 5, func(s *prng.Stream, f *Fault) { f.Target = g.partition(s) })

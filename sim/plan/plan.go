@@ -129,6 +129,12 @@ const (
 	Misdirect Kind = "misdirect"
 	// StaleRead: Strength reads of a node's segments each miss the write of a sector.
 	StaleRead Kind = "stale-read"
+	// LostDisk: a node loses all that it has and never comes back; a new one joins and
+	// takes its place, replica by replica, and the old one is removed.
+	LostDisk Kind = "lost-disk"
+	// JournalRot: a node is killed, and a bit of its journal is not what was written. If
+	// it cannot start for that, a new node takes its place as for LostDisk.
+	JournalRot Kind = "journal-rot"
 	// FailWrite: a write of a node's disk fails, and with it, sooner or later, the
 	// node; it comes back after Length.
 	FailWrite Kind = "fail-write"
@@ -174,6 +180,8 @@ const (
 	Join Kind = "join"
 	// Move: a replica of a partition moves to a node that has none.
 	Move Kind = "move"
+	// Leave: a node gives its replicas to others and leaves the cluster.
+	Leave Kind = "leave"
 	// Elect: another replica of a partition is made its leader.
 	Elect Kind = "elect"
 )
@@ -181,8 +189,8 @@ const (
 // Kinds are all of them.
 var Kinds = []Kind{
 	Crash, CrashAll, Kill, Pause, SlowNode, Shutdown, CrashClient, SlowDisk, StallDisk, FullDisk,
-	BitFlip, BadSector, Misdirect, StaleRead, FailWrite, FailSync,
-	Weather, Isolate, CutOff, OneWay, CutPair, Flap, CutClients, Join, Move, Elect,
+	BitFlip, BadSector, Misdirect, StaleRead, LostDisk, JournalRot, FailWrite, FailSync,
+	Weather, Isolate, CutOff, OneWay, CutPair, Flap, CutClients, Join, Move, Leave, Elect,
 	CrashLoop, RollingRestart, Bridge, Ring, Drift, Freeze, WallJump, PauseClient, ClientClock,
 }
 
@@ -191,7 +199,8 @@ func (k Kind) Family() string {
 	switch k {
 	case Crash, CrashAll, Kill, Pause, SlowNode, Shutdown, CrashClient, PauseClient, CrashLoop, RollingRestart:
 		return "process"
-	case SlowDisk, StallDisk, FullDisk, BitFlip, BadSector, Misdirect, StaleRead, FailWrite, FailSync:
+	case SlowDisk, StallDisk, FullDisk, BitFlip, BadSector, Misdirect, StaleRead,
+		LostDisk, JournalRot, FailWrite, FailSync:
 		return "disk"
 	case Weather, Isolate, CutOff, OneWay, CutPair, Flap, CutClients, Bridge, Ring:
 		return "network"

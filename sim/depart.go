@@ -1,0 +1,175 @@
+package sim
+
+import (
+	"strings"
+
+	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/client/core"
+	"github.com/reprise-mq/reprise/broker/env"
+	"github.com/reprise-mq/reprise/broker/journal"
+	"github.com/reprise-mq/reprise/broker/meta"
+	"github.com/reprise-mq/reprise/histories"
+	"github.com/reprise-mq/reprise/sim/disk"
+	"github.com/reprise-mq/reprise/sim/plan"
+	"github.com/reprise-mq/reprise/sim/prng"
+)
+
+// departEvery is how often whoever runs the cluster sees to a node that departs.
+const departEvery = 500 * env.Millisecond
+
+// journalFolder is where a node's journal stands.
+const journalFolder = "journal/"
+
+// replicas is how many of each partition there are.
+const replicas = 3
+
+// part begins the end of a node in the cluster: because what it had is lost, or
+// because it is to go. One node does in a run: two of three that have lost what they
+// promised are a majority.
+func (r *run) part(a *armed) bool {
+	f, n := a.fault, a.node
+	if n == nil || !n.host.Up() || r.parted {
+		return false
+	}
+	if r.id(n) == 0 || f.Kind != plan.Leave && !r.mayRot(n) || f.Kind == plan.Leave && len(r.oracle.Meta().Nodes()) <= max(r.plan.Nodes, replicas) {
+		return false
+	}
+	r.noteFault(f, string(n.host.Name), histories.Point)
+	switch f.Kind {
+	case plan.JournalRot:
+		n.kill()
+		r.parted = r.rotJournal(n, f)
+		n.boot()
+	case plan.LostDisk:
+		r.parted = true
+		n.lose()
+		r.after(f, 1, 1, n.replace)
+	default:
+		r.parted = true
+		r.departs(n)
+	}
+	return r.parted
+}
+
+// departs has a node give its replicas to others and leave.
+func (r *run) departs(n *node) {
+	r.departed = &departure{run: r, node: n, id: r.id(n)}
+	r.departed.tend()
+}
+
+// lose ends a machine with all that it has.
+func (n *node) lose() {
+	if n.host.Up() {
+		n.crash(disk.Crash{Lose: 100})
+	}
+	n.gone = true
+	n.host.Disk.Wipe()
+	n.run.oracle.Restarting(n.host.Name)
+}
+
+// replace lets a new node join for one that is lost, unless one has.
+func (n *node) replace() {
+	if n.run.departed == nil {
+		n.run.addNode().boot()
+		n.run.departs(n)
+	}
+}
+
+// rotJournal flips a bit of a node's journal in a batch that a later one says was
+// synced: what was lost of the end nobody could tell from what was never written.
+func (r *run) rotJournal(n *node, f *plan.Fault) bool {
+	d := n.host.Disk
+	type place struct {
+		name       string
+		from, size int64
+		number     uint64
+	}
+	var batches []place
+	var synced uint64
+	for _, name := range d.Names() {
+		if !strings.HasPrefix(name, journalFolder) {
+			continue
+		}
+		all := d.Platter(name)
+		for data := all; len(data) > 0; {
+			b, rest, err := journal.DecodeBatch(data)
+			if err != nil {
+				break
+			}
+			batches = append(batches, place{name, int64(len(all) - len(data)), int64(len(data) - len(rest)), b.Number})
+			synced = max(synced, b.Synced)
+			data = rest
+		}
+	}
+	var attested []place
+	for _, b := range batches {
+		if b.number <= synced {
+			attested = append(attested, b)
+		}
+	}
+	if len(attested) == 0 {
+		return false
+	}
+	draw := func(purpose uint64, below int64) int64 {
+		return prng.Scale(prng.Hash(r.plan.Seed, prng.HashString("rot"), uint64(f.Number), purpose), below)
+	}
+	b := attested[draw(drawTarget, int64(len(attested)))]
+	n.rotten = d.Flip(b.name, b.from+draw(drawReplica, b.size), uint(draw(drawPeer, 8)))
+	r.tell(string(n.host.Name), "a bit of batch %d of its journal has changed", b.number)
+	return n.rotten
+}
+
+// departure is a node on its way out of the cluster, and what whoever runs that does
+// about it: one step after the other, until it is out, whatever happens meanwhile.
+type departure struct {
+	run  *run
+	node *node
+	id   api.NodeID
+	// busy: an answer is to come.
+	busy bool
+	done bool
+}
+
+// tend takes the next step, again and again.
+func (d *departure) tend() {
+	m := d.run.oracle.Meta()
+	switch held := m.ReplicasOn(d.id); {
+	case m.Node(d.id) == nil:
+		d.done = true
+		d.node.lose()
+		d.run.tell(string(d.node.host.Name), "is out of the cluster")
+		return
+	case d.busy:
+	case len(held) > 0:
+		d.move(held)
+	case !m.Node(d.id).Removing:
+		d.do(func(c *core.Client, done func(core.Result)) { c.RemoveNode(d.id, adminPatience, done) })
+	}
+	d.run.world.Agenda.After(departEvery, d.tend)
+}
+
+// move has a replica that is not on its way yet move to a node that has none.
+func (d *departure) move(held []*meta.Partition) {
+	for _, p := range held {
+		own, _ := p.ReplicaOn(d.id)
+		if own.Removing {
+			continue
+		}
+		for _, to := range d.run.strangers(p) {
+			if to.ID == d.id || to.Removing {
+				continue
+			}
+			d.do(func(c *core.Client, done func(core.Result)) {
+				c.MoveReplica(p.Topic.Name, p.Number, d.id, to.ID, adminPatience, done)
+			})
+			return
+		}
+	}
+}
+
+func (d *departure) do(call func(*core.Client, func(core.Result))) {
+	d.busy = true
+	d.run.admin.do(func(c *core.Client) {
+		call(c, func(core.Result) { d.busy = false })
+	})
+}
