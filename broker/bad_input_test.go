@@ -71,6 +71,8 @@ func badRequests(good []byte) []badRequest {
 		{"wrong count", produce("t", 0, recounted(good, 2)), api.Code_CORRUPT_BATCH},
 		{"absurd count", produce("t", 0, recounted(good, math.MaxInt32)), api.Code_CORRUPT_BATCH},
 		{"over the size limit", produce("t", 0, make([]byte, 1<<20+1)), api.Code_BATCH_TOO_LARGE},
+		{"unknown acks", &api.Request{Body: &api.Request_Produce{Produce: &api.ProduceRequest{Topic: topic("t"), Batch: good, Acks: 7}}}, api.Code_INVALID_REQUEST},
+		{"unknown spec", &api.Request{Body: &api.Request_ListOffsets{ListOffsets: &api.ListOffsetsRequest{Topic: topic("t"), Spec: 7}}}, api.Code_INVALID_REQUEST},
 		{"negative offset", fetching(fetch("t", -1)), api.Code_INVALID_REQUEST},
 		{"offset above the end", fetching(fetch("t", 4)), api.Code_OFFSET_OUT_OF_RANGE},
 		{"absurd offset", fetching(fetch("t", math.MaxInt64)), api.Code_OFFSET_OUT_OF_RANGE},

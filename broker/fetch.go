@@ -231,6 +231,10 @@ func (n *Node) settle(id api.GroupID) {
 // listOffsets answers with an end of the log that a quorum has confirmed.
 func (n *Node) listOffsets(c caller, q *api.ListOffsetsRequest) {
 	refuse := func(e *api.Error) { n.refuse(c, e) }
+	if _, known := api.OffsetSpec_name[int32(q.GetSpec())]; !known {
+		refuse(api.Errorf(api.Code_INVALID_REQUEST, "list offsets of spec %d: ask for LATEST (0) or EARLIEST (1)", q.GetSpec()))
+		return
+	}
 	n.withGroup(q.GetTopic(), q.GetPartition(), refuse, func(g *group) {
 		g.replica.Read(func(err error) {
 			if err != nil {

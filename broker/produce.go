@@ -17,6 +17,10 @@ func (n *Node) produce(c caller, q *api.ProduceRequest) {
 		answer = func(*api.Response) {}
 	}
 	refuse := func(e *api.Error) { answer(&api.Response{Error: e}) }
+	if _, known := api.Acks_name[int32(q.GetAcks())]; !known {
+		refuse(api.Errorf(api.Code_INVALID_REQUEST, "produce with acks %d: ask for ALL (0) or NONE (1)", q.GetAcks()))
+		return
+	}
 	n.withGroup(q.GetTopic(), q.GetPartition(), refuse, func(g *group) {
 		if _, err := batch.Validate(q.GetBatch(), n.cfg.Codecs, n.cfg.MaxBatchBytes); err != nil {
 			refuse(n.badBatch(q, err))

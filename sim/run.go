@@ -66,7 +66,11 @@ type run struct {
 	nodes   []*node
 	clients []*client
 	admin   *admin
-	armed   []*armed
+	// raw sends what our client would not; nil before anything is to be sent. rogues
+	// counts the batches made for it.
+	raw    *raw
+	rogues int
+	armed  []*armed
 	// parted: a node was lost, or is to leave; departed is how that goes, once it does.
 	parted   bool
 	departed *departure

@@ -145,6 +145,10 @@ func (r *run) strike(a *armed) {
 		fired = r.hitClient(a.fault)
 	case plan.BitFlip, plan.BadSector:
 		fired = r.rot(f)
+	case plan.Malformed:
+		fired = r.malformed(a)
+	case plan.RogueProducer:
+		fired = r.rogueProducer(f)
 	case plan.LostDisk, plan.JournalRot, plan.Leave:
 		fired = r.part(a)
 	case plan.Weather, plan.Isolate, plan.CutOff, plan.OneWay, plan.CutPair, plan.Flap, plan.CutClients,

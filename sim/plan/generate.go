@@ -54,6 +54,7 @@ func Generate(seed uint64) *Plan {
 	g.network()
 	g.membership()
 	g.clock()
+	g.load()
 	g.scenarios()
 	g.finish(workloads.Generate(seed, g.plan.Workload))
 	return g.plan
@@ -78,6 +79,7 @@ func (g *generator) families() {
 	f.Process, f.Network = s.Chance(2, 3), s.Chance(2, 3)
 	f.Disk, f.Membership = s.Chance(1, 2), s.Chance(1, 2)
 	f.Clock = g.seed.Split("clock family").Chance(1, 2)
+	f.Load = g.seed.Split("load family").Chance(1, 2)
 	g.plan.Blackout = f.Process && s.Chance(1, 2)
 }
 
@@ -383,5 +385,17 @@ func (g *generator) clock() {
 	})
 	g.some(ClientClock, 1, 2, func(s *prng.Stream, f *Fault) {
 		f.Client, f.Length, f.Strength = g.client(s), between(s, 2_000, 20_000), s.Between(800, 1_200)
+	})
+}
+
+func (g *generator) load() {
+	if !g.plan.Families.Load {
+		return
+	}
+	g.some(Malformed, 1, 4, func(s *prng.Stream, f *Fault) {
+		f.Target, f.Strength = g.target(s), s.Between(5, 40)
+	})
+	g.some(RogueProducer, 1, 3, func(s *prng.Stream, f *Fault) {
+		f.Target, f.Length, f.Strength = g.partition(s), between(s, 5_000, 40_000), s.Between(20, 80)
 	})
 }

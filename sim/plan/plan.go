@@ -81,6 +81,7 @@ type Families struct {
 	Network    bool `json:"network"`
 	Membership bool `json:"membership"`
 	Clock      bool `json:"clock,omitempty"`
+	Load       bool `json:"load,omitempty"`
 }
 
 // Kind is what a fault or an administrative act is.
@@ -176,6 +177,12 @@ const (
 	// rate, and its time of day is off by as many hours as that is fast or slow.
 	ClientClock Kind = "client-clock"
 
+	// Malformed: Strength requests that no node may take are sent to a node.
+	Malformed Kind = "malformed"
+	// RogueProducer: a producer leaves gaps, repeats what was answered long ago, and
+	// writes under an epoch that was replaced, in Strength steps.
+	RogueProducer Kind = "rogue-producer"
+
 	// Join: a new node joins the cluster.
 	Join Kind = "join"
 	// Move: a replica of a partition moves to a node that has none.
@@ -192,6 +199,7 @@ var Kinds = []Kind{
 	BitFlip, BadSector, Misdirect, StaleRead, LostDisk, JournalRot, FailWrite, FailSync,
 	Weather, Isolate, CutOff, OneWay, CutPair, Flap, CutClients, Join, Move, Leave, Elect,
 	CrashLoop, RollingRestart, Bridge, Ring, Drift, Freeze, WallJump, PauseClient, ClientClock,
+	Malformed, RogueProducer,
 }
 
 // Family that a kind belongs to.
@@ -206,6 +214,8 @@ func (k Kind) Family() string {
 		return "network"
 	case Drift, Freeze, WallJump, ClientClock:
 		return "clock"
+	case Malformed, RogueProducer:
+		return "load"
 	}
 	return "membership"
 }

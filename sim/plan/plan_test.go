@@ -22,7 +22,7 @@ func TestSwarm(t *testing.T) {
 		on := map[string]bool{
 			"process": p.Families.Process, "disk": p.Families.Disk,
 			"network": p.Families.Network, "membership": p.Families.Membership,
-			"clock": p.Families.Clock,
+			"clock": p.Families.Clock, "load": p.Families.Load,
 		}
 		here := make(map[Kind]bool)
 		for i, f := range p.Faults {

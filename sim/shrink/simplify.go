@@ -100,6 +100,8 @@ func families(p *plan.Plan) plan.Families {
 			f.Network = true
 		case "clock":
 			f.Clock = true
+		case "load":
+			f.Load = true
 		default:
 			f.Membership = true
 		}
