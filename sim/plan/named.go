@@ -47,15 +47,21 @@ func Scenarios() []Scenario {
 		{Name: "deaf-sleeper", families: both, play: (*generator).deafSleeper,
 			Says: "A leader sleeps in the middle of a read and wakes up cut off from the leader that there is by then."},
 		{Name: "dirty-pages", families: process, play: (*generator).dirtyPages,
-			Says: "A node is killed, and soon after it is back its power fails: what it found on its disk may never have been synced."},
+			Says: "A node or two are killed, and soon after they are back their power fails: what they found on their disks may never have been synced."},
 		{Name: "double-failover", families: process, play: (*generator).doubleFailover,
 			Says: "The next leader loses power before or soon after it is elected."},
+		{Name: "full-leader", families: Families{Disk: true}, play: (*generator).fullLeader,
+			Says: "There is no room on the disk of a leader, and enough on the others'."},
 		{Name: "interrupted-copy", families: Families{Process: true, Network: true, Membership: true}, play: (*generator).interruptedCopy,
 			Says: "A new replica is disturbed while it copies its log: by a power failure, a cut, or another leader."},
 		{Name: "isolated-leader", families: network, play: (*generator).loneLeader,
 			Says: "A leader is cut off from its followers, but not from clients."},
+		{Name: "leave", families: Families{Membership: true}, play: (*generator).leaves,
+			Says: "A node joins, and one of the others gives its replicas away and leaves."},
 		{Name: "long-absence", families: process, play: (*generator).longAbsence,
 			Says: "A node is down while the others go on, perhaps beyond the log's start."},
+		{Name: "lost-disk", families: Families{Disk: true, Membership: true}, play: (*generator).losesDisk,
+			Says: "A node is lost with all that it has, and a new one takes its place."},
 		{Name: "minority-behind", families: both, play: (*generator).minorityBehind,
 			Says: "A follower is kept behind; then the leader goes, and the power of the other follower."},
 		{Name: "move-during-cut", families: Families{Network: true, Membership: true}, play: (*generator).moveDuringCut,
@@ -64,6 +70,10 @@ func Scenarios() []Scenario {
 			Says: "All nodes are shut down and started again, one after the other."},
 		{Name: "rotten-absence", families: Families{Process: true, Disk: true}, play: (*generator).rottenAbsence,
 			Says: "A node is down for long, and when it comes back its segments are damaged, some of which nobody else has any more."},
+		{Name: "rogue-producer", families: Families{Process: true, Load: true}, play: (*generator).rogue,
+			Says: "A producer breaks the rules of sequences and epochs while leaders lose power."},
+		{Name: "sync-error-in-transfer", families: Families{Process: true, Disk: true, Membership: true}, play: (*generator).syncErrorInTransfer,
+			Says: "Syncs of a leader and a follower fail while leadership is handed over, and soon after the power of all fails."},
 		{Name: "voter-in-the-dark", families: both, play: (*generator).voterInTheDark,
 			Says: "A voter dies with its vote given, the winner falls asleep, and the leader before, cut off so far, asks the voter too."},
 	}
@@ -131,4 +141,34 @@ func (g *generator) moveDuringCut(s *prng.Stream, at Milliseconds) {
 	g.then(Fault{Kind: Isolate, At: at, Length: between(s, 2_000, 6_000), Target: leader})
 	leader.Role = ""
 	g.then(Fault{Kind: Move, At: at + between(s, 0, 800), Target: leader})
+}
+
+// leaves plays once: a cluster has one node to spare.
+func (g *generator) leaves(s *prng.Stream, at Milliseconds) {
+	g.stranger()
+	if !g.has(Leave) {
+		g.then(Fault{Kind: Leave, At: at, Target: Target{Node: int(s.Between(1, int64(g.plan.Nodes)))}})
+	}
+}
+
+// losesDisk plays once: a majority must be left.
+func (g *generator) losesDisk(s *prng.Stream, at Milliseconds) {
+	if !g.has(LostDisk) {
+		g.then(Fault{Kind: LostDisk, At: at, Length: between(s, 0, 8_000), Target: g.leads(s)})
+	}
+}
+
+func (g *generator) rogue(s *prng.Stream, at Milliseconds) {
+	target := g.partition(s)
+	g.then(Fault{Kind: RogueProducer, At: at, Length: 12_000, Target: target, Strength: s.Between(40, 80)})
+	for range s.Between(1, 3) {
+		f := Fault{Kind: Crash, At: at + between(s, 1_000, 10_000), Target: target}
+		crash(s, &f)
+		f.Target.Role, f.Length = Leader, between(s, 500, 3_000)
+		g.then(f)
+	}
+}
+
+func (g *generator) has(kind Kind) bool {
+	return slices.ContainsFunc(g.plan.Faults, func(f Fault) bool { return f.Kind == kind })
 }

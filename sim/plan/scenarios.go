@@ -1,8 +1,6 @@
 package plan
 
 import (
-	"slices"
-
 	"github.com/reprise-mq/reprise/netsim"
 	"github.com/reprise-mq/reprise/sim/prng"
 )
@@ -19,6 +17,7 @@ func (g *generator) scenarios() {
 	g.scenario("rotten absence", f.Process && f.Disk, g.rottenAbsence)
 	g.scenario("interrupted copy", f.Membership && f.Process && f.Network, g.interruptedCopy)
 	g.scenario("deaf sleeper", f.Process && f.Network, g.deafSleeper)
+	g.scenario("sync error in transfer", f.Process && f.Disk && f.Membership, g.syncErrorInTransfer)
 	g.scenario("voter in the dark", f.Process && f.Network, g.voterInTheDark)
 }
 
@@ -111,16 +110,42 @@ func (g *generator) moveInTrouble(s *prng.Stream, at Milliseconds) {
 	g.then(f)
 }
 
-// dirtyPages kills a node and, once it is back and at work, cuts its power: what it
-// found on its disk after the kill may never have been synced.
+// dirtyPages kills a node, or two, and, once it is back and at work, cuts its power:
+// what it found on its disk after the kill may never have been synced.
 func (g *generator) dirtyPages(s *prng.Stream, at Milliseconds) {
-	node := Target{Node: int(s.Between(1, int64(g.plan.Nodes)))}
-	back := between(s, 10, 200)
-	g.then(Fault{Kind: Kill, At: at, Length: back, Target: node, Moment: Syncing, Delay: s.Below(300)})
-	g.then(Fault{
-		Kind: Crash, At: at + back + between(s, 10, 1_500), Length: between(s, 200, 2_000), Target: node,
-		Lose: 100, Moment: Syncing, Delay: s.Below(300),
-	})
+	first, both := s.Below(int64(g.plan.Nodes)), s.Chance(1, 2)
+	back, again := between(s, 10, 200), between(s, 10, 1_500)
+	for i := range int64(2) {
+		node := Target{Node: int((first+i)%int64(g.plan.Nodes)) + 1}
+		g.then(Fault{Kind: Kill, At: at, Length: back, Target: node, Moment: Syncing, Delay: s.Below(300)})
+		g.then(Fault{
+			Kind: Crash, At: at + back + again, Length: between(s, 200, 2_000), Target: node,
+			Lose: 100, Moment: Syncing, Delay: s.Below(300),
+		})
+		if !both {
+			break
+		}
+	}
+}
+
+// syncErrorInTransfer has syncs of a leader and of a follower fail while the leader hands
+// over, and soon after takes the power of all: what a failed sync was to cover is gone,
+// and must not have counted.
+func (g *generator) syncErrorInTransfer(s *prng.Stream, at Milliseconds) {
+	target := g.partition(s)
+	leader, follower := target, target
+	leader.Role, follower.Role = Leader, Follower
+	g.then(Fault{Kind: Elect, At: at, Target: target})
+	g.then(Fault{Kind: FailSync, At: at + between(s, 0, 20), Length: 500, Target: leader})
+	g.then(Fault{Kind: FailSync, At: at + between(s, 0, 20), Length: 500, Target: follower})
+	g.then(Fault{Kind: CrashAll, At: at + between(s, 10, 400), Length: between(s, 500, 2_000), Lose: 100})
+}
+
+// fullLeader leaves no room on the disk of the leader alone.
+func (g *generator) fullLeader(s *prng.Stream, at Milliseconds) {
+	target := g.partition(s)
+	target.Role = Leader
+	g.then(Fault{Kind: FullDisk, At: at, Length: between(s, 3_000, 9_000), Target: target, Strength: s.Below(4)})
 }
 
 // voterInTheDark cuts a leader off until the others have elected one, takes the power
@@ -178,7 +203,7 @@ func (g *generator) rottenAbsence(s *prng.Stream, _ Milliseconds) {
 
 // stranger sees to it that there is a node to move to.
 func (g *generator) stranger() {
-	if !slices.ContainsFunc(g.plan.Faults, func(f Fault) bool { return f.Kind == Join }) {
+	if !g.has(Join) {
 		g.then(Fault{Kind: Join, At: quiet})
 	}
 }
