@@ -8,6 +8,7 @@ import (
 	"github.com/reprise-mq/reprise/broker/batch"
 	"github.com/reprise-mq/reprise/broker/env"
 	"github.com/reprise-mq/reprise/broker/journal"
+	"github.com/reprise-mq/reprise/broker/segment"
 	"github.com/reprise-mq/reprise/broker/trace"
 	"github.com/reprise-mq/reprise/sim/disk"
 	"github.com/reprise-mq/reprise/sim/plan"
@@ -141,27 +142,35 @@ var telling = map[string]bool{becameLeader: true, "node serves": true, "snapshot
 // flushed looks after a node's every burst: it may have failed, or be done leaving.
 func (n *node) flushed() {
 	if err := n.broker.Failed(); err != nil {
-		if n.cramped && errors.Is(err, env.ErrNoSpace) || n.host.Disk.Failed() && errors.Is(err, env.ErrIO) {
-			n.run.tell(string(n.host.Name), "stops: %v", err)
-			n.kill()
-			n.restartWithRoom()
-			return
-		}
-		if n.rotten && errors.Is(err, journal.ErrDamaged) {
-			n.run.tell(string(n.host.Name), "does not start: %v", err)
-			n.lose()
-			n.replace()
-			return
-		}
+		n.failed(err)
+		return
+	}
+	if n.leaving && n.broker.Done() {
+		n.kill()
+	}
+}
+
+// failed takes a node that gave up: for what was done to it, or for nothing.
+func (n *node) failed(err error) {
+	switch {
+	case n.cramped && errors.Is(err, env.ErrNoSpace) || n.host.Disk.Failed() && errors.Is(err, env.ErrIO):
+		n.run.tell(string(n.host.Name), "stops: %v", err)
+		n.kill()
+		n.restartWithRoom()
+	case n.rotten && errors.Is(err, journal.ErrDamaged):
+		n.run.tell(string(n.host.Name), "does not start: %v", err)
+		n.lose()
+		n.replace()
+	case n.run.plan.Unrestricted && (errors.Is(err, segment.ErrDamaged) || errors.Is(err, env.ErrIO)):
+		n.run.tell(string(n.host.Name), "stops: %v", err)
+		n.kill()
+		n.run.world.Agenda.After(env.Second, n.boot)
+	default:
 		n.run.fail(NodeFailed, "%s: %v", n.host.Name, err)
 		n.kill()
 		if n.run.blackBox {
 			n.run.world.Agenda.After(env.Second, n.boot)
 		}
-		return
-	}
-	if n.leaving && n.broker.Done() {
-		n.kill()
 	}
 }
 

@@ -16,7 +16,10 @@ func (r *run) rot(f *plan.Fault) bool {
 	if f.Target.Node > len(r.nodes) || !r.mayRot(r.nodes[f.Target.Node-1]) {
 		return false
 	}
-	n := r.nodes[f.Target.Node-1]
+	n, number := r.nodes[f.Target.Node-1], uint64(f.Number)
+	if r.plan.Unrestricted {
+		number = uint64(f.At) // the same place on every node
+	}
 	d := n.host.Disk
 	var segments []string
 	for _, name := range d.Names() {
@@ -30,7 +33,7 @@ func (r *run) rot(f *plan.Fault) bool {
 			break
 		}
 		draw := func(purpose uint64, below int64) int64 {
-			return prng.Scale(prng.Hash(r.plan.Seed, prng.HashString("rot"), uint64(f.Number), uint64(i), purpose), below)
+			return prng.Scale(prng.Hash(r.plan.Seed, prng.HashString("rot"), number, uint64(i), purpose), below)
 		}
 		name := segments[draw(drawTarget, int64(len(segments)))]
 		size := int64(len(d.Platter(name)))
@@ -53,6 +56,9 @@ func (r *run) rot(f *plan.Fault) bool {
 
 // mayRot reports whether a node may have damage, given those that have.
 func (r *run) mayRot(n *node) bool {
+	if r.plan.Unrestricted {
+		return true
+	}
 	rotten := 0
 	for _, other := range r.nodes {
 		if other != n && (other.gone || other.host.Disk.Rotten()) {

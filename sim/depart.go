@@ -28,7 +28,7 @@ const replicas = 3
 // promised are a majority.
 func (r *run) part(a *armed) bool {
 	f, n := a.fault, a.node
-	if n == nil || !n.host.Up() || r.parted {
+	if n == nil || !n.host.Up() || r.parted && !r.plan.Unrestricted {
 		return false
 	}
 	if r.id(n) == 0 || f.Kind != plan.Leave && !r.mayRot(n) || f.Kind == plan.Leave && len(r.oracle.Meta().Nodes()) <= max(r.plan.Nodes, replicas) {
@@ -38,7 +38,7 @@ func (r *run) part(a *armed) bool {
 	switch f.Kind {
 	case plan.JournalRot:
 		n.kill()
-		r.parted = r.rotJournal(n, f)
+		r.parted = r.rotJournal(n, f) || r.parted
 		n.boot()
 	case plan.LostDisk:
 		r.parted = true
@@ -63,13 +63,16 @@ func (n *node) lose() {
 		n.crash(disk.Crash{Lose: 100})
 	}
 	n.gone = true
+	if !n.rotten {
+		n.run.oracle.Lost(n.host.Name)
+	}
 	n.host.Disk.Wipe()
 	n.run.oracle.Restarting(n.host.Name)
 }
 
 // replace lets a new node join for one that is lost, unless one has.
 func (n *node) replace() {
-	if n.run.departed == nil {
+	if n.run.departed == nil && !n.run.plan.Unrestricted {
 		n.run.addNode().boot()
 		n.run.departs(n)
 	}
@@ -113,6 +116,7 @@ func (r *run) rotJournal(n *node, f *plan.Fault) bool {
 	draw := func(purpose uint64, below int64) int64 {
 		return prng.Scale(prng.Hash(r.plan.Seed, prng.HashString("rot"), uint64(f.Number), purpose), below)
 	}
+	r.oracle.Lost(n.host.Name)
 	b := attested[draw(drawTarget, int64(len(attested)))]
 	n.rotten = d.Flip(b.name, b.from+draw(drawReplica, b.size), uint(draw(drawPeer, 8)))
 	r.tell(string(n.host.Name), "a bit of batch %d of its journal has changed", b.number)

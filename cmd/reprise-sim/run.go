@@ -24,11 +24,13 @@ type runFlags struct {
 	seeds string
 	// scenario that the plans consist of; "" for standard plans.
 	scenario string
-	jobs     int
-	plan     string
-	save     string
-	trace    string
-	json     bool
+	// unrestricted: plans that keep no majority from damage.
+	unrestricted bool
+	jobs         int
+	plan         string
+	save         string
+	trace        string
+	json         bool
 	// blackBox: the oracles judge nothing.
 	blackBox bool
 	// twice: each seed in two processes, whose traces must be the same.
@@ -51,6 +53,7 @@ The same seed gives the same run, bit for bit, and the same trace hash.`,
   reprise-sim run --seeds 1..1000 --shard 2/10 --json > part-2.jsonl
   reprise-sim run --seeds 1..50 --twice
   reprise-sim run --scenario double-failover --seeds 1..20
+  reprise-sim run --unrestricted --seeds 1..20
   reprise-sim run --plan failures/seed-7.plan.json`,
 		Args: cli.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
@@ -59,6 +62,7 @@ The same seed gives the same run, bit for bit, and the same trace hash.`,
 	flags.Uint64Var(&f.seed, "seed", 0, "run this seed")
 	flags.StringVar(&f.seeds, "seeds", "", "run the seeds `A..B`, both included")
 	flags.StringVar(&f.scenario, "scenario", "", "run plans that consist of the scenario of this `name`; 'scenarios' lists them")
+	flags.BoolVar(&f.unrestricted, "unrestricted", false, "let damage hit any number of nodes: they may refuse to serve, but what they serve must be right")
 	flags.IntVar(&f.jobs, "jobs", runtime.NumCPU(), "how many to run at the same time")
 	flags.StringVar(&f.plan, "plan", "", "run the plan in this `file`")
 	flags.StringVar(&f.save, "save", "", "keep plan, history and account of each failure in this `folder`")
@@ -68,7 +72,7 @@ The same seed gives the same run, bit for bit, and the same trace hash.`,
 	flags.BoolVar(&f.twice, "twice", false, "run each seed in two processes that are scheduled and collected otherwise, and compare the traces")
 	flags.StringVar(&f.shard, "shard", "", "run only part `I/N` of the seeds, from 0/N to N-1/N; 'merge' joins what --json prints")
 	cmd.MarkFlagsMutuallyExclusive("seed", "seeds", "plan")
-	cmd.MarkFlagsMutuallyExclusive("scenario", "plan")
+	cmd.MarkFlagsMutuallyExclusive("scenario", "plan", "unrestricted")
 	return cmd
 }
 
@@ -169,7 +173,7 @@ func parseSeeds(text string) (first, last uint64, err error) {
 }
 
 func (f *runFlags) task(seed uint64) task {
-	return task{Seed: seed, Scenario: f.scenario, Plan: absolute(f.plan), Save: absolute(f.save), Trace: absolute(f.trace), BlackBox: f.blackBox}
+	return task{Seed: seed, Scenario: f.scenario, Unrestricted: f.unrestricted, Plan: absolute(f.plan), Save: absolute(f.save), Trace: absolute(f.trace), BlackBox: f.blackBox}
 }
 
 func absolute(name string) string {
@@ -242,6 +246,9 @@ func (b *board) show(t task, o *outcome, one bool) {
 func again(t task) string {
 	if t.Plan != "" {
 		return "reprise-sim replay " + t.Plan
+	}
+	if t.Unrestricted {
+		return fmt.Sprintf("reprise-sim run --unrestricted --seed %d", t.Seed)
 	}
 	if t.Scenario != "" {
 		return fmt.Sprintf("reprise-sim run --scenario %s --seed %d", t.Scenario, t.Seed)

@@ -26,6 +26,8 @@ type task struct {
 	// Scenario is the name of what the plan of the seed consists of; "" for the
 	// standard plan.
 	Scenario string `json:"scenario,omitempty"`
+	// Unrestricted: the plan keeps no majority from damage.
+	Unrestricted bool `json:"unrestricted,omitempty"`
 	// Plan is the file of a plan; "" for the plan of the seed.
 	Plan string `json:"plan,omitempty"`
 	// Save is the folder for what did not pass; "" keeps nothing.
@@ -119,6 +121,8 @@ func (t *task) plan() (*plan.Plan, error) {
 	switch {
 	case t.Plan != "":
 		return readPlan(t.Plan)
+	case t.Unrestricted:
+		return plan.GenerateUnrestricted(t.Seed), nil
 	case t.Scenario != "":
 		return plan.GenerateScenario(t.Scenario, t.Seed)
 	}

@@ -142,8 +142,10 @@ func (o *Oracle) durableUnder(g *group, index api.Index, c *raftpb.ConfState) bo
 // replicaHolds reports whether a replica has an entry on its platter.
 func (o *Oracle) replicaHolds(g *group, replica api.ReplicaID, index api.Index) bool {
 	for _, h := range o.order {
-		if im := h.durable.image(g.id); im != nil && im.replica == replica {
-			return im.holds(index, g.term(index))
+		for _, im := range []*image{h.durable.image(g.id), h.lost[g.id]} {
+			if im != nil && im.replica == replica {
+				return im.holds(index, g.term(index))
+			}
 		}
 	}
 	return false

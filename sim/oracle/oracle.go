@@ -131,6 +131,8 @@ type host struct {
 	disk    *disk.Disk
 	written view // the journal as its node wrote it
 	durable view // the journal as the platter holds it
+	// lost is what the platter held, by group, before the disk or the journal was lost.
+	lost map[api.GroupID]*image
 	// parsed is how far each segment file was read.
 	parsed map[string]extent
 	// seen is the last look at each of its replicas in this life.
@@ -192,6 +194,14 @@ func (o *Oracle) Restarting(name env.Endpoint) {
 			o.readSegment(h, file, false)
 		}
 	}
+}
+
+// Lost says that a node may lose its disk or its journal for good, before it does. What
+// it acknowledged it had, and acknowledgements that are on their way stand on that.
+func (o *Oracle) Lost(name env.Endpoint) {
+	h := o.hosts[name]
+	h.durable.refresh()
+	h.lost = h.durable.images
 }
 
 // Called is part of world.Watcher.

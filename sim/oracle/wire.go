@@ -144,6 +144,8 @@ func (o *Oracle) leads(h *host, id api.GroupID, m *raftpb.Message) {
 func (o *Oracle) offers(h *host, g *group, m *raftpb.SnapshotMetadata) {
 	index, term := api.Index(m.GetIndex()), api.Term(m.GetTerm())
 	switch {
+	case index > g.last() && h.disk.Ill():
+		// Its disk has not taken the last entries; the sync that will say so is to come.
 	case index < firstIndex || index > g.last() || term != g.term(index):
 		o.fail(LogMismatch, "%s offers a snapshot of group %d up to entry %d of term %d, and the log has %d entries",
 			h.name, g.id, index, term, g.last())

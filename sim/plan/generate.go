@@ -60,6 +60,55 @@ func Generate(seed uint64) *Plan {
 	return g.plan
 }
 
+// GenerateUnrestricted makes a plan of a seed that keeps no majority from damage. What
+// is rolled back to an older state is left out: no node can tell that of itself, and with
+// a majority of them what was acknowledged is gone without a trace.
+func GenerateUnrestricted(seed uint64) *Plan {
+	g := newGenerator(seed)
+	g.plan.Unrestricted = true
+	g.families()
+	g.plan.Families.Process, g.plan.Families.Disk, g.plan.Blackout = true, true, false
+	g.config()
+	g.process()
+	g.disk()
+	g.network()
+	g.membership()
+	g.clock()
+	g.load()
+	g.scenarios()
+	g.havoc()
+	g.finish(workloads.Generate(seed, g.plan.Workload))
+	return g.plan
+}
+
+// havoc damages what all nodes have: the same place of a segment on each at one time, or
+// journals, or whole disks.
+func (g *generator) havoc() {
+	s := g.seed.Split("havoc")
+	for range s.Between(1, 4) {
+		at, kind := between(s, 5_000, 50_000), BitFlip
+		if s.Chance(1, 3) {
+			kind = BadSector
+		}
+		hit := s.Between(2, int64(g.plan.Nodes))
+		strength := s.Between(1, 8)
+		for node := range hit {
+			g.then(Fault{Kind: kind, At: at, Target: Target{Node: int(node) + 1}, Strength: strength})
+		}
+	}
+	for node := range int64(g.plan.Nodes) {
+		at := between(s, 5_000, 55_000)
+		switch s.Below(6) {
+		case 0:
+			g.then(Fault{Kind: JournalRot, At: at, Target: Target{Node: int(node) + 1}})
+		case 1:
+			if s.Chance(1, 3) {
+				g.then(Fault{Kind: LostDisk, At: at, Target: Target{Node: int(node) + 1}})
+			}
+		}
+	}
+}
+
 // finish puts the faults in order and the clients' operations beside them.
 func (g *generator) finish(operations []workloads.Op) {
 	slices.SortStableFunc(g.plan.Faults, func(a, b Fault) int { return cmp.Compare(a.At, b.At) })

@@ -30,6 +30,10 @@ type Plan struct {
 	// Blackout: after the cluster has healed, the power of all nodes fails at once
 	// and takes all that was not synced, before the final reads.
 	Blackout bool `json:"blackout"`
+	// Unrestricted: damage may hit any number of nodes, journals too, and what is lost
+	// is not replaced. Then nothing need be well again after the heal: the cluster may
+	// refuse to serve, but whatever it serves must be right.
+	Unrestricted bool `json:"unrestricted,omitempty"`
 	// Small: the thresholds of the standard plan do not apply.
 	Small bool `json:"small,omitempty"`
 	// Scenario that the plan consists of, nil for a standard plan.
