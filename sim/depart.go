@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/reprise-mq/reprise/broker/api"
@@ -131,7 +132,9 @@ type departure struct {
 	id   api.NodeID
 	// busy: an answer is to come.
 	busy bool
-	done bool
+	// spared: a node has joined because all had replicas.
+	spared bool
+	done   bool
 }
 
 // tend takes the next step, again and again.
@@ -152,22 +155,30 @@ func (d *departure) tend() {
 	d.run.world.Agenda.After(departEvery, d.tend)
 }
 
-// move has a replica that is not on its way yet move to a node that has none.
+// move has a replica that is not on its way yet move to a node that has none. Where all
+// nodes have one, as after a move to this node that was under way, another joins.
 func (d *departure) move(held []*meta.Partition) {
 	for _, p := range held {
-		own, _ := p.ReplicaOn(d.id)
-		if own.Removing {
+		if own, _ := p.ReplicaOn(d.id); own.Removing {
 			continue
 		}
-		for _, to := range d.run.strangers(p) {
-			if to.ID == d.id || to.Removing {
-				continue
-			}
-			d.do(func(c *core.Client, done func(core.Result)) {
-				c.MoveReplica(p.Topic.Name, p.Number, d.id, to.ID, adminPatience, done)
-			})
-			return
+		heirs := slices.DeleteFunc(d.run.strangers(p), func(n *meta.Node) bool { return n.ID == d.id || n.Removing })
+		if len(heirs) == 0 {
+			d.spare()
+			continue
 		}
+		d.do(func(c *core.Client, done func(core.Result)) {
+			c.MoveReplica(p.Topic.Name, p.Number, d.id, heirs[0].ID, adminPatience, done)
+		})
+		return
+	}
+}
+
+// spare lets a node join, once.
+func (d *departure) spare() {
+	if !d.spared {
+		d.spared = true
+		d.run.addNode().boot()
 	}
 }
 

@@ -15,6 +15,9 @@ const (
 	millisecond = 1_000 * microsecond
 )
 
+// hour in milliseconds.
+const hour = 3_600_000
+
 // kibi is 1024 bytes.
 const kibi = 1024
 
@@ -429,7 +432,7 @@ func (g *generator) clock() {
 		f.Target, f.Length = g.target(s), between(s, 100, 4_000)
 	})
 	g.some(WallJump, 1, 3, func(s *prng.Stream, f *Fault) {
-		f.Target, f.Length, f.Strength = g.target(s), between(s, 500, 10_000), s.Between(1, 7_200_000)
+		f.Target, f.Length, f.Strength = g.target(s), between(s, 500, 10_000), s.Between(1, hour*[]int64{2, 48}[s.Below(2)])
 		f.Inward = s.Chance(1, 2)
 	})
 	g.some(ClientClock, 1, 2, func(s *prng.Stream, f *Fault) {
