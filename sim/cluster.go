@@ -161,7 +161,7 @@ func (n *node) failed(err error) {
 		n.run.tell(string(n.host.Name), "does not start: %v", err)
 		n.lose()
 		n.replace()
-	case n.run.plan.Unrestricted && (errors.Is(err, segment.ErrDamaged) || errors.Is(err, env.ErrIO)):
+	case n.run.plan.Unrestricted && (errors.Is(err, segment.ErrDamaged) || errors.Is(err, env.ErrIO) || errors.Is(err, env.ErrNoSpace)):
 		n.run.tell(string(n.host.Name), "stops: %v", err)
 		n.kill()
 		n.run.world.Agenda.After(env.Second, n.boot)

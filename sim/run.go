@@ -98,7 +98,7 @@ func Run(p *plan.Plan, o Options) *Result {
 	defer r.world.Close()
 	r.world.Failed = func(h *world.Host, what string) { r.fail(Panicked, "%s: %s", h.Name, what) }
 	r.oracle = oracle.New(view{r})
-	if o.BlackBox {
+	if r.blackBox || p.Unrestricted {
 		r.oracle.Watching()
 	}
 	if o.Received {
@@ -134,7 +134,7 @@ const maxEvents = 3_000_000
 // violation is what ends the run, nil if nothing does.
 func (r *run) violation() *oracle.Violation {
 	switch v := r.oracle.Violation(); {
-	case v != nil && !r.blackBox:
+	case v != nil && !r.blackBox && !r.plan.Unrestricted:
 		return v
 	case r.failure != nil && (r.failure.Name == Panicked || !r.ready || !r.blackBox):
 		return r.failure

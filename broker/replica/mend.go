@@ -212,11 +212,13 @@ func restoreLog(cfg Config, image *journal.Image, then, unlucky func()) {
 		}
 	}
 	segment.Promised(cfg.Files, m.folder, position(image.Checkpoint), func(files []segment.File, err error) {
-		if err != nil {
+		switch {
+		case m.over():
+		case err != nil:
 			cfg.Host.Fail(err)
-			return
+		default:
+			m.check(files, nil, unlucky)
 		}
-		m.check(files, nil, unlucky)
 	})
 }
 
@@ -232,6 +234,9 @@ func (m *mending) check(files, damaged []segment.File, unlucky func()) {
 		return
 	}
 	segment.Check(m.cfg.Files, m.folder, files[0], func(whole bool, err error) {
+		if m.over() {
+			return
+		}
 		if err != nil {
 			m.cfg.Host.Fail(err)
 			return

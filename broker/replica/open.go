@@ -69,47 +69,67 @@ func Join(cfg Config, done func(*Replica)) {
 // for ever: restoring hears that it begins. An error means that what was synced is
 // not there any more in some other way.
 func Recover(cfg Config, restoring func(), done func(*Replica, error)) {
-	recoverLog(cfg, readings, restoring, done)
+	o := &opening{cfg: cfg, left: readings, restoring: restoring, done: done}
+	o.read()
 }
 
 // readings is how often a log is read that does not open though none of its files is
 // damaged: a disk may have given what it had before a write, once.
 const readings = 4
 
-func recoverLog(cfg Config, left int, restoring func(), done func(*Replica, error)) {
-	image := cfg.Journal.Image(cfg.Group)
-	clearOthers(cfg, image.Folder, func() {
+// opening is the way to a replica's log, which may have to be restored first.
+type opening struct {
+	cfg       Config
+	left      int    // readings
+	restoring func() // nil once it was called
+	done      func(*Replica, error)
+}
+
+func (o *opening) read() {
+	image := o.cfg.Journal.Image(o.cfg.Group)
+	clearOthers(o.cfg, image.Folder, func() {
 		if image.Folder == 0 {
-			done(start(cfg, nil, 0, &raftpb.ConfState{}, 0), nil)
+			o.done(start(o.cfg, nil, 0, &raftpb.ConfState{}, 0), nil)
 			return
 		}
-		name := folderName(cfg, image.Folder)
-		segment.Open(cfg.Files, name, position(image.Checkpoint), func(store *segment.Store, tail segment.Tail, err error) {
-			if isDamage(err) {
-				restoring()
-				again := func() { recoverLog(cfg, readings, func() {}, done) }
-				restoreLog(cfg, image, again, func() {
-					if left > 1 {
-						recoverLog(cfg, left-1, func() {}, done)
-						return
-					}
-					done(nil, fmt.Errorf("group %d: open %s: %w", cfg.Group, name, err))
-				})
-				return
+		name := folderName(o.cfg, image.Folder)
+		segment.Open(o.cfg.Files, name, position(image.Checkpoint), func(store *segment.Store, tail segment.Tail, err error) {
+			switch {
+			case o.restoring == nil && !o.cfg.Host.Waits(o.cfg.Group):
+				// The replica was given up meanwhile.
+			case isDamage(err):
+				o.restore(image, fmt.Errorf("group %d: open %s: %w", o.cfg.Group, name, err))
+			case err != nil:
+				o.done(nil, fmt.Errorf("group %d: open %s: %w", o.cfg.Group, name, err))
+			default:
+				o.opened(store, tail, image)
 			}
-			if err != nil {
-				done(nil, fmt.Errorf("group %d: open %s: %w", cfg.Group, name, err))
-				return
-			}
-			r := prepare(cfg, store, image.Folder)
-			if err := r.restore(tail); err != nil {
-				done(nil, fmt.Errorf("group %d: restore %s: %w", cfg.Group, name, err))
-				return
-			}
-			r.run()
-			done(r, nil)
 		})
 	})
+}
+
+func (o *opening) restore(image *journal.Image, err error) {
+	if o.restoring != nil {
+		o.restoring()
+		o.restoring = nil
+	}
+	restoreLog(o.cfg, image, o.read, func() {
+		if o.left--; o.left == 0 {
+			o.done(nil, err)
+			return
+		}
+		o.read()
+	})
+}
+
+func (o *opening) opened(store *segment.Store, tail segment.Tail, image *journal.Image) {
+	r := prepare(o.cfg, store, image.Folder)
+	if err := r.restore(tail); err != nil {
+		o.done(nil, fmt.Errorf("group %d: restore %s: %w", o.cfg.Group, folderName(o.cfg, image.Folder), err))
+		return
+	}
+	r.run()
+	o.done(r, nil)
 }
 
 // start makes a replica whose machine is as new as its log.
