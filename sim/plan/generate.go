@@ -330,12 +330,11 @@ func (g *generator) rot() {
 	g.some(StaleRead, 1, 3, func(s *prng.Stream, f *Fault) {
 		f.Target, f.Strength = g.target(s), s.Between(1, 5)
 	})
-	for _, kind := range []Kind{LostDisk, JournalRot} {
-		if s := g.seed.Split(string(kind)); s.Chance(1, 4) {
-			g.add(s, kind, 1, func(s *prng.Stream, f *Fault) {
-				f.Target, f.Length = victim(s), between(s, 0, 5_000)
-			})
-		}
+	if s := g.seed.Split("lost node"); s.Chance(4, 5) { // a cluster has one node to lose
+		kind := []Kind{LostDisk, JournalRot}[s.Below(2)]
+		g.add(s, kind, 1, func(s *prng.Stream, f *Fault) {
+			f.Target, f.Length = victim(s), between(s, 0, 5_000)
+		})
 	}
 	for _, kind := range []Kind{FailWrite, FailSync} {
 		g.some(kind, 1, 2, func(s *prng.Stream, f *Fault) {
@@ -445,9 +444,18 @@ func (g *generator) load() {
 		return
 	}
 	g.some(Malformed, 1, 4, func(s *prng.Stream, f *Fault) {
-		f.Target, f.Strength = g.target(s), s.Between(5, 40)
+		f.Target, f.Strength = g.target(s), s.Between(10, 80)
 	})
 	g.some(RogueProducer, 1, 3, func(s *prng.Stream, f *Fault) {
 		f.Target, f.Length, f.Strength = g.partition(s), between(s, 5_000, 40_000), s.Between(20, 80)
+		if g.plan.Families.Clock && s.Chance(1, 2) {
+			// A day passes on the clock of the leader that it writes to.
+			leader := f.Target
+			leader.Role = Leader
+			g.then(Fault{
+				Kind: WallJump, At: min(f.At+f.Length/2, g.plan.Safety-quiet), Length: between(s, 500, 5_000), Target: leader,
+				Strength: s.Between(25*hour, 48*hour),
+			})
+		}
 	})
 }

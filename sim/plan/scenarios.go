@@ -13,6 +13,7 @@ func (g *generator) scenarios() {
 	g.scenario("double failover", f.Process, g.doubleFailover)
 	g.scenario("long absence", f.Process, g.longAbsence)
 	g.scenario("move in trouble", f.Membership && (f.Process || f.Network), g.moveInTrouble)
+	g.scenario("stale source", f.Disk, g.staleSource)
 	g.scenario("dirty pages", f.Process, g.dirtyPages)
 	g.scenario("rotten absence", f.Process && f.Disk, g.rottenAbsence)
 	g.scenario("interrupted copy", f.Membership && f.Process && f.Network, g.interruptedCopy)
@@ -141,6 +142,19 @@ func (g *generator) syncErrorInTransfer(s *prng.Stream, at Milliseconds) {
 	g.then(Fault{Kind: CrashAll, At: at + between(s, 10, 400), Length: between(s, 500, 2_000), Lose: 100})
 }
 
+// staleSource damages a node's segments while reads of the others, which it is to get
+// them from, miss writes.
+func (g *generator) staleSource(s *prng.Stream, at Milliseconds) {
+	victim := g.rotten()
+	for node := range int64(g.plan.Nodes) {
+		f := Fault{Kind: StaleRead, At: at, Target: Target{Node: int(node) + 1}, Strength: s.Between(2, 6)}
+		if node == victim {
+			f.Kind, f.Strength = BitFlip, s.Between(2, 8)
+		}
+		g.then(f)
+	}
+}
+
 // fullLeader leaves no room on the disk of the leader alone.
 func (g *generator) fullLeader(s *prng.Stream, at Milliseconds) {
 	target := g.partition(s)
@@ -164,7 +178,8 @@ func (g *generator) voterInTheDark(s *prng.Stream, at Milliseconds) {
 
 // interruptedCopy has a node copy a log: for a new replica, or because it was away until
 // the others had given up what it lacks. Meanwhile its power fails, or it is cut off
-// until the leader gives it up, or another leader is elected while the copy is slow.
+// until the leader gives it up, or another leader is elected while the copy is slow; or
+// the leader reads something old.
 func (g *generator) interruptedCopy(s *prng.Stream, at Milliseconds) {
 	target := g.partition(s)
 	if s.Chance(1, 2) {
@@ -177,6 +192,12 @@ func (g *generator) interruptedCopy(s *prng.Stream, at Milliseconds) {
 		begin, length := between(s, 1_000, 6_000), between(s, 20_000, 30_000)
 		g.then(Fault{Kind: Crash, At: begin, Length: length, Target: away, Lose: 100})
 		at = begin + length - 100
+	}
+	if g.plan.Families.Disk && s.Chance(1, 2) {
+		source := target
+		source.Role = Leader
+		g.then(Fault{Kind: StaleRead, At: at, Target: source, Moment: Copying, Strength: s.Between(1, 3)})
+		return
 	}
 	switch s.Below(3) {
 	case 0:
