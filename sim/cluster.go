@@ -30,8 +30,11 @@ type node struct {
 	cramped bool
 	// rotten: its journal has damage, so that it may refuse to start.
 	rotten bool
-	// gone: what it had is lost, or given to others; it never starts again.
-	gone bool
+	// gone: what it had, image, is lost, or given to others; it does not start.
+	gone  bool
+	image disk.Image
+	// removed: it is out of the cluster, and runs all the same.
+	removed bool
 }
 
 // version is what simulated nodes say they are.

@@ -60,6 +60,9 @@ func (r *run) departs(n *node) {
 
 // lose ends a machine with all that it has.
 func (n *node) lose() {
+	if n.gone {
+		return
+	}
 	if n.host.Up() {
 		n.crash(disk.Crash{Lose: 100})
 	}
@@ -67,8 +70,22 @@ func (n *node) lose() {
 	if !n.rotten {
 		n.run.oracle.Lost(n.host.Name)
 	}
-	n.host.Disk.Wipe()
+	n.image = n.host.Disk.Wipe()
 	n.run.oracle.Restarting(n.host.Name)
+}
+
+// returns starts the node that was removed on the disk that it had. It belongs to the
+// cluster no more, and whatever it says must move nobody.
+func (r *run) returns(f *plan.Fault) bool {
+	if r.departed == nil || !r.departed.done || r.departed.node.removed {
+		return false
+	}
+	n := r.departed.node
+	r.noteFault(f, string(n.host.Name), histories.Point)
+	n.host.Disk.Restore(n.image)
+	n.gone, n.removed = false, true
+	n.boot()
+	return true
 }
 
 // replace lets a new node join for one that is lost, unless one has.

@@ -151,6 +151,8 @@ func (r *run) strike(a *armed) {
 		fired = r.rogueProducer(f)
 	case plan.LostDisk, plan.JournalRot, plan.Leave:
 		fired = r.part(a)
+	case plan.OldImage:
+		fired = r.returns(f)
 	case plan.Weather, plan.Isolate, plan.CutOff, plan.OneWay, plan.CutPair, plan.Flap, plan.CutClients,
 		plan.Bridge, plan.Ring:
 		fired = r.disturb(a)

@@ -42,11 +42,22 @@ func (d *Disk) Kill() {
 	}
 }
 
-// Wipe ends the life of the process and takes all there is.
-func (d *Disk) Wipe() {
-	d.life++
-	d.files, d.folders = make(map[string]*file), map[string]*folder{"": newFolder("")}
+// Image is what a disk had at some time.
+type Image struct {
+	files   map[string]*file
+	folders map[string]*folder
 }
+
+// Wipe ends the life of the process and takes all there is, as it stands.
+func (d *Disk) Wipe() Image {
+	d.life++
+	was := Image{d.files, d.folders}
+	d.files, d.folders = make(map[string]*file), map[string]*folder{"": newFolder("")}
+	return was
+}
+
+// Restore gives a wiped disk what it had.
+func (d *Disk) Restore(was Image) { d.files, d.folders = was.files, was.folders }
 
 // PowerOff ends the life of the process and decides what is left of every change
 // that was not synced.

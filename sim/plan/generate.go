@@ -412,6 +412,9 @@ func (g *generator) membership() {
 			f.Target, f.At = g.partition(s), between(s, 5_000, 50_000)
 		})
 	}
+	if s := g.seed.Split("old image"); s.Chance(4, 5) { // if a node is removed by then
+		g.add(s, OldImage, 1, func(s *prng.Stream, f *Fault) { f.At = between(s, 25_000, 55_000) })
+	}
 	if s := g.seed.Split("leave"); early && s.Chance(1, 2) {
 		g.add(s, Leave, 1, func(s *prng.Stream, f *Fault) {
 			f.Target, f.At = Target{Node: int(s.Between(1, int64(g.plan.Nodes)+1))}, between(s, 12_000, 50_000)

@@ -66,6 +66,8 @@ func Scenarios() []Scenario {
 			Says: "A follower is kept behind; then the leader goes, and the power of the other follower."},
 		{Name: "move-during-cut", families: Families{Network: true, Membership: true}, play: (*generator).moveDuringCut,
 			Says: "A replica moves to a new node while the partition's leader is cut off from the others."},
+		{Name: "removed-returns", families: Families{Disk: true, Membership: true}, play: (*generator).returns,
+			Says: "A node is lost and removed, and then started on the disk that it had."},
 		{Name: "rogue-producer", families: Families{Process: true, Load: true}, play: (*generator).rogue,
 			Says: "A producer breaks the rules of sequences and epochs while leaders lose power."},
 		{Name: "rolling-restart", families: process, play: (*generator).rolling,
@@ -157,6 +159,14 @@ func (g *generator) leaves(s *prng.Stream, at Milliseconds) {
 func (g *generator) losesDisk(s *prng.Stream, at Milliseconds) {
 	if !g.has(LostDisk) {
 		g.then(Fault{Kind: LostDisk, At: at, Length: between(s, 0, 8_000), Target: g.leads(s)})
+	}
+}
+
+// returns plays once too.
+func (g *generator) returns(s *prng.Stream, at Milliseconds) {
+	if !g.has(OldImage) {
+		g.losesDisk(s, at)
+		g.then(Fault{Kind: OldImage, At: 50_000})
 	}
 }
 

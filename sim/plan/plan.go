@@ -193,6 +193,8 @@ const (
 	Move Kind = "move"
 	// Leave: a node gives its replicas to others and leaves the cluster.
 	Leave Kind = "leave"
+	// OldImage: a node that was removed from the cluster starts on the disk that it had.
+	OldImage Kind = "old-image"
 	// Elect: another replica of a partition is made its leader.
 	Elect Kind = "elect"
 )
@@ -201,7 +203,7 @@ const (
 var Kinds = []Kind{
 	Crash, CrashAll, Kill, Pause, SlowNode, Shutdown, CrashClient, SlowDisk, StallDisk, FullDisk,
 	BitFlip, BadSector, Misdirect, StaleRead, LostDisk, JournalRot, FailWrite, FailSync,
-	Weather, Isolate, CutOff, OneWay, CutPair, Flap, CutClients, Join, Move, Leave, Elect,
+	Weather, Isolate, CutOff, OneWay, CutPair, Flap, CutClients, Join, Move, Leave, OldImage, Elect,
 	CrashLoop, RollingRestart, Bridge, Ring, Drift, Freeze, WallJump, PauseClient, ClientClock,
 	Malformed, RogueProducer,
 }
