@@ -139,7 +139,7 @@ func (g *generator) families() {
 // are used again within a run.
 func (g *generator) config() {
 	s := g.seed.Split("config")
-	if s.Chance(1, 5) {
+	if s.Chance(1, 4) {
 		g.plan.Nodes = 5
 	}
 	c := Config{
@@ -330,12 +330,11 @@ func (g *generator) rot() {
 	g.some(StaleRead, 1, 3, func(s *prng.Stream, f *Fault) {
 		f.Target, f.Strength = g.target(s), s.Between(1, 5)
 	})
-	if s := g.seed.Split("lost node"); s.Chance(4, 5) { // a cluster has one node to lose
-		kind := []Kind{LostDisk, JournalRot}[s.Below(2)]
-		g.add(s, kind, 1, func(s *prng.Stream, f *Fault) {
-			f.Target, f.Length = victim(s), between(s, 0, 5_000)
-		})
-	}
+	// A cluster has one node to lose.
+	s := g.seed.Split("lost node")
+	g.add(s, []Kind{LostDisk, JournalRot}[s.Below(2)], 1, func(s *prng.Stream, f *Fault) {
+		f.Target, f.Length = victim(s), between(s, 0, 5_000)
+	})
 	for _, kind := range []Kind{FailWrite, FailSync} {
 		g.some(kind, 1, 2, func(s *prng.Stream, f *Fault) {
 			f.Target, f.Length = g.target(s), between(s, 500, 4_000)
@@ -365,8 +364,8 @@ func (g *generator) network() {
 		cut(s, f)
 		f.OneWay = s.Chance(1, 3)
 	})
-	if g.plan.Nodes > 3 { // three nodes are all neighbours
-		g.some(Ring, 1, 3, func(s *prng.Stream, f *Fault) {
+	if s := g.seed.Split(string(Ring)); g.plan.Nodes > 3 { // three nodes are all neighbours
+		g.add(s, Ring, s.Between(1, 3), func(s *prng.Stream, f *Fault) {
 			cut(s, f)
 			f.OneWay = s.Chance(1, 3)
 		})

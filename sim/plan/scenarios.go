@@ -142,12 +142,21 @@ func (g *generator) syncErrorInTransfer(s *prng.Stream, at Milliseconds) {
 	g.then(Fault{Kind: CrashAll, At: at + between(s, 10, 400), Length: between(s, 500, 2_000), Lose: 100})
 }
 
-// staleSource damages a node's segments while reads of the others, which it is to get
-// them from, miss writes.
+// staleSource has reads of some nodes miss writes while another gets from them what it
+// lacks: its segments are damaged, or it is to have a new replica.
 func (g *generator) staleSource(s *prng.Stream, at Milliseconds) {
+	if g.plan.Families.Membership && s.Chance(1, 2) {
+		g.stranger()
+		target := g.partition(s)
+		at = max(at, 12_000)
+		g.then(Fault{Kind: Move, At: at + 50, Target: target})
+		target.Role = Leader
+		g.then(Fault{Kind: StaleRead, At: at, Target: target, Moment: Copying, Strength: s.Between(5, 30)})
+		return
+	}
 	victim := g.rotten()
 	for node := range int64(g.plan.Nodes) {
-		f := Fault{Kind: StaleRead, At: at, Target: Target{Node: int(node) + 1}, Strength: s.Between(2, 6)}
+		f := Fault{Kind: StaleRead, At: at, Target: Target{Node: int(node) + 1}, Strength: s.Between(2, 12)}
 		if node == victim {
 			f.Kind, f.Strength = BitFlip, s.Between(2, 8)
 		}
@@ -178,8 +187,7 @@ func (g *generator) voterInTheDark(s *prng.Stream, at Milliseconds) {
 
 // interruptedCopy has a node copy a log: for a new replica, or because it was away until
 // the others had given up what it lacks. Meanwhile its power fails, or it is cut off
-// until the leader gives it up, or another leader is elected while the copy is slow; or
-// the leader reads something old.
+// until the leader gives it up, or another leader is elected while the copy is slow.
 func (g *generator) interruptedCopy(s *prng.Stream, at Milliseconds) {
 	target := g.partition(s)
 	if s.Chance(1, 2) {
@@ -192,12 +200,6 @@ func (g *generator) interruptedCopy(s *prng.Stream, at Milliseconds) {
 		begin, length := between(s, 1_000, 6_000), between(s, 20_000, 30_000)
 		g.then(Fault{Kind: Crash, At: begin, Length: length, Target: away, Lose: 100})
 		at = begin + length - 100
-	}
-	if g.plan.Families.Disk && s.Chance(1, 2) {
-		source := target
-		source.Role = Leader
-		g.then(Fault{Kind: StaleRead, At: at, Target: source, Moment: Copying, Strength: s.Between(1, 3)})
-		return
 	}
 	switch s.Below(3) {
 	case 0:
