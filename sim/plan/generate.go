@@ -334,6 +334,8 @@ func (g *generator) rot() {
 	s := g.seed.Split("lost node")
 	g.add(s, []Kind{LostDisk, JournalRot}[s.Below(2)], 1, func(s *prng.Stream, f *Fault) {
 		f.Target, f.Length = victim(s), between(s, 0, 5_000)
+		// Once it is out of the cluster, it may be started all the same.
+		g.then(Fault{Kind: OldImage, At: min(f.At+f.Length+between(s, 4_000, 20_000), g.plan.Safety-quiet)})
 	})
 	for _, kind := range []Kind{FailWrite, FailSync} {
 		g.some(kind, 1, 2, func(s *prng.Stream, f *Fault) {
@@ -410,9 +412,6 @@ func (g *generator) membership() {
 		g.add(s, Move, s.Between(1, 4), func(s *prng.Stream, f *Fault) {
 			f.Target, f.At = g.partition(s), between(s, 5_000, 50_000)
 		})
-	}
-	if s := g.seed.Split("old image"); s.Chance(4, 5) { // if a node is removed by then
-		g.add(s, OldImage, 1, func(s *prng.Stream, f *Fault) { f.At = between(s, 25_000, 55_000) })
 	}
 	if s := g.seed.Split("leave"); early && s.Chance(1, 2) {
 		g.add(s, Leave, 1, func(s *prng.Stream, f *Fault) {

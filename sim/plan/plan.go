@@ -140,6 +140,9 @@ const (
 	// JournalRot: a node is killed, and a bit of its journal is not what was written. If
 	// it cannot start for that, a new node takes its place as for LostDisk.
 	JournalRot Kind = "journal-rot"
+	// OldImage: a node that was lost, and removed from the cluster, starts on the disk that
+	// it had.
+	OldImage Kind = "old-image"
 	// FailWrite: a write of a node's disk fails, and with it, sooner or later, the
 	// node; it comes back after Length.
 	FailWrite Kind = "fail-write"
@@ -193,8 +196,6 @@ const (
 	Move Kind = "move"
 	// Leave: a node gives its replicas to others and leaves the cluster.
 	Leave Kind = "leave"
-	// OldImage: a node that was removed from the cluster starts on the disk that it had.
-	OldImage Kind = "old-image"
 	// Elect: another replica of a partition is made its leader.
 	Elect Kind = "elect"
 )
@@ -202,8 +203,8 @@ const (
 // Kinds are all of them.
 var Kinds = []Kind{
 	Crash, CrashAll, Kill, Pause, SlowNode, Shutdown, CrashClient, SlowDisk, StallDisk, FullDisk,
-	BitFlip, BadSector, Misdirect, StaleRead, LostDisk, JournalRot, FailWrite, FailSync,
-	Weather, Isolate, CutOff, OneWay, CutPair, Flap, CutClients, Join, Move, Leave, OldImage, Elect,
+	BitFlip, BadSector, Misdirect, StaleRead, LostDisk, JournalRot, OldImage, FailWrite, FailSync,
+	Weather, Isolate, CutOff, OneWay, CutPair, Flap, CutClients, Join, Move, Leave, Elect,
 	CrashLoop, RollingRestart, Bridge, Ring, Drift, Freeze, WallJump, PauseClient, ClientClock,
 	Malformed, RogueProducer,
 }
@@ -214,7 +215,7 @@ func (k Kind) Family() string {
 	case Crash, CrashAll, Kill, Pause, SlowNode, Shutdown, CrashClient, PauseClient, CrashLoop, RollingRestart:
 		return "process"
 	case SlowDisk, StallDisk, FullDisk, BitFlip, BadSector, Misdirect, StaleRead,
-		LostDisk, JournalRot, FailWrite, FailSync:
+		LostDisk, JournalRot, OldImage, FailWrite, FailSync:
 		return "disk"
 	case Weather, Isolate, CutOff, OneWay, CutPair, Flap, CutClients, Bridge, Ring:
 		return "network"
