@@ -41,12 +41,10 @@ func (r *run) rot(f *plan.Fault) bool {
 			continue
 		}
 		at := draw(drawReplica, size)
-		if f.Kind == plan.BitFlip {
-			hit = d.Flip(name, at, uint(draw(drawPeer, 8))) || hit
-		} else {
-			hit = d.Lose(name, at) || hit
+		if f.Kind == plan.BitFlip && d.Flip(name, at, uint(draw(drawPeer, 8))) || f.Kind == plan.BadSector && d.Lose(name, at) {
+			hit = true
+			r.tell(string(n.host.Name), "%s at byte %d of %s", f.Kind, at, name)
 		}
-		r.tell(string(n.host.Name), "%s at byte %d of %s", f.Kind, at, name)
 	}
 	if hit {
 		r.noteFault(f, string(n.host.Name), histories.Point)
