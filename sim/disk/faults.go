@@ -53,12 +53,17 @@ func (d *Disk) spoil(name string, position int64, do func(*file), lost bool) boo
 		return false // what is there now will go anyhow
 	}
 	do(f)
+	d.mark(at, lost)
+	d.touched, d.rotten = true, true
+	return true
+}
+
+// mark notes that a spot is not as it was written, and whether it cannot be read.
+func (d *Disk) mark(at spot, lost bool) {
 	if d.spoilt == nil {
 		d.spoilt = make(map[spot]bool)
 	}
 	d.spoilt[at] = d.spoilt[at] || lost
-	d.touched, d.rotten = true, true
-	return true
 }
 
 // FailWrite makes the next write to a file fail, and FailSync the next sync, which
@@ -225,11 +230,8 @@ func (d *Disk) stray(f *file, c change) {
 // from a position on.
 func (d *Disk) soil(f *file, position int64, should []byte) {
 	for i, c := range should {
-		if at := (spot{f, (position + int64(i)) / sector}); f.durable[position+int64(i)] != c {
-			if d.spoilt == nil {
-				d.spoilt = make(map[spot]bool)
-			}
-			d.spoilt[at] = d.spoilt[at]
+		if f.durable[position+int64(i)] != c {
+			d.mark(spot{f, (position + int64(i)) / sector}, false)
 		}
 	}
 }
