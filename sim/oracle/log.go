@@ -165,8 +165,9 @@ func (o *Oracle) frame(h *host, g *group, f *segment.Frame, live bool) {
 		o.fail(LogMismatch, "%s: entry %d of group %d, of which no first state frame is known", h.name, f.Index, g.id)
 	case f.Index <= last:
 		o.same(h, g, f)
-	case f.Index > last+1 && live && h.disk.Ill():
-		// Its disk has not taken the frame before; the sync that will say so is to come.
+	case f.Index > last+1 && h.disk.Ill():
+		// Its disk has not taken the frame before. The sync that will say so is to come, or
+		// has ended the life that wrote this one.
 	case f.Index > last+1 || !live:
 		o.fail(LogMismatch, "%s: entry %d of group %d, whose log ends at %d", h.name, f.Index, g.id, last)
 	default:
