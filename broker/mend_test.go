@@ -135,3 +135,41 @@ func TestLogThatIsGoneEverywhere(t *testing.T) {
 	c.fill(1, "n2:1")
 	c.expectFine()
 }
+
+// A replica whose topic is deleted while its damaged log is looked through, or restored,
+// ends with it: that its files are gone is no failure of the disk.
+func TestGivenUpWhileRestored(t *testing.T) {
+	for _, factor := range []int64{1, 20, 50, 100, 200} {
+		c := filled(t, 35)
+		c.fill(1200, three...) // so that there is much to look through
+		c.hosts["n2:1"].Kill()
+		d := c.hosts["n2:1"].Disk
+		d.Flip(newest(c.synced("n2:1", "1")), 20, 3)
+		c.ok(func() *api.Request {
+			return &api.Request{Body: &api.Request_DeleteTopic{DeleteTopic: &api.DeleteTopicRequest{Topic: topic("t")}}}
+		}, "n1:1", "n3:1")
+		d.Slow(factor)
+		c.start("n2:1", func(*broker.Config) {})
+		c.waitFor("end of the replica", func() bool {
+			return !slices.ContainsFunc(d.Names(), func(f string) bool { return strings.HasPrefix(f, "groups/1/") })
+		})
+		c.run(5 * env.Second)
+		c.expectFine()
+	}
+}
+
+// A log that cannot be read once, because the disk gave what it had before a write, is
+// read again; so it is if that happens a few times.
+func TestStaleReadAtTheStart(t *testing.T) {
+	for times := range 6 {
+		c := filled(t, 36)
+		c.hosts["n2:1"].Kill()
+		for range times {
+			c.hosts["n2:1"].Disk.ReadStale()
+		}
+		c.start("n2:1", func(*broker.Config) {})
+		c.elect(c.nodeAt("n2:1", three...), three...)
+		c.fill(1, "n2:1")
+		c.expectFine()
+	}
+}
