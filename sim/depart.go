@@ -88,6 +88,10 @@ func (r *run) returns(f *plan.Fault) bool {
 	return true
 }
 
+// outside reports whether a node runs that is out of the cluster. One that was lost
+// before it knew who it was joins as another.
+func (n *node) outside() bool { return n.removed && n.run.id(n) == 0 }
+
 // replace lets a new node join for one that is lost, unless one has.
 func (n *node) replace() {
 	if n.run.departed == nil && !n.run.plan.Unrestricted {

@@ -136,7 +136,7 @@ func (r *run) unsettled() string {
 // damage says which file is not as it was written, "" if all are.
 func (r *run) damage() string {
 	for _, n := range r.nodes {
-		if name := n.host.Disk.Spoilt(); name != "" && !n.removed && !strings.HasPrefix(name, journalFolder) {
+		if name := n.host.Disk.Spoilt(); name != "" && !n.outside() && !strings.HasPrefix(name, journalFolder) {
 			return fmt.Sprintf("%s: %s is damaged still", n.host.Name, name)
 		}
 	}
@@ -167,7 +167,7 @@ type seen struct {
 func (r *run) views() map[api.GroupID][]seen {
 	all := make(map[api.GroupID][]seen)
 	for _, n := range r.nodes {
-		if !n.host.Up() || n.broker == nil || n.removed {
+		if !n.host.Up() || n.broker == nil || n.outside() {
 			continue
 		}
 		for _, v := range n.broker.Inspect() {
