@@ -52,7 +52,9 @@ func (r *run) rot(f *plan.Fault) bool {
 	return hit
 }
 
-// mayRot reports whether a node may have damage, given those that have.
+// mayRot reports whether a node may have damage, given those that have: of the replicas of
+// a partition a majority must be whole. One that is whole may not know yet of the last
+// entries that they are committed, and alone it cannot find out.
 func (r *run) mayRot(n *node) bool {
 	if r.plan.Unrestricted {
 		return true
@@ -63,5 +65,5 @@ func (r *run) mayRot(n *node) bool {
 			rotten++
 		}
 	}
-	return rotten+1 <= (r.plan.Nodes-1)/2
+	return rotten+1 <= (min(r.plan.Nodes, replicas)-1)/2
 }

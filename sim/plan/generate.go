@@ -309,31 +309,26 @@ func (g *generator) disk() {
 	g.rot()
 }
 
-// rotten is the first of the nodes that may have damage, from 0.
+// rotten is the node that may have damage, from 0.
 func (g *generator) rotten() int64 { return g.seed.Split("rot").Below(int64(g.plan.Nodes)) }
 
-// rot damages segments, on so few nodes that every majority has a whole copy of each
-// record: on one node of three, on two of five. What a majority has lost nobody can
-// bring back.
+// rot damages segments of one node, so that of the three replicas of a partition two are
+// whole. What a majority has lost nobody can bring back.
 func (g *generator) rot() {
-	first := g.rotten()
-	victim := func(s *prng.Stream) Target {
-		n := first + s.Below(int64(g.plan.Nodes-1)/2)
-		return Target{Node: int(n%int64(g.plan.Nodes)) + 1}
-	}
+	victim := Target{Node: int(g.rotten()) + 1}
 	for _, kind := range []Kind{BitFlip, BadSector} {
 		g.some(kind, 1, 4, func(s *prng.Stream, f *Fault) {
-			f.Target, f.Strength = victim(s), s.Between(1, 3)
+			f.Target, f.Strength = victim, s.Between(1, 3)
 		})
 	}
-	g.some(Misdirect, 1, 3, func(s *prng.Stream, f *Fault) { f.Target = victim(s) })
+	g.some(Misdirect, 1, 3, func(_ *prng.Stream, f *Fault) { f.Target = victim })
 	g.some(StaleRead, 1, 3, func(s *prng.Stream, f *Fault) {
 		f.Target, f.Strength = g.target(s), s.Between(1, 5)
 	})
 	// A cluster has one node to lose.
 	s := g.seed.Split("lost node")
 	g.add(s, []Kind{LostDisk, JournalRot}[s.Below(2)], 1, func(s *prng.Stream, f *Fault) {
-		f.Target, f.Length = victim(s), between(s, 0, 5_000)
+		f.Target, f.Length = victim, between(s, 0, 5_000)
 		// Once it is out of the cluster, it may be started all the same.
 		g.then(Fault{Kind: OldImage, At: min(f.At+f.Length+between(s, 4_000, 20_000), g.plan.Safety-quiet)})
 	})
