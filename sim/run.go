@@ -58,6 +58,7 @@ type run struct {
 	oracle   *oracle.Oracle
 	recorder *histories.Recorder
 	history  histories.History
+	lines    *histories.Writer // of the history, into the trace
 	// pending counts the operations under way.
 	pending int
 	// nextLook is when the wait for the cluster looks again.
@@ -104,7 +105,7 @@ func Run(p *plan.Plan, o Options) *Result {
 	if o.Received {
 		r.received = digest.New(nil)
 	}
-	r.recorder = histories.NewRecorder(r.record)
+	r.recorder, r.lines = histories.NewRecorder(r.record), histories.NewWriter(noted{r})
 	for _, phase := range []func(){r.found, r.safety, r.heal, r.blackout, r.finalReads, r.end} {
 		if phase(); r.over() {
 			break
@@ -176,8 +177,7 @@ func (r *run) record(e histories.Event) {
 		r.pending--
 	}
 	r.told(e)
-	w := histories.NewWriter(noted{r})
-	if err := errors.Join(w.Write(e), w.Flush()); err != nil {
+	if err := errors.Join(r.lines.Write(e), r.lines.Flush()); err != nil {
 		panic(fmt.Sprintf("sim: event %d of the history cannot be written: %v", e.Index, err))
 	}
 }
