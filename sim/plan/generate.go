@@ -21,8 +21,9 @@ const hour = 3_600_000
 // kibi is 1024 bytes.
 const kibi = 1024
 
-// ReserveBytes is what nodes keep of their disks; see broker.Config.
-const ReserveBytes = 256 * kibi
+// ReserveBytes is what nodes keep of their disks; see broker.Config. It has to be more
+// than what a node writes between two ticks, when it hears at once all that it missed.
+const ReserveBytes = 1024 * kibi
 
 // ScrubBytes is how much a node reads in a tick to find damage; see broker.Config.
 // Its logs are small, so that it comes round often all the same.
