@@ -26,12 +26,19 @@ func (r *Replica) Pump() {
 	r.checkpointIfDue()
 }
 
+// handle does what one Ready asks. Requests for votes wait until the candidate's own vote
+// is durable, though raft lets them leave before: the votes of the others may be enough,
+// and a candidate that lost power then would have forgotten that it led in this term,
+// could win it again, and would write other entries under the same indexes and term.
 func (r *Replica) handle(ready raft.Ready) {
 	for _, state := range ready.ReadStates {
 		r.confirmRead(state)
 	}
+	var votes []*raftpb.Message
 	for _, m := range ready.Messages {
 		switch m.GetType() {
+		case raftpb.MsgVote:
+			votes = append(votes, m)
 		case raftpb.MsgStorageAppend:
 			r.persist(m)
 		case raftpb.MsgStorageApply:
@@ -39,6 +46,9 @@ func (r *Replica) handle(ready raft.Ready) {
 		default:
 			r.transmit(m)
 		}
+	}
+	if len(votes) > 0 {
+		r.cfg.Journal.Append(journal.Update{Group: r.cfg.Group}, func() { r.persisted(votes) })
 	}
 }
 

@@ -128,6 +128,7 @@ type Stats struct {
 // host is what is known of a node's disk.
 type host struct {
 	name    env.Endpoint
+	life    int // counts its starts
 	disk    *disk.Disk
 	written view // the journal as its node wrote it
 	durable view // the journal as the platter holds it
@@ -185,6 +186,7 @@ func (o *Oracle) fail(name Name, format string, args ...any) {
 // Restarting says that a node is about to begin a life on what its disk has.
 func (o *Oracle) Restarting(name env.Endpoint) {
 	h := o.hosts[name]
+	h.life++
 	h.written = newView(h, (*disk.Disk).Contents)
 	h.durable = newView(h, (*disk.Disk).Platter)
 	h.seen = make(map[api.GroupID]look)

@@ -13,6 +13,7 @@ type reign struct {
 	term    api.Term
 	replica api.ReplicaID
 	host    env.Endpoint
+	life    int // of the host
 	// last entry that it sent, and the commit index that it told.
 	last, commit api.Index
 	// terms of the entries that it sent.
@@ -51,6 +52,8 @@ func (o *Oracle) peer(from env.Endpoint, batch *api.PeerBatch) {
 			if !m.GetReject() {
 				o.promisesEntries(h, id, m)
 			}
+		case raftpb.MsgVote:
+			o.promisesOwnVote(h, id, m)
 		case raftpb.MsgVoteResp:
 			if !m.GetReject() {
 				o.promisesVote(h, id, m)
@@ -116,16 +119,29 @@ func (o *Oracle) promisesVote(h *host, id api.GroupID, m *raftpb.Message) {
 	}
 }
 
+// promisesOwnVote: "in this term I vote for myself, and shall not lead in it again".
+func (o *Oracle) promisesOwnVote(h *host, id api.GroupID, m *raftpb.Message) {
+	o.stats.Promises++
+	term, own := api.Term(m.GetTerm()), api.ReplicaID(m.GetFrom())
+	im := h.durable.image(id)
+	if im == nil || im.hard.Term < term || im.hard.Term == term && im.hard.Vote != own {
+		o.fail(PromiseBroken, "%s asks for votes for replica %d of group %d in term %d, and its own is not on its platter", h.name, own, id, term)
+	}
+}
+
 // leads looks at a message that only a leader sends.
 func (o *Oracle) leads(h *host, id api.GroupID, m *raftpb.Message) {
 	g := o.group(id)
 	r := g.reign(api.Term(m.GetTerm()))
 	replica := api.ReplicaID(m.GetFrom())
 	if r == nil {
-		r = g.crown(o, reign{term: api.Term(m.GetTerm()), replica: replica, host: h.name, terms: make(map[api.Index]api.Term)})
+		r = g.crown(o, reign{term: api.Term(m.GetTerm()), replica: replica, host: h.name, life: h.life, terms: make(map[api.Index]api.Term)})
 	}
 	if r.replica != replica {
 		o.fail(TwoLeaders, "replicas %d and %d of group %d both lead in term %d", r.replica, replica, id, r.term)
+	}
+	if r.replica == replica && (r.host != h.name || r.life != h.life) {
+		o.fail(TwoLeaders, "%s: replica %d of group %d leads in term %d, in which it led before it was started again", h.name, replica, id, r.term)
 	}
 	r.commit = max(r.commit, api.Index(m.GetCommit()))
 	if m.GetType() == raftpb.MsgSnap {
