@@ -41,6 +41,9 @@ func (o *Oracle) Returned() {
 	due := append(o.early, o.acks...)
 	o.early = nil
 	for _, a := range due {
+		if o.deleted(a.group) {
+			continue
+		}
 		if _, known := o.group(a.group).find(a.offset); !known && o.hosts[a.from].disk.Ill() {
 			o.early = append(o.early, a)
 			continue
@@ -58,9 +61,18 @@ func (o *Oracle) Returned() {
 // it any more.
 func (o *Oracle) Ended() {
 	for _, a := range o.early {
-		o.acknowledged(&a)
+		if !o.deleted(a.group) {
+			o.acknowledged(&a)
+		}
 	}
 	o.early = nil
+}
+
+// deleted reports whether a partition is gone: while an acknowledgement waits for the log
+// to show it, its topic may be deleted.
+func (o *Oracle) deleted(id api.GroupID) bool {
+	m := o.Meta()
+	return m == nil || m.PartitionOf(id) == nil
 }
 
 // response takes note of an acknowledgement.
