@@ -69,6 +69,24 @@ func TestOnTheWire(t *testing.T) {
 				}
 			})
 		}},
+		{"votes asked for in a term that is on no platter", oracle.PromiseBroken, func(l *lab) {
+			l.sent = raft(func(m *raftpb.Message, _ func(*raftpb.Message)) {
+				if m.GetType() == raftpb.MsgVote {
+					m.Term = new(m.GetTerm() + 1)
+				}
+			})
+		}},
+		{"a leader that is started again and leads on", oracle.TwoLeaders, func(l *lab) {
+			led := false
+			l.sent = raft(func(m *raftpb.Message, _ func(*raftpb.Message)) {
+				if m.GetType() == raftpb.MsgHeartbeat && !led {
+					led = true
+					for _, name := range names {
+						l.world.Agenda.After(0, func() { l.oracle.Restarting(name) })
+					}
+				}
+			})
+		}},
 		{"a heartbeat of another beside each heartbeat", oracle.TwoLeaders, func(l *lab) {
 			l.sent = raft(func(m *raftpb.Message, add func(*raftpb.Message)) {
 				if m.GetType() == raftpb.MsgHeartbeat {
