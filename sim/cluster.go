@@ -72,7 +72,7 @@ func (n *node) boot() {
 		return
 	}
 	n.leaving = false
-	n.cramped = n.host.Disk.Free() < plan.ReserveBytes
+	n.cramped = n.host.Disk.Free() < n.need()
 	n.run.oracle.Restarting(n.host.Name)
 	n.host.Start(func(p world.Place) env.Process {
 		n.broker = broker.New(n.config(), broker.World{
@@ -177,12 +177,22 @@ func (n *node) failed(err error) {
 	}
 }
 
+// need is the room that a node must have if it is not to stop: its reserve and, as long as
+// it has no whole journal, that too.
+func (n *node) need() int64 {
+	need := int64(plan.ReserveBytes)
+	if c := n.config(); len(n.host.Disk.Contents(journalFolder+"02")) == 0 {
+		need += int64(c.JournalFiles) * c.JournalFileBytes
+	}
+	return need
+}
+
 // restartWithRoom is what whoever runs a node does that stopped on a full disk.
 func (n *node) restartWithRoom() {
 	n.run.world.Agenda.After(env.Second, func() {
 		switch {
 		case n.host.Up():
-		case n.host.Disk.Free() < plan.ReserveBytes:
+		case n.host.Disk.Free() < n.need():
 			n.restartWithRoom()
 		default:
 			n.boot()

@@ -208,7 +208,7 @@ func (r *run) hit(a *armed) bool {
 		n.host.Disk.Stall(r.world.Agenda.Now() + env.Time(f.Length)*env.Millisecond)
 		r.later(a, func() {})
 	case plan.FullDisk:
-		n.cramped = n.cramped || f.Strength*1024 < plan.ReserveBytes
+		n.cramped = n.cramped || f.Strength*1024 < n.need()
 		n.host.Disk.Fill(f.Strength * 1024)
 		r.later(a, func() { n.host.Disk.Fill(noLimit) })
 	case plan.Misdirect:
