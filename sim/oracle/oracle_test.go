@@ -76,17 +76,7 @@ func TestOnTheWire(t *testing.T) {
 				}
 			})
 		}},
-		{"a leader that is started again and leads on", oracle.TwoLeaders, func(l *lab) {
-			led := false
-			l.sent = raft(func(m *raftpb.Message, _ func(*raftpb.Message)) {
-				if m.GetType() == raftpb.MsgHeartbeat && !led {
-					led = true
-					for _, name := range names {
-						l.world.Agenda.After(0, func() { l.oracle.Restarting(name) })
-					}
-				}
-			})
-		}},
+		{"a leader that is started again and leads on", oracle.TwoLeaders, startedAgain},
 		{"a heartbeat of another beside each heartbeat", oracle.TwoLeaders, func(l *lab) {
 			l.sent = raft(func(m *raftpb.Message, add func(*raftpb.Message)) {
 				if m.GetType() == raftpb.MsgHeartbeat {
@@ -113,6 +103,19 @@ func TestOnTheWire(t *testing.T) {
 			l.want(c.want)
 		})
 	}
+}
+
+// startedAgain says that all nodes start once the first heartbeat is sent.
+func startedAgain(l *lab) {
+	led := false
+	l.sent = raft(func(m *raftpb.Message, _ func(*raftpb.Message)) {
+		if m.GetType() == raftpb.MsgHeartbeat && !led {
+			led = true
+			for _, name := range names {
+				l.world.Agenda.After(0, func() { l.oracle.Restarting(name) })
+			}
+		}
+	})
 }
 
 // wrongSnapshot shows a snapshot with a configuration that never was, beside each append.
