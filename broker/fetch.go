@@ -231,7 +231,13 @@ func (n *Node) settle(id api.GroupID) {
 // listOffsets answers with an end of the log that a quorum has confirmed.
 func (n *Node) listOffsets(c caller, q *api.ListOffsetsRequest) {
 	refuse := func(e *api.Error) { n.refuse(c, e) }
-	if _, known := api.OffsetSpec_name[int32(q.GetSpec())]; !known {
+	var end func(*partition.State) api.Offset
+	switch q.GetSpec() {
+	case api.OffsetSpec_LATEST:
+		end = (*partition.State).End
+	case api.OffsetSpec_EARLIEST:
+		end = (*partition.State).LogStart
+	default:
 		refuse(api.Errorf(api.Code_INVALID_REQUEST, "list offsets of spec %d: ask for LATEST (0) or EARLIEST (1)", q.GetSpec()))
 		return
 	}
@@ -241,11 +247,8 @@ func (n *Node) listOffsets(c caller, q *api.ListOffsetsRequest) {
 				refuse(n.unread(g.id, err))
 				return
 			}
-			offset := g.partition.state.End()
-			if q.GetSpec() == api.OffsetSpec_EARLIEST {
-				offset = g.partition.state.LogStart()
-			}
-			n.reply(c, &api.Response{Body: &api.Response_ListOffsets{ListOffsets: &api.ListOffsetsResponse{Offset: int64(offset)}}})
+			offset := int64(end(g.partition.state))
+			n.reply(c, &api.Response{Body: &api.Response_ListOffsets{ListOffsets: &api.ListOffsetsResponse{Offset: offset}}})
 		})
 	})
 }

@@ -13,14 +13,15 @@ import (
 // entry is applied here, which is after it was synced on a majority.
 func (n *Node) produce(c caller, q *api.ProduceRequest) {
 	answer := func(response *api.Response) { n.reply(c, response) }
-	if q.GetAcks() == api.Acks_NONE {
+	switch q.GetAcks() {
+	case api.Acks_ALL:
+	case api.Acks_NONE:
 		answer = func(*api.Response) {}
-	}
-	refuse := func(e *api.Error) { answer(&api.Response{Error: e}) }
-	if _, known := api.Acks_name[int32(q.GetAcks())]; !known {
-		refuse(api.Errorf(api.Code_INVALID_REQUEST, "produce with acks %d: ask for ALL (0) or NONE (1)", q.GetAcks()))
+	default:
+		n.refuse(c, api.Errorf(api.Code_INVALID_REQUEST, "produce with acks %d: ask for ALL (0) or NONE (1)", q.GetAcks()))
 		return
 	}
+	refuse := func(e *api.Error) { answer(&api.Response{Error: e}) }
 	n.withGroup(q.GetTopic(), q.GetPartition(), refuse, func(g *group) {
 		if _, err := batch.Validate(q.GetBatch(), n.cfg.Codecs, n.cfg.MaxBatchBytes); err != nil {
 			refuse(n.badBatch(q, err))

@@ -75,7 +75,7 @@ func (p *partition) checkRecords(o *histories.Operation) {
 // in which they were sent.
 func (p *partition) checkSends() {
 	lasts := make(map[histories.Process]*send)
-	var idempotent, numbered []*send
+	var numbered []*send
 	for i := range p.sends {
 		s := &p.sends[i]
 		if s.Call.Producer != 0 && (s.base != histories.NoOffset || s.Outcome != histories.Fail) {
@@ -88,25 +88,20 @@ func (p *partition) checkSends() {
 			p.disorder(NonmonotonicSend, last, s, "were sent by one process one after the other")
 		}
 		lasts[s.Process] = s
-		if s.Call.Producer != 0 {
-			idempotent = append(idempotent, s)
-		}
 	}
-	p.checkProducers(idempotent)
+	slices.SortFunc(numbered, func(a, b *send) int {
+		return cmp.Or(
+			cmp.Compare(a.Call.Producer, b.Call.Producer), cmp.Compare(a.Call.Epoch, b.Call.Epoch),
+			cmp.Compare(a.Call.Sequence, b.Call.Sequence), cmp.Compare(a.Invoked, b.Invoked))
+	})
 	p.checkSequences(numbered)
+	p.checkProducers(slices.DeleteFunc(numbered, func(s *send) bool { return s.base == histories.NoOffset }))
 }
 
-// bySequence puts batches in the order of their producer, epoch and sequence.
-func bySequence(a, b *send) int {
-	return cmp.Or(
-		cmp.Compare(a.Call.Producer, b.Call.Producer), cmp.Compare(a.Call.Epoch, b.Call.Epoch),
-		cmp.Compare(a.Call.Sequence, b.Call.Sequence), cmp.Compare(a.Invoked, b.Invoked))
-}
-
-// checkSequences holds each producer's batches to having no gap, except where one whose
-// fate is unknown may stand, and no sequence twice. Each epoch begins at 0.
+// checkSequences holds each producer's batches, by epoch and sequence, to having no gap,
+// except where one whose fate is unknown may stand, and no sequence twice. Each epoch
+// begins at 0.
 func (p *partition) checkSequences(sends []*send) {
-	slices.SortFunc(sends, bySequence)
 	var before, placed *send // the last one, and the last whose offset is known
 	var reach int64          // one past the sequences that the epoch's batches so far may have
 	for _, s := range sends {
@@ -136,9 +131,9 @@ func (p *partition) outOfSequence(s, other *send, why string) {
 	p.add(a)
 }
 
-// checkProducers checks the order of idempotent batches by epoch and sequence.
+// checkProducers holds the offsets of idempotent batches, by epoch and sequence, to that
+// order.
 func (p *partition) checkProducers(sends []*send) {
-	slices.SortFunc(sends, bySequence)
 	// Sequences come round to 0 after 2^31-1; so far apart, two do not compare.
 	const far = 1 << 30
 	for i := 1; i < len(sends); i++ {

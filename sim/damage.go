@@ -1,9 +1,12 @@
 package sim
 
 import (
+	"slices"
 	"strings"
 
+	"github.com/reprise-mq/reprise/broker/journal"
 	"github.com/reprise-mq/reprise/histories"
+	"github.com/reprise-mq/reprise/sim/disk"
 	"github.com/reprise-mq/reprise/sim/plan"
 	"github.com/reprise-mq/reprise/sim/prng"
 )
@@ -66,4 +69,53 @@ func (r *run) mayRot(n *node) bool {
 		}
 	}
 	return rotten+1 <= (min(r.plan.Nodes, replicas)-1)/2
+}
+
+// journalFolder is where a node's journal stands.
+const journalFolder = "journal/"
+
+// rotJournal flips a bit of a node's journal in a batch that a later one says was
+// synced: what was lost of the end nobody could tell from what was never written.
+func (r *run) rotJournal(n *node, f *plan.Fault) bool {
+	batches, synced := writtenBatches(n.host.Disk)
+	attested := slices.DeleteFunc(batches, func(b batchPlace) bool { return b.number > synced })
+	if len(attested) == 0 {
+		return false
+	}
+	draw := func(purpose uint64, below int64) int64 {
+		return prng.Scale(prng.Hash(r.plan.Seed, prng.HashString("rot"), uint64(f.Number), purpose), below)
+	}
+	r.oracle.Lost(n.host.Name)
+	b := attested[draw(drawTarget, int64(len(attested)))]
+	n.rotten = n.host.Disk.Flip(b.name, b.from+draw(drawReplica, b.size), uint(draw(drawPeer, 8)))
+	r.tell(string(n.host.Name), "a bit of batch %d of its journal has changed", b.number)
+	return n.rotten
+}
+
+// batchPlace is where a batch of a journal stands.
+type batchPlace struct {
+	name       string
+	from, size int64
+	number     uint64
+}
+
+// writtenBatches are those that stand on a platter, and the last that any of them says
+// was synced.
+func writtenBatches(d *disk.Disk) (batches []batchPlace, synced uint64) {
+	for _, name := range d.Names() {
+		if !strings.HasPrefix(name, journalFolder) {
+			continue
+		}
+		all := d.Platter(name)
+		for data := all; len(data) > 0; {
+			b, rest, err := journal.DecodeBatch(data)
+			if err != nil {
+				break
+			}
+			batches = append(batches, batchPlace{name, int64(len(all) - len(data)), int64(len(data) - len(rest)), b.Number})
+			synced = max(synced, b.Synced)
+			data = rest
+		}
+	}
+	return batches, synced
 }

@@ -2,24 +2,18 @@ package sim
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/client/core"
 	"github.com/reprise-mq/reprise/broker/env"
-	"github.com/reprise-mq/reprise/broker/journal"
 	"github.com/reprise-mq/reprise/broker/meta"
 	"github.com/reprise-mq/reprise/histories"
 	"github.com/reprise-mq/reprise/sim/disk"
 	"github.com/reprise-mq/reprise/sim/plan"
-	"github.com/reprise-mq/reprise/sim/prng"
 )
 
 // departEvery is how often whoever runs the cluster sees to a node that departs.
 const departEvery = 500 * env.Millisecond
-
-// journalFolder is where a node's journal stands.
-const journalFolder = "journal/"
 
 // replicas is how many of each partition there are.
 const replicas = 3
@@ -29,27 +23,32 @@ const replicas = 3
 // promised are a majority.
 func (r *run) part(a *armed) bool {
 	f, n := a.fault, a.node
-	if n == nil || !n.host.Up() || r.parted && !r.plan.Unrestricted {
+	if n == nil || !n.host.Up() || r.id(n) == 0 || r.parted && !r.plan.Unrestricted {
 		return false
 	}
-	if r.id(n) == 0 || f.Kind != plan.Leave && !r.mayRot(n) || f.Kind == plan.Leave && len(r.oracle.Meta().Nodes()) <= max(r.plan.Nodes, replicas) {
+	fair := r.mayRot(n)
+	if f.Kind == plan.Leave {
+		fair = len(r.oracle.Meta().Nodes()) > max(r.plan.Nodes, replicas) // others can take what it has
+	}
+	if !fair {
 		return false
 	}
 	r.noteFault(f, string(n.host.Name), histories.Point)
 	switch f.Kind {
 	case plan.JournalRot:
 		n.kill()
-		r.parted = r.rotJournal(n, f) || r.parted
-		n.boot()
+		defer n.boot()
+		if !r.rotJournal(n, f) {
+			return false
+		}
 	case plan.LostDisk:
-		r.parted = true
 		n.lose()
 		r.after(f, 1, 1, n.replace)
 	default:
-		r.parted = true
 		r.departs(n)
 	}
-	return r.parted
+	r.parted = true
+	return true
 }
 
 // departs has a node give its replicas to others and leave.
@@ -98,51 +97,6 @@ func (n *node) replace() {
 		n.run.addNode().boot()
 		n.run.departs(n)
 	}
-}
-
-// rotJournal flips a bit of a node's journal in a batch that a later one says was
-// synced: what was lost of the end nobody could tell from what was never written.
-func (r *run) rotJournal(n *node, f *plan.Fault) bool {
-	d := n.host.Disk
-	type place struct {
-		name       string
-		from, size int64
-		number     uint64
-	}
-	var batches []place
-	var synced uint64
-	for _, name := range d.Names() {
-		if !strings.HasPrefix(name, journalFolder) {
-			continue
-		}
-		all := d.Platter(name)
-		for data := all; len(data) > 0; {
-			b, rest, err := journal.DecodeBatch(data)
-			if err != nil {
-				break
-			}
-			batches = append(batches, place{name, int64(len(all) - len(data)), int64(len(data) - len(rest)), b.Number})
-			synced = max(synced, b.Synced)
-			data = rest
-		}
-	}
-	var attested []place
-	for _, b := range batches {
-		if b.number <= synced {
-			attested = append(attested, b)
-		}
-	}
-	if len(attested) == 0 {
-		return false
-	}
-	draw := func(purpose uint64, below int64) int64 {
-		return prng.Scale(prng.Hash(r.plan.Seed, prng.HashString("rot"), uint64(f.Number), purpose), below)
-	}
-	r.oracle.Lost(n.host.Name)
-	b := attested[draw(drawTarget, int64(len(attested)))]
-	n.rotten = d.Flip(b.name, b.from+draw(drawReplica, b.size), uint(draw(drawPeer, 8)))
-	r.tell(string(n.host.Name), "a bit of batch %d of its journal has changed", b.number)
-	return n.rotten
 }
 
 // departure is a node on its way out of the cluster, and what whoever runs that does

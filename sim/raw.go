@@ -22,7 +22,7 @@ type raw struct {
 // wait is a request without an answer so far.
 type wait struct {
 	node env.Endpoint
-	done func(*api.Response) // nil: there will be none, or it will not be heard
+	done func(*api.Response) // is given nil if there is no answer, or none that is heard
 }
 
 // rawPatience is how long a raw request waits for its answer.

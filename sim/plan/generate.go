@@ -52,6 +52,13 @@ func newGenerator(seed uint64) *generator {
 func Generate(seed uint64) *Plan {
 	g := newGenerator(seed)
 	g.families()
+	g.faults()
+	g.finish(workloads.Generate(seed, g.plan.Workload))
+	return g.plan
+}
+
+// faults draws all there are of the families that are on.
+func (g *generator) faults() {
 	g.config()
 	g.process()
 	g.disk()
@@ -60,8 +67,6 @@ func Generate(seed uint64) *Plan {
 	g.clock()
 	g.load()
 	g.scenarios()
-	g.finish(workloads.Generate(seed, g.plan.Workload))
-	return g.plan
 }
 
 // GenerateUnrestricted makes a plan of a seed that keeps no majority from damage. What
@@ -72,14 +77,7 @@ func GenerateUnrestricted(seed uint64) *Plan {
 	g.plan.Unrestricted = true
 	g.families()
 	g.plan.Families.Process, g.plan.Families.Disk, g.plan.Blackout = true, true, false
-	g.config()
-	g.process()
-	g.disk()
-	g.network()
-	g.membership()
-	g.clock()
-	g.load()
-	g.scenarios()
+	g.faults()
 	g.havoc()
 	g.finish(workloads.Generate(seed, g.plan.Workload))
 	return g.plan
