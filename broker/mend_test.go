@@ -9,6 +9,7 @@ import (
 	"github.com/reprise-mq/reprise/broker"
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/env"
+	"github.com/reprise-mq/reprise/sim/disk"
 )
 
 // synced lists the segment files of a group on a node that a sync has covered, at
@@ -136,25 +137,30 @@ func TestLogThatIsGoneEverywhere(t *testing.T) {
 	c.expectFine()
 }
 
-// A replica whose topic is deleted while its damaged log is looked through, or restored,
-// ends with it: that its files are gone is no failure of the disk.
+// A replica whose topic is deleted while its damaged log is looked through, restored or
+// read again ends with it: that its files are gone is no failure of the disk.
 func TestGivenUpWhileRestored(t *testing.T) {
-	for _, factor := range []int64{1, 20, 50, 100, 200} {
-		c := filled(t, 35)
-		c.fill(1200, three...) // so that there is much to look through
-		c.hosts["n2:1"].Kill()
-		d := c.hosts["n2:1"].Disk
-		d.Flip(newest(c.synced("n2:1", "1")), 20, 3)
-		c.ok(func() *api.Request {
-			return &api.Request{Body: &api.Request_DeleteTopic{DeleteTopic: &api.DeleteTopicRequest{Topic: topic("t")}}}
-		}, "n1:1", "n3:1")
-		d.Slow(factor)
-		c.start("n2:1", func(*broker.Config) {})
-		c.waitFor("end of the replica", func() bool {
-			return !slices.ContainsFunc(d.Names(), func(f string) bool { return strings.HasPrefix(f, "groups/1/") })
-		})
-		c.run(5 * env.Second)
-		c.expectFine()
+	for _, hurt := range []func(*disk.Disk, string){
+		func(d *disk.Disk, file string) { d.Flip(file, 20, 3) },
+		func(d *disk.Disk, _ string) { d.ReadStale() },
+	} {
+		for _, factor := range []int64{1, 20, 50, 100, 200} {
+			c := filled(t, 35)
+			c.fill(1200, three...) // so that there is much to look through
+			c.hosts["n2:1"].Kill()
+			d := c.hosts["n2:1"].Disk
+			hurt(d, newest(c.synced("n2:1", "1")))
+			c.ok(func() *api.Request {
+				return &api.Request{Body: &api.Request_DeleteTopic{DeleteTopic: &api.DeleteTopicRequest{Topic: topic("t")}}}
+			}, "n1:1", "n3:1")
+			d.Slow(factor)
+			c.start("n2:1", func(*broker.Config) {})
+			c.waitFor("end of the replica", func() bool {
+				return !slices.ContainsFunc(d.Names(), func(f string) bool { return strings.HasPrefix(f, "groups/1/") })
+			})
+			c.run(5 * env.Second)
+			c.expectFine()
+		}
 	}
 }
 
