@@ -49,6 +49,17 @@ func TestFullDiskOfTheOnlyNode(t *testing.T) {
 	c.expectFine()
 }
 
+// The room above the reserve is for records: the journal, which wants one file more,
+// leaves it to them.
+func TestJournalLeavesTheReserve(t *testing.T) {
+	c := newCluster(t, 25, "n1:1")
+	c.full("n1:1")
+	c.fill(40, "n1:1")
+	c.fillDisk("n1:1", broker.DefaultConfig().ReserveBytes+60<<10)
+	c.fill(40, "n1:1")
+	c.expectFine()
+}
+
 // The leader's disk fills up: another leads, and records are taken.
 func TestFullDiskOfTheLeader(t *testing.T) {
 	c := newCluster(t, 22, three...)

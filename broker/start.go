@@ -200,6 +200,7 @@ func (n *Node) openJournal() {
 		Folder:    journalFolder,
 		FileBytes: n.cfg.JournalFileBytes,
 		Files:     n.cfg.JournalFiles,
+		Room:      func(bytes int64) bool { return n.world.Disk.Free()-bytes >= n.cfg.ReserveBytes },
 		Salt:      n.world.Random.Uint64,
 		Fail:      n.Fail,
 		Trace:     n.trace,

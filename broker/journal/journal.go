@@ -20,6 +20,9 @@ type Options struct {
 	// Files is how many files there may be, at least minFiles. All of them should
 	// hold a few times what the groups keep in entries at once.
 	Files int
+	// Room reports whether the disk has so many bytes for one file more. Until it
+	// has, the journal makes do with the files there are.
+	Room func(bytes int64) bool
 	// Salt draws a random number.
 	Salt func() uint64
 	// Fail is told, once, of a write or sync that failed. The node must stop: no

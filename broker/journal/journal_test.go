@@ -20,15 +20,17 @@ type fixture struct {
 	disk  *memDisk
 	opts  Options
 	j     *Journal
+	room  int64 // that the journal may take for its files
 	fails []error
 	marks map[string]int
 }
 
 func newFixture(t testing.TB, fileBytes int64, slots int) *fixture {
-	fx := &fixture{t: t, disk: newMemDisk(), marks: map[string]int{}}
+	fx := &fixture{t: t, disk: newMemDisk(), room: 1 << 40, marks: map[string]int{}}
 	salt := uint64(0)
 	fx.opts = Options{
 		Folder: "journal/", FileBytes: fileBytes, Files: slots,
+		Room:  func(bytes int64) bool { return bytes <= fx.room },
 		Salt:  func() uint64 { salt++; return salt * 0x9e3779b97f4a7c15 },
 		Fail:  func(err error) { fx.fails = append(fx.fails, err) },
 		Trace: func(e trace.Event) { fx.marks[e.Name]++ },
@@ -209,6 +211,36 @@ func TestFullDisk(t *testing.T) {
 	fx.mustOpen()
 	if i := fx.j.Image(1); i.First() != 50 || i.Last() != 50 {
 		t.Fatalf("entries %d to %d", i.First(), i.Last())
+	}
+}
+
+// The journal makes no file for which the node has no room, and one when it has.
+func TestRoomIsKept(t *testing.T) {
+	fx := newFixture(t, 4096, 8)
+	fx.room = 4095
+	fx.mustOpen()
+	fx.sync(Update{Group: 1, Install: &Install{Replica: 1}})
+	index := api.Index(0)
+	fill := func() {
+		for range 50 {
+			index++
+			fx.sync(Update{Group: 1, Entries: []*raftpb.Entry{entry(index, 1, string(make([]byte, 700)))}})
+			for _, g := range fx.j.Pressure() {
+				fx.sync(Update{Group: g, Checkpoint: &Checkpoint{Index: index}})
+			}
+		}
+	}
+	fill()
+	if len(fx.disk.names) != minFiles {
+		t.Fatalf("%d files where there is no room for a fourth", len(fx.disk.names))
+	}
+	if first := fx.j.Image(1).First(); first+20 < index {
+		t.Fatalf("a journal of %d files holds entries %d to %d: it asked for no checkpoint", minFiles, first, index)
+	}
+	fx.room = 4096
+	fill()
+	if len(fx.disk.names) != 8 {
+		t.Fatalf("%d files where there is room", len(fx.disk.names))
 	}
 }
 

@@ -46,6 +46,7 @@ func newMachine(t *rapid.T, marks map[string]int) *machine {
 	m.opts = Options{
 		Folder: "journal/", FileBytes: 512 * rapid.Int64Range(2, 12).Draw(t, "sectors"),
 		Files: rapid.IntRange(minFiles, 7).Draw(t, "files"),
+		Room:  func(int64) bool { return !m.random.Chance(1, 4) },
 		Salt:  m.random.Uint64,
 		Fail:  func(error) { m.failed = true },
 		Trace: func(e trace.Event) { marks[e.Name]++ },

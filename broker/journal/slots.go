@@ -33,9 +33,11 @@ type slots struct {
 	// free slots are ready for use. There is always at least one: the last is
 	// taken only by a batch that releases the oldest live file.
 	free []*slot
-	// made counts the slots there are; limit is how many there may be.
+	// made counts the slots there are; limit is how many there may be. cramped: for
+	// the time being the disk has no room for more than were made.
 	made, limit int
 	making      bool
+	cramped     bool
 	nextName    int
 	rolls       uint64
 
@@ -69,7 +71,8 @@ func (j *Journal) roll() {
 	j.live = append(j.live, &file{slot: s, first: j.next, last: j.next})
 	j.current, j.position = true, 0
 	j.rolls++
-	if len(j.free) < 2 && j.made < j.limit && !j.making {
+	j.cramped = !j.opts.Room(j.opts.FileBytes)
+	if len(j.free) < 2 && j.made < j.limit && !j.making && !j.cramped {
 		j.extend()
 	}
 }
@@ -95,7 +98,12 @@ func (j *Journal) relieve(must bool) {
 	}
 }
 
-func (j *Journal) crowded(live int) bool { return live > j.limit/2 }
+func (j *Journal) crowded(live int) bool {
+	if j.cramped {
+		return live > j.made/2
+	}
+	return live > j.limit/2
+}
 
 func (j *Journal) cheap(f *file) bool {
 	return int64(f.bytes+f.images*imageOverhead) <= j.opts.FileBytes/cheapShare
