@@ -142,7 +142,24 @@ func (m *mending) lost() {
 
 func (m *mending) another() {
 	m.attempt++
-	m.cfg.Host.Pause(m.begin)
+	m.cfg.Host.Pause(m.again)
+}
+
+// again goes on after an attempt that failed. It may be that nobody has the file, and
+// that it is whole: a disk may once give what it does not have. So it is looked at again,
+// ever more seldom, before the next replica is asked for it.
+func (m *mending) again() {
+	if len(m.queue) == 0 || m.over() || m.attempt&(m.attempt-1) != 0 {
+		m.begin()
+		return
+	}
+	segment.Check(m.cfg.Files, m.folder, m.queue[0], func(whole bool, err error) {
+		if err == nil && whole {
+			m.finished(nil)
+			return
+		}
+		m.begin()
+	})
 }
 
 // finished takes the end of the first file's restoration.
