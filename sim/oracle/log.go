@@ -11,6 +11,7 @@ import (
 	"github.com/reprise-mq/reprise/broker/partition"
 	"github.com/reprise-mq/reprise/broker/segment"
 	"github.com/reprise-mq/reprise/sim/digest"
+	"github.com/reprise-mq/reprise/sim/disk"
 )
 
 // group is what is known of one raft group.
@@ -137,6 +138,24 @@ func (o *Oracle) readSegment(h *host, name string, live bool) {
 			o.inner(h, g, frame.Index)
 		}
 		h.parsed[name] = extent{at.bytes + int64(len(data)-len(rest)), frame.Kind != segment.KindState}
+		data = rest
+	}
+}
+
+// rewrite holds what is written into the middle of a file, to mend it, against the log:
+// these are the frames that stood there, each whole.
+func (o *Oracle) rewrite(h *host, op disk.Operation) {
+	if op.Position+int64(len(op.Data)) >= int64(len(h.disk.Contents(op.Name))) {
+		return
+	}
+	id, _ := segmentOf(op.Name)
+	for data := op.Data; len(data) > 0 && !o.over(); {
+		frame, rest, err := segment.DecodeFrame(data)
+		if err != nil {
+			o.fail(LogMismatch, "%s: what is written over %s at %d is no frame: %v", h.name, op.Name, op.Position, err)
+			return
+		}
+		o.frame(h, o.group(id), &frame, false)
 		data = rest
 	}
 }

@@ -225,6 +225,7 @@ func (o *Oracle) Called(name env.Endpoint, op disk.Operation) {
 		delete(h.parsed, op.Name) // what is written again, or left of it, is read again
 	}
 	if op.Kind == disk.Write {
+		o.rewrite(h, op)
 		o.readSegment(h, op.Name, true)
 	}
 }
