@@ -231,7 +231,7 @@ func (n *Node) replicaConfig(g *group, id api.ReplicaID) replica.Config {
 	cfg := replica.Config{
 		Group: g.id, ID: id, Folder: groupFolder(g.id),
 		Host: n, Files: n.files, Journal: n.journal, Trace: n.trace,
-		Nonce: n.nonce, CheckpointBytes: n.cfg.CheckpointBytes,
+		Nonce: n.nonce, CheckpointBytes: n.cfg.CheckpointBytes, CopyBytes: n.cfg.CopyBytes,
 	}
 	if g.id == api.MetaGroup {
 		cfg.Machine = n.meta

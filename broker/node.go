@@ -39,6 +39,8 @@ type Config struct {
 	// CheckpointBytes is how much of one group the journal holds before the
 	// group's segments are synced.
 	CheckpointBytes int
+	// CopyBytes of a segment are asked of another node at once; at most 1 MiB come.
+	CopyBytes int
 	// Tick is raft's unit of time: a leader is missed after 10 to 20 ticks.
 	Tick env.Time
 	// BalanceTicks is how long a leader that is not the preferred one stays.
@@ -67,6 +69,7 @@ func DefaultConfig() Config {
 		JournalFileBytes: 64 << 20,
 		JournalFiles:     8,
 		CheckpointBytes:  16 << 20,
+		CopyBytes:        1 << 20,
 		Tick:             50 * env.Millisecond,
 		BalanceTicks:     100,
 		StallTicks:       40,

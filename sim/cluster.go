@@ -94,7 +94,7 @@ func (n *node) config() broker.Config {
 	}
 	config.SegmentBytes = c.SegmentBytes
 	config.JournalFileBytes, config.JournalFiles = c.JournalFileBytes, c.JournalFiles
-	config.CheckpointBytes = c.CheckpointBytes
+	config.CheckpointBytes, config.CopyBytes = c.CheckpointBytes, c.CopyBytes
 	config.Tick = env.Time(c.TickMillis) * env.Millisecond
 	if c.Mixed {
 		n.vary(&config)
@@ -114,6 +114,7 @@ func (n *node) vary(c *broker.Config) {
 	c.JournalFileBytes *= 1 + draw("journal file", 2)
 	c.JournalFiles += int(draw("journal files", 3))
 	c.CheckpointBytes *= 1 + int(draw("checkpoint", 3))
+	c.CopyBytes *= 1 + int(draw("copy", 4))
 	c.Tick += c.Tick * env.Time(draw("tick", 51)) / 100
 }
 
@@ -132,6 +133,8 @@ func (n *node) note(e trace.Event) {
 		r.leader(n, e)
 	case "snapshot copy begun":
 		r.copies(n)
+	case "damaged segment found":
+		r.mends()
 	}
 	if telling[e.Name] {
 		// Not now: the node is in the middle of it.

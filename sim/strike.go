@@ -79,6 +79,15 @@ func (r *run) copies(n *node) {
 	}
 }
 
+// mends is called when a node has found a damaged segment.
+func (r *run) mends() {
+	for _, a := range slices.Clone(r.armed) {
+		if a.fault.Moment == plan.Mending {
+			r.trigger(a, env.Time(a.fault.Delay)*env.Microsecond)
+		}
+	}
+}
+
 // sent is called with what one node sends another.
 func (r *run) sent(host env.Endpoint, batch *api.PeerBatch) {
 	for _, a := range slices.Clone(r.armed) {

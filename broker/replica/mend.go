@@ -66,7 +66,7 @@ func (m *mending) begin() {
 }
 
 func (m *mending) copyNext(file *segment.Mend) {
-	position, length, more := file.Next(copyChunkBytes)
+	position, length, more := file.Next(m.cfg.CopyBytes)
 	if !more {
 		file.Finish(m.finished)
 		return

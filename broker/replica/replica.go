@@ -79,6 +79,8 @@ type Config struct {
 	// CheckpointBytes is how much the journal holds of the group before its
 	// segments are synced.
 	CheckpointBytes int
+	// CopyBytes of a segment are asked of another replica at once.
+	CopyBytes int
 }
 
 // Bounds of one group, and its clock in ticks. A tick is the node's (see

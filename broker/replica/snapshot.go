@@ -48,7 +48,6 @@ type sentSnapshot struct {
 }
 
 const (
-	copyChunkBytes = 1 << 20
 	// A copy is given up after so many refused or lost requests; the leader
 	// offers another snapshot.
 	maxCopyFailures = 8
@@ -85,7 +84,7 @@ func (r *Replica) offerSnapshot(m *raftpb.Message) (kept bool) {
 
 // copyNext asks for the next range, one at a time.
 func (r *Replica) copyNext(im *importing) {
-	file, at, length, more := im.files.Next(copyChunkBytes)
+	file, at, length, more := im.files.Next(r.cfg.CopyBytes)
 	if !more {
 		im.files.Finish(func(store *segment.Store, tail segment.Tail, err error) {
 			r.copied(im, store, tail, err)
@@ -190,7 +189,7 @@ func (r *Replica) Serve(file api.Index, at int64, length int, done func([]byte, 
 	for i := range r.snapshots.sent {
 		r.snapshots.sent[i].ticks = 0
 	}
-	r.store.Copy(file, at, min(length, copyChunkBytes), done)
+	r.store.Copy(file, at, length, done)
 }
 
 // expireSnapshots tells raft that a snapshot failed when its follower has asked

@@ -36,6 +36,7 @@ const (
 	drawSize
 	drawNames
 	drawElsewhere
+	drawMissed
 )
 
 func (d *Disk) syncDelay(f *file) env.Time {

@@ -81,7 +81,7 @@ func (d *Disk) Misdirect() {
 	d.touched, d.rotten = true, true
 }
 
-// ReadStale makes the next read of a segment miss the write of a sector, once.
+// ReadStale makes the next read of a segment miss a write to a sector, once.
 func (d *Disk) ReadStale() { d.stale++ }
 
 // CallOff calls off the failures, and the calls that were to go wrong, which have not
@@ -236,7 +236,8 @@ func (d *Disk) soil(f *file, position int64, should []byte) {
 	}
 }
 
-// readStale takes a sector's write out of what a read has found, if one is to be missed.
+// readStale takes a write out of what a read has found, if one is to be missed: logs are
+// written in pieces, and it is the last piece of a sector.
 func (d *Disk) readStale(f *file, data []byte) {
 	if d.stale == 0 || !strings.HasSuffix(f.name, segments) || len(data) == 0 {
 		return
@@ -244,5 +245,6 @@ func (d *Disk) readStale(f *file, data []byte) {
 	d.stale--
 	d.operations++
 	at := prng.Scale(prng.Hash(d.seed, d.operations, drawElsewhere), int64(len(data))) / sector * sector
-	clear(data[at:min(at+sector, int64(len(data)))])
+	end := min(at+sector, int64(len(data)))
+	clear(data[at+prng.Scale(prng.Hash(d.seed, d.operations, drawMissed), end-at) : end])
 }

@@ -182,7 +182,7 @@ func TestMisdirect(t *testing.T) {
 	}
 }
 
-// A stale read misses a sector's write once, and nothing is wrong with the file.
+// A stale read misses a write to a sector once, and nothing is wrong with the file.
 func TestReadStale(t *testing.T) {
 	s := newSick(t)
 	s.handle.Create("g.seg", 0)
@@ -202,7 +202,7 @@ func TestReadStale(t *testing.T) {
 	if got := s.load(0); got != 'a' {
 		t.Errorf("a read of another file finds %q", got)
 	}
-	if first, second := missed(), missed(); first != sector || second != 0 || s.Spoilt() != "" {
+	if first, second := missed(), missed(); first < 1 || first > sector || second != 0 || s.Spoilt() != "" {
 		t.Errorf("reads miss %d and %d bytes; %q is spoilt", first, second, s.Spoilt())
 	}
 }

@@ -146,6 +146,7 @@ func (g *generator) config() {
 		JournalFileBytes: s.Between(2, 4) * 128 * kibi,
 		JournalFiles:     4,
 		CheckpointBytes:  int(s.Between(1, 4) * 24 * kibi),
+		CopyBytes:        int(s.Between(1, 16) * kibi),
 		TickMillis:       50,
 		LateIn:           s.Below(5),
 		LateMicros:       s.Between(50, 2000),

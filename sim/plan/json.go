@@ -125,6 +125,8 @@ func (c *Config) check() error {
 		return fmt.Errorf("journal_files %d: from %d to %d are possible", c.JournalFiles, least, maxFiles)
 	case c.SegmentBytes < 1 || c.SegmentBytes > maxBytes || c.CheckpointBytes < 1 || c.CheckpointBytes > maxBytes:
 		return fmt.Errorf("segment_bytes %d, checkpoint_bytes %d: each is from 1 to %d", c.SegmentBytes, c.CheckpointBytes, maxBytes)
+	case c.CopyBytes < 1 || c.CopyBytes > maxBytes:
+		return fmt.Errorf("copy_bytes %d: it is from 1 to %d", c.CopyBytes, maxBytes)
 	case c.TickMillis < 1 || c.TickMillis > maxMillis || c.LateIn < 0 || c.LateMicros < 0 || c.LateMicros > maxMillis*1000:
 		return fmt.Errorf("tick_ms %d, late_in %d, late_us %d: out of range", c.TickMillis, c.LateIn, c.LateMicros)
 	case c.DiskFactor < 0 || c.DiskFactor > maxMillis:

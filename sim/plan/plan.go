@@ -65,13 +65,14 @@ type Config struct {
 	JournalFileBytes int64  `json:"journal_file_bytes"`
 	JournalFiles     int    `json:"journal_files"`
 	CheckpointBytes  int    `json:"checkpoint_bytes"`
+	CopyBytes        int    `json:"copy_bytes"`
 	TickMillis       int64  `json:"tick_ms"`
 	// LateIn and LateMicros: how often a process ends a burst late, one time in so
 	// many, and how late at most.
 	LateIn     int64 `json:"late_in"`
 	LateMicros int64 `json:"late_us"`
 	// Mixed: the nodes differ in what each may set for itself: its tick, and the sizes
-	// of its journal and checkpoints.
+	// of its journal, its checkpoints and what it copies at once.
 	Mixed bool `json:"mixed,omitempty"`
 	// DiskFactor multiplies the delays of a good disk.
 	DiskFactor int64          `json:"disk_factor"`
@@ -132,7 +133,7 @@ const (
 	// Misdirect: a write to a node's segments goes to another place of its file, or
 	// nowhere.
 	Misdirect Kind = "misdirect"
-	// StaleRead: Strength reads of a node's segments each miss the write of a sector.
+	// StaleRead: Strength reads of a node's segments each miss a write to a sector.
 	StaleRead Kind = "stale-read"
 	// LostDisk: a node loses all that it has and never comes back; a new one joins and
 	// takes its place, replica by replica, and the old one is removed.
@@ -251,6 +252,8 @@ const (
 	// Copying is when a node next begins to copy a snapshot, of any group, and Delay
 	// after; it hits that node, if the target has no role.
 	Copying Moment = "copying"
+	// Mending is when a node next finds a damaged segment, of any group, and Delay after.
+	Mending Moment = "mending"
 )
 
 // Role says whom a fault hits, found out when it strikes.

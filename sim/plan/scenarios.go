@@ -163,9 +163,9 @@ func (g *generator) staleSource(s *prng.Stream, at Milliseconds) {
 	// What is not synced cannot rot.
 	at, g.plan.Config.CheckpointBytes = max(at, 20_000), min(g.plan.Config.CheckpointBytes, 24*kibi)
 	for node := range int64(g.plan.Nodes) {
-		f := Fault{Kind: StaleRead, At: at, Target: Target{Node: int(node) + 1}, Strength: s.Between(2, 12)}
+		f := Fault{Kind: StaleRead, At: at, Target: Target{Node: int(node) + 1}, Moment: Mending, Strength: s.Between(2, 12)}
 		if node == victim {
-			f.Kind, f.Strength = BitFlip, s.Between(10, 40)
+			f.Kind, f.Moment, f.Strength = BitFlip, AtOnce, s.Between(10, 40)
 		}
 		g.then(f)
 	}
