@@ -55,6 +55,11 @@ func NewNetwork(address env.Endpoint, inbox Inbox, c Credentials) *Network {
 	return n
 }
 
+// DialBy has connections to peers opened by dial. It is for use before Serve.
+func (n *Network) DialBy(dial func(context.Context, string) (net.Conn, error)) {
+	n.peers.options = append(n.peers.options, grpc.WithContextDialer(dial))
+}
+
 // Serve takes connections from the listener, and closes it, until Close. It
 // returns nil after Close, otherwise what is wrong with the listener.
 func (n *Network) Serve(l net.Listener) error {

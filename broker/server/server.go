@@ -19,6 +19,8 @@ import (
 
 	"github.com/reprise-mq/reprise/broker"
 	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/batch"
+	"github.com/reprise-mq/reprise/broker/batch/zstd"
 	"github.com/reprise-mq/reprise/broker/env"
 	"github.com/reprise-mq/reprise/broker/osenv"
 	"github.com/reprise-mq/reprise/broker/rpc"
@@ -38,6 +40,25 @@ type Config struct {
 	Log *slog.Logger
 	// Disk, if not nil, stands between the node and its folder: tests make it fail.
 	Disk func(osenv.FS) osenv.FS
+	// Wire, if not nil, stands between the node and its network: tests cut it.
+	Wire Wire
+}
+
+// Wire is where the connections of a node pass.
+type Wire interface {
+	// Listen stands before the listener of connections from clients and peers.
+	Listen(l net.Listener) net.Listener
+	// Dial opens a connection to a peer.
+	Dial(ctx context.Context, address string) (net.Conn, error)
+}
+
+// NodeConfig is the configuration of a node on a real machine, which says that it is of
+// a version.
+func NodeConfig(version string) broker.Config {
+	cfg := broker.DefaultConfig()
+	cfg.Version = version
+	cfg.Codecs = batch.NewCodecs(batch.NewGzip(), zstd.New())
+	return cfg
 }
 
 // Server is a running node.
@@ -74,6 +95,10 @@ func Start(cfg Config) (*Server, error) {
 	}
 	s.disk = osenv.NewDisk(fs, s.driver)
 	s.network = rpc.NewNetwork(cfg.Node.Address, s.driver, rpc.Credentials{})
+	if cfg.Wire != nil {
+		listener = cfg.Wire.Listen(listener)
+		s.network.DialBy(cfg.Wire.Dial)
+	}
 	s.node = &watched{
 		Node: broker.New(cfg.Node, broker.World{
 			Clock: s.driver.Clock(), Disk: s.disk, Network: s.network,
@@ -103,6 +128,12 @@ func (s *Server) Address() string { return s.address }
 
 // Syncs counts the syncs that the server's disk has done.
 func (s *Server) Syncs() uint64 { return s.disk.Syncs() }
+
+// Serves reports whether the node has recovered, or joined, and serves.
+func (s *Server) Serves() (serves bool) {
+	s.driver.Do(func() { serves = s.node.Node.Serves() })
+	return serves
+}
 
 // Failed is closed when the node cannot go on; Err then says why.
 func (s *Server) Failed() <-chan struct{} { return s.node.failed }

@@ -19,8 +19,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/reprise-mq/reprise/broker/client"
+	"github.com/reprise-mq/reprise/broker/embed"
 	"github.com/reprise-mq/reprise/broker/osenv"
-	"github.com/reprise-mq/reprise/broker/server"
 	"github.com/reprise-mq/reprise/cmd/cli"
 )
 
@@ -77,7 +77,7 @@ type bench struct {
 	benchFlags
 	out     io.Writer
 	client  *client.Client
-	cluster *devCluster // nil without --dev
+	cluster *embed.Cluster // nil without --dev
 	topic   string
 	value   []byte
 }
@@ -89,14 +89,14 @@ func (f benchFlags) run(ctx context.Context, out io.Writer) (err error) {
 		if err := b.startDev(); err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, b.cluster.stop()) }()
+		defer func() { err = errors.Join(err, b.cluster.Close()) }()
 	}
 	b.client, err = client.New(client.Config{Bootstrap: b.bootstrap})
 	if err != nil {
 		return err
 	}
 	defer b.client.Close(context.WithoutCancel(ctx))
-	if err := b.makeTopic(ctx); err != nil {
+	if err := b.client.CreateTopic(ctx, b.topic, client.TopicOptions{Partitions: b.partitions}); err != nil {
 		return err
 	}
 	defer func() {
@@ -113,32 +113,13 @@ func (b *bench) startDev() error {
 	if fs == "tmpfs" || fs == "ramfs" {
 		return fmt.Errorf("%s is on %s, where a sync does nothing: name a folder on a disk with --data", b.data, fs)
 	}
-	base := server.Config{Node: nodeConfig(), Log: slog.New(slog.DiscardHandler)}
-	b.cluster, err = startCluster(b.nodes, base, b.data)
+	b.cluster, err = startCluster(b.nodes, slog.New(slog.DiscardHandler), b.data)
 	if err != nil {
 		return err
 	}
-	for _, s := range b.cluster.servers {
-		b.bootstrap = append(b.bootstrap, s.Address())
-	}
-	fmt.Fprintf(b.out, "%d nodes in this process, data in %s on %s\n", b.nodes, b.cluster.data, fs)
+	b.bootstrap = b.cluster.Bootstrap()
+	fmt.Fprintf(b.out, "%d nodes in this process, data in %s on %s\n", b.nodes, b.cluster.Data(), fs)
 	return nil
-}
-
-// makeTopic waits for the nodes of a young cluster, so that the topic has as many
-// replicas as it should.
-func (b *bench) makeTopic(ctx context.Context) error {
-	for b.cluster != nil {
-		m, err := b.client.Metadata(ctx)
-		if err != nil {
-			return err
-		}
-		if len(m.Nodes) == b.nodes {
-			break
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	return b.client.CreateTopic(ctx, b.topic, client.TopicOptions{Partitions: b.partitions})
 }
 
 func (b *bench) measureAll(ctx context.Context) error {
@@ -167,7 +148,7 @@ func (b *bench) measureAll(ctx context.Context) error {
 
 // compare measures what the machine could do without a broker.
 func (b *bench) compare(best, perBatch float64) error {
-	folder, err := osenv.OpenFolder(filepath.Join(b.cluster.data, "bare"))
+	folder, err := osenv.OpenFolder(filepath.Join(b.cluster.Data(), "bare"))
 	if err != nil {
 		return err
 	}
@@ -306,8 +287,8 @@ func (b *bench) entries(ctx context.Context) (float64, error) {
 
 func (b *bench) syncs() (n uint64) {
 	if b.cluster != nil {
-		for _, s := range b.cluster.servers {
-			n += s.Syncs()
+		for _, node := range b.cluster.Nodes() {
+			n += node.Syncs()
 		}
 	}
 	return n

@@ -15,8 +15,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/reprise-mq/reprise/broker"
-	"github.com/reprise-mq/reprise/broker/batch"
-	"github.com/reprise-mq/reprise/broker/batch/zstd"
 	"github.com/reprise-mq/reprise/broker/env"
 	"github.com/reprise-mq/reprise/broker/meta"
 	"github.com/reprise-mq/reprise/broker/osenv"
@@ -92,7 +90,7 @@ func (f *serveFlags) config(cmd *cobra.Command) (server.Config, error) {
 	if err != nil {
 		return server.Config{}, err
 	}
-	node := nodeConfig()
+	node := server.NodeConfig(version)
 	node.Address = env.Endpoint(f.advertise)
 	node.Init, node.SegmentBytes, node.ReserveBytes = f.init, f.segmentBytes, f.reserveBytes
 	for _, address := range f.join {
@@ -106,14 +104,6 @@ func (f *serveFlags) advertised() []string {
 		return nil
 	}
 	return []string{f.advertise}
-}
-
-// nodeConfig is a real node's configuration.
-func nodeConfig() broker.Config {
-	node := broker.DefaultConfig()
-	node.Version = version
-	node.Codecs = batch.NewCodecs(batch.NewGzip(), zstd.New())
-	return node
 }
 
 // serve runs a node until ctx ends or the node fails. One that served, and stopped

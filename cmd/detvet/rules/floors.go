@@ -65,8 +65,10 @@ var plan = map[string]int{
 	"cmd/cli":          7,
 	"cmd/detvet/rules": 7,
 
+	"broker/embed":          8,
 	"sim/planted/killsheet": 8,
-	"cmd":                   8,
+
+	"cmd": 9,
 }
 
 // only names who may use what: packages of the project that are not for everyone

@@ -29,7 +29,7 @@ func All() []*analysis.Analyzer {
 
 // shells are the packages that meet the real world: they have goroutines, clocks
 // and files. Everything else is core.
-var shells = []string{"cmd", "broker/rpc", "broker/osenv", "broker/server", "sim/planted"}
+var shells = []string{"cmd", "broker/rpc", "broker/osenv", "broker/server", "broker/embed", "sim/planted"}
 
 // clientShell is a shell, but broker/client/core below it is not.
 const clientShell = "broker/client"
