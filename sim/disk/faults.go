@@ -1,7 +1,6 @@
 package disk
 
 import (
-	"maps"
 	"slices"
 	"strings"
 
@@ -11,8 +10,8 @@ import (
 // faults are what is wrong with a disk beside what a crash does to it.
 type faults struct {
 	// spoilt are the places, by file and sector, that are not as they were written
-	// and have not been written since. Those that are lost cannot be read either.
-	spoilt map[spot]bool // value: lost
+	// and have not been written since.
+	spoilt map[spot]wound
 	// failWrite and failSync are how many of the next writes and syncs of segments or
 	// the journal fail; misdirected how many of the next writes to segments go
 	// elsewhere, and stale how many of the next reads of segments miss a write.
@@ -28,10 +27,31 @@ type spot struct {
 	sector int64
 }
 
+// wound is what is wrong with a sector.
+type wound struct {
+	lost bool // the sector cannot be read
+	// bad are the bytes that are not as they were written.
+	bad [sector]bool
+}
+
+// heals takes what a change writes again out of the wound of a sector, and reports whether
+// nothing of it is left. A truncation takes all that it cuts away.
+func (w *wound) heals(c change, sectorNumber int64) bool {
+	from := c.position - sectorNumber*sector
+	to := from + int64(len(c.data))
+	if c.data == nil {
+		to = sector
+	}
+	for i := max(from, 0); i < min(to, sector); i++ {
+		w.bad[i] = false
+	}
+	return w.bad == [sector]bool{}
+}
+
 // Flip changes a bit of a file that a sync has covered: both as the process sees it
 // and on the platter. It reports whether there is such a bit.
 func (d *Disk) Flip(name string, position int64, bit uint) bool {
-	return d.spoil(name, position, func(f *file) {
+	return d.spoil(name, position, position+1, func(f *file) {
 		f.durable[position] ^= 1 << bit
 		f.seen[position] ^= 1 << bit
 	}, false)
@@ -40,30 +60,38 @@ func (d *Disk) Flip(name string, position int64, bit uint) bool {
 // Lose makes the sector at a position of a file unreadable until it is written. It
 // reports whether there is such a sector.
 func (d *Disk) Lose(name string, position int64) bool {
-	return d.spoil(name, position, func(*file) {}, true)
+	begin := position / sector * sector
+	return d.spoil(name, begin, begin+sector, func(*file) {}, true)
 }
 
-func (d *Disk) spoil(name string, position int64, do func(*file), lost bool) bool {
+// spoil damages a range of a file, within a sector.
+func (d *Disk) spoil(name string, from, to int64, do func(*file), lost bool) bool {
 	f := d.files[name]
-	if f == nil || position >= int64(len(f.durable)) || position >= int64(len(f.seen)) {
+	if f == nil || from >= int64(len(f.durable)) || from >= int64(len(f.seen)) {
 		return false
 	}
-	at := spot{f, position / sector}
-	if at.rewritten() {
+	at := spot{f, from / sector}
+	if at.awaited() {
 		return false // what is there now will go anyhow
 	}
 	do(f)
-	d.mark(at, lost)
+	for i := from; i < min(to, int64(len(f.durable))); i++ {
+		d.mark(f, i, lost)
+	}
 	d.touched, d.rotten = true, true
 	return true
 }
 
-// mark notes that a spot is not as it was written, and whether it cannot be read.
-func (d *Disk) mark(at spot, lost bool) {
+// mark notes that a byte is not as it was written, and whether it cannot be read.
+func (d *Disk) mark(f *file, position int64, lost bool) {
 	if d.spoilt == nil {
-		d.spoilt = make(map[spot]bool)
+		d.spoilt = make(map[spot]wound)
 	}
-	d.spoilt[at] = d.spoilt[at] || lost
+	at := spot{f, position / sector}
+	w := d.spoilt[at]
+	w.lost = w.lost || lost
+	w.bad[position%sector] = true
+	d.spoilt[at] = w
 }
 
 // FailWrite makes the next write to a file fail, and FailSync the next sync, which
@@ -103,8 +131,8 @@ func (d *Disk) Rotten() bool { return d.rotten }
 func (d *Disk) Spoilt() string {
 	var names []string
 	//detvet:allow maporder the names are sorted
-	for at := range d.spoilt {
-		if d.files[at.file.name] == at.file && !at.rewritten() {
+	for at, w := range d.spoilt {
+		if d.files[at.file.name] == at.file && !at.rewritten(w) {
 			names = append(names, at.file.name)
 		}
 	}
@@ -132,11 +160,16 @@ func (d *Disk) mended(f *file, c change) {
 	if len(d.spoilt) == 0 {
 		return
 	}
-	from, to := c.position/sector, (c.position+int64(len(c.data))-1)/sector
 	//detvet:allow maporder what goes does not depend on the order
-	maps.DeleteFunc(d.spoilt, func(at spot, _ bool) bool {
-		return at.file == f && at.sector >= from && (c.data == nil || at.sector <= to)
-	})
+	for at, w := range d.spoilt {
+		switch {
+		case at.file != f:
+		case w.heals(c, at.sector):
+			delete(d.spoilt, at)
+		default:
+			d.spoilt[at] = w
+		}
+	}
 }
 
 // unreadable reports whether a range of a file cannot be read. What was written since
@@ -146,16 +179,22 @@ func (d *Disk) unreadable(f *file, position int64, length int) bool {
 		return false
 	}
 	for s := position / sector; s <= (position+int64(length)-1)/sector; s++ {
-		if at := (spot{f, s}); d.spoilt[at] && !at.rewritten() {
+		at := spot{f, s}
+		if w := d.spoilt[at]; w.lost && !at.rewritten(w) {
 			return true
 		}
 	}
 	return false
 }
 
-// rewritten reports whether a write has covered a spot that has not reached the
-// platter.
-func (at spot) rewritten() bool {
+// rewritten reports whether writes that have not reached the platter heal the wound of a
+// spot.
+func (at spot) rewritten(w wound) bool {
+	return slices.ContainsFunc(at.file.pending, func(c change) bool { return c.data != nil && w.heals(c, at.sector) })
+}
+
+// awaited reports whether a write to a spot has not reached the platter.
+func (at spot) awaited() bool {
 	return slices.ContainsFunc(at.file.pending, func(c change) bool {
 		return c.data != nil && c.position/sector <= at.sector && (c.position+int64(len(c.data))-1)/sector >= at.sector
 	})
@@ -231,7 +270,7 @@ func (d *Disk) stray(f *file, c change) {
 func (d *Disk) soil(f *file, position int64, should []byte) {
 	for i, c := range should {
 		if f.durable[position+int64(i)] != c {
-			d.mark(spot{f, (position + int64(i)) / sector}, false)
+			d.mark(f, position+int64(i), false)
 		}
 	}
 }

@@ -182,6 +182,33 @@ func TestMisdirect(t *testing.T) {
 	}
 }
 
+// A sector that is damaged in several bytes is whole when all of these were written again,
+// in however many pieces.
+func TestMendInPieces(t *testing.T) {
+	s := newSick(t)
+	s.handle.Create("g.seg", 0)
+	s.handle.Append("g.seg", bytesOf('a', 2*sector))
+	if err := errors.Join(s.sync("g.seg"), s.sync("")); err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range []int64{10, 500} {
+		if !s.Flip("g.seg", at, 0) {
+			t.Fatal("no bit flips")
+		}
+	}
+	s.handle.WriteAt("g.seg", 0, bytesOf('b', 100))
+	if err := s.sync("g.seg"); err != nil || s.Whole("g.seg") || s.Spoilt() != "g.seg" {
+		t.Errorf("%v, and one of two damaged bytes written again mends the sector", err)
+	}
+	s.handle.WriteAt("g.seg", 100, bytesOf('b', 500))
+	if s.Whole("g.seg") || s.Spoilt() != "" {
+		t.Error("the platter is whole before the sync, or the process has not written all again")
+	}
+	if err := s.sync("g.seg"); err != nil || !s.Whole("g.seg") {
+		t.Errorf("%v, and the file is damaged when all was written again", err)
+	}
+}
+
 // A stale read misses a write to a sector once, and nothing is wrong with the file.
 func TestReadStale(t *testing.T) {
 	s := newSick(t)
