@@ -28,7 +28,7 @@ type node struct {
 	// cramped: in this life there was less room on its disk than its reserve, so that
 	// it may stop.
 	cramped bool
-	// rotten: its journal has damage, so that it may refuse to start.
+	// rotten: its journal has damage, so that it must refuse to start.
 	rotten bool
 	// gone: what it had, image, is lost, or given to others; it does not start.
 	gone  bool
@@ -133,6 +133,10 @@ func (n *node) note(e trace.Event) {
 		r.leader(n, e)
 	case "snapshot copy begun":
 		r.copies(n)
+	case nodeServes:
+		if n.rotten {
+			r.fail(DamageIgnored, "%s serves, though it cannot read all that it has promised", n.host.Name)
+		}
 	case "damaged segment found":
 		r.mends()
 	}
@@ -143,7 +147,7 @@ func (n *node) note(e trace.Event) {
 }
 
 // telling are events after which a replica's state is held against its log at once.
-var telling = map[string]bool{becameLeader: true, "node serves": true, "snapshot installed": true}
+var telling = map[string]bool{becameLeader: true, nodeServes: true, "snapshot installed": true}
 
 // flushed looks after a node's every burst: it may have failed, or be done leaving.
 func (n *node) flushed() {

@@ -74,48 +74,68 @@ func (r *run) mayRot(n *node) bool {
 // journalFolder is where a node's journal stands.
 const journalFolder = "journal/"
 
-// rotJournal flips a bit of a node's journal in a batch that a later one says was
-// synced: what was lost of the end nobody could tell from what was never written.
+// rotJournal flips a bit of a node's journal in a batch that is still needed and that a
+// later one says was synced: what was lost of the end nobody could tell from what was never
+// written. The node must not serve on what is left.
 func (r *run) rotJournal(n *node, f *plan.Fault) bool {
-	batches, synced := writtenBatches(n.host.Disk)
-	attested := slices.DeleteFunc(batches, func(b batchPlace) bool { return b.number > synced })
-	if len(attested) == 0 {
+	var synced, oldest uint64
+	batches := journalBatches(n.host.Disk, (*disk.Disk).Platter)
+	for _, b := range batches {
+		synced = max(synced, b.Synced)
+	}
+	for _, b := range journalBatches(n.host.Disk, (*disk.Disk).Contents) {
+		oldest = max(oldest, b.Oldest)
+	}
+	needed := slices.DeleteFunc(batches, func(b batchPlace) bool { return b.Number > synced || b.Number < oldest })
+	if len(needed) == 0 {
 		return false
 	}
 	draw := func(purpose uint64, below int64) int64 {
 		return prng.Scale(prng.Hash(r.plan.Seed, prng.HashString("rot"), uint64(f.Number), purpose), below)
 	}
 	r.oracle.Lost(n.host.Name)
-	b := attested[draw(drawTarget, int64(len(attested)))]
-	n.rotten = n.host.Disk.Flip(b.name, b.from+draw(drawReplica, b.size), uint(draw(drawPeer, 8)))
-	r.tell(string(n.host.Name), "a bit of batch %d of its journal has changed", b.number)
+	b := needed[draw(drawTarget, int64(len(needed)))]
+	flipped := n.host.Disk.Flip(b.name, b.from+draw(drawReplica, b.size), uint(draw(drawPeer, 8)))
+	_, _, err := journal.DecodeBatch(n.host.Disk.Contents(b.name)[b.from:])
+	n.rotten = flipped && err != nil
+	r.tell(string(n.host.Name), "a bit of batch %d of its journal has changed", b.Number)
 	return n.rotten
 }
 
 // batchPlace is where a batch of a journal stands.
 type batchPlace struct {
+	journal.Header
 	name       string
 	from, size int64
-	number     uint64
 }
 
-// writtenBatches are those that stand on a platter, and the last that any of them says
-// was synced.
-func writtenBatches(d *disk.Disk) (batches []batchPlace, synced uint64) {
+// journalBatches are the batches of a node's journal that stand on its disk, without those
+// that a newer run of the journal has made void.
+func journalBatches(d *disk.Disk, contents func(*disk.Disk, string) []byte) []batchPlace {
+	var batches []batchPlace
+	starts := map[uint64]uint64{} // by salt
 	for _, name := range d.Names() {
 		if !strings.HasPrefix(name, journalFolder) {
 			continue
 		}
-		all := d.Platter(name)
+		all := contents(d, name)
 		for data := all; len(data) > 0; {
 			b, rest, err := journal.DecodeBatch(data)
 			if err != nil {
 				break
 			}
-			batches = append(batches, batchPlace{name, int64(len(all) - len(data)), int64(len(data) - len(rest)), b.Number})
-			synced = max(synced, b.Synced)
+			batches = append(batches, batchPlace{b.Header, name, int64(len(all) - len(data)), int64(len(data) - len(rest))})
+			starts[b.Salt] = b.Start
 			data = rest
 		}
 	}
-	return batches, synced
+	return slices.DeleteFunc(batches, func(b batchPlace) bool {
+		//detvet:allow maporder one is enough, whichever comes first
+		for salt, start := range starts {
+			if salt > b.Salt && b.Number >= start {
+				return true
+			}
+		}
+		return false
+	})
 }

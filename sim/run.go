@@ -37,6 +37,9 @@ const (
 	// DamageLeft: so long after the heal a file of a node is still not as it was
 	// written.
 	DamageLeft oracle.Name = "damage-left"
+	// DamageIgnored: a node serves, though a part of its journal that it needs and that
+	// was synced is not as it was written.
+	DamageIgnored oracle.Name = "damage-ignored"
 )
 
 // Options of a run. They do not change what happens in it, only how far it goes.

@@ -53,8 +53,11 @@ func (w watcher) CutOff(_, _ env.Endpoint) {
 // Returned is part of world.Watcher.
 func (w watcher) Returned(env.Endpoint) { w.oracle.Returned() }
 
-// becameLeader is the name of the event with which a replica says so.
-const becameLeader = "became leader"
+// Names of events of a node.
+const (
+	becameLeader = "became leader"
+	nodeServes   = "node serves"
+)
 
 // leader notes beside the history that a node leads a group.
 func (r *run) leader(n *node, e trace.Event) {
