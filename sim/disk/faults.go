@@ -29,7 +29,8 @@ type spot struct {
 
 // wound is what is wrong with a sector.
 type wound struct {
-	lost bool // the sector cannot be read
+	// lost: it cannot be read, until something is written to it.
+	lost bool
 	// bad are the bytes that are not as they were written.
 	bad [sector]bool
 }
@@ -37,60 +38,55 @@ type wound struct {
 // heals takes what a change writes again out of the wound of a sector, and reports whether
 // nothing of it is left. A truncation takes all that it cuts away.
 func (w *wound) heals(c change, sectorNumber int64) bool {
-	from := c.position - sectorNumber*sector
-	to := from + int64(len(c.data))
+	from := max(c.position-sectorNumber*sector, 0)
+	to := min(c.position-sectorNumber*sector+int64(len(c.data)), sector)
 	if c.data == nil {
 		to = sector
 	}
-	for i := max(from, 0); i < min(to, sector); i++ {
+	for i := from; i < to; i++ {
 		w.bad[i] = false
 	}
-	return w.bad == [sector]bool{}
+	w.lost = w.lost && from >= to
+	return *w == wound{}
 }
 
 // Flip changes a bit of a file that a sync has covered: both as the process sees it
 // and on the platter. It reports whether there is such a bit.
 func (d *Disk) Flip(name string, position int64, bit uint) bool {
-	return d.spoil(name, position, position+1, func(f *file) {
+	return d.spoil(name, position, func(f *file, w *wound) {
 		f.durable[position] ^= 1 << bit
 		f.seen[position] ^= 1 << bit
-	}, false)
+		w.bad[position%sector] = true
+	})
 }
 
 // Lose makes the sector at a position of a file unreadable until it is written. It
 // reports whether there is such a sector.
 func (d *Disk) Lose(name string, position int64) bool {
-	begin := position / sector * sector
-	return d.spoil(name, begin, begin+sector, func(*file) {}, true)
+	return d.spoil(name, position, func(_ *file, w *wound) { w.lost = true })
 }
 
-// spoil damages a range of a file, within a sector.
-func (d *Disk) spoil(name string, from, to int64, do func(*file), lost bool) bool {
+func (d *Disk) spoil(name string, position int64, do func(*file, *wound)) bool {
 	f := d.files[name]
-	if f == nil || from >= int64(len(f.durable)) || from >= int64(len(f.seen)) {
+	if f == nil || position >= int64(len(f.durable)) || position >= int64(len(f.seen)) {
 		return false
 	}
-	at := spot{f, from / sector}
+	at := spot{f, position / sector}
 	if at.awaited() {
 		return false // what is there now will go anyhow
 	}
-	do(f)
-	for i := from; i < min(to, int64(len(f.durable))); i++ {
-		d.mark(f, i, lost)
-	}
+	d.wound(at, func(w *wound) { do(f, w) })
 	d.touched, d.rotten = true, true
 	return true
 }
 
-// mark notes that a byte is not as it was written, and whether it cannot be read.
-func (d *Disk) mark(f *file, position int64, lost bool) {
+// wound adds to what is wrong with a spot.
+func (d *Disk) wound(at spot, how func(*wound)) {
 	if d.spoilt == nil {
 		d.spoilt = make(map[spot]wound)
 	}
-	at := spot{f, position / sector}
 	w := d.spoilt[at]
-	w.lost = w.lost || lost
-	w.bad[position%sector] = true
+	how(&w)
 	d.spoilt[at] = w
 }
 
@@ -270,7 +266,8 @@ func (d *Disk) stray(f *file, c change) {
 func (d *Disk) soil(f *file, position int64, should []byte) {
 	for i, c := range should {
 		if f.durable[position+int64(i)] != c {
-			d.mark(f, position+int64(i), false)
+			p := position + int64(i)
+			d.wound(spot{f, p / sector}, func(w *wound) { w.bad[p%sector] = true })
 		}
 	}
 }
