@@ -33,6 +33,8 @@ func (s *brokerService) Call(ctx context.Context, q *api.Request) (*api.Response
 		return nil, errFull
 	}
 	defer n.dismiss(name)
+	seen := watch{observer: n.observer, client: name}
+	seen.begin(q)
 	if !n.inbox.Receive(name, requestMessage(q), weight(q)) {
 		return nil, errEnded
 	}
@@ -41,6 +43,7 @@ func (s *brokerService) Call(ctx context.Context, q *api.Request) (*api.Response
 	}
 	select {
 	case r := <-c.answered:
+		seen.end(r)
 		return r, nil
 	case <-n.closing:
 		return nil, errEnded
@@ -76,6 +79,7 @@ func (s *brokerService) Link(stream grpc.BidiStreamingServer[Requests, Responses
 		return errFull
 	}
 	c.name = name
+	c.watch = watch{observer: s.network.observer, client: name}
 	go c.read(stream)
 	go c.write(stream)
 	select {
@@ -96,6 +100,7 @@ type session struct {
 	name    env.Endpoint
 	out     *outbox
 	pending atomic.Int64 // requests without an answer; at most maxPending
+	watch   watch
 }
 
 func (c *session) read(stream grpc.BidiStreamingServer[Requests, Responses]) {
@@ -126,6 +131,7 @@ func (c *session) write(stream grpc.BidiStreamingServer[Requests, Responses]) {
 
 // take hands a request to the node; false if the node has ended.
 func (c *session) take(q *api.Request) bool {
+	c.watch.begin(q)
 	if wantsAnswer(q) && c.pending.Add(1) > maxPending {
 		c.answer(&api.Response{Id: q.Id, Error: api.Errorf(api.Code_OVERLOADED,
 			"%d requests of this client wait for an answer; send fewer at a time", maxPending)})
@@ -136,6 +142,7 @@ func (c *session) take(q *api.Request) bool {
 
 func (c *session) answer(r *api.Response) {
 	c.pending.Add(-1)
+	c.watch.end(r)
 	piece := mustEncode(proto.Marshal(&Responses{Responses: []*api.Response{r}}))
 	c.out.put(piece)
 }

@@ -20,6 +20,8 @@ type Network struct {
 	inbox   Inbox
 	server  *grpc.Server
 	peers   dialer
+	// observer is told of every request that was answered; nil is nobody.
+	observer func(Answered)
 
 	mu      sync.Mutex
 	closed  bool
@@ -59,6 +61,10 @@ func NewNetwork(address env.Endpoint, inbox Inbox, c Credentials) *Network {
 func (n *Network) DialBy(dial func(context.Context, string) (net.Conn, error)) {
 	n.peers.options = append(n.peers.options, grpc.WithContextDialer(dial))
 }
+
+// ObserveBy has every request of a client that was answered told to observer, which must
+// not wait. It is for use before Serve.
+func (n *Network) ObserveBy(observer func(Answered)) { n.observer = observer }
 
 // Serve takes connections from the listener, and closes it, until Close. It
 // returns nil after Close, otherwise what is wrong with the listener.

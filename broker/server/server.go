@@ -38,6 +38,9 @@ type Config struct {
 	Listen string
 	// Log takes what happens. Not nil.
 	Log *slog.Logger
+	// Slow is how long a request may take, beyond what it asked to wait, before it is
+	// logged; 0 logs none.
+	Slow time.Duration
 	// Disk, if not nil, stands between the node and its folder: tests make it fail.
 	Disk func(osenv.FS) osenv.FS
 	// Wire, if not nil, stands between the node and its network: tests cut it.
@@ -69,7 +72,10 @@ type Server struct {
 	driver  *osenv.Driver
 	network *rpc.Network
 	node    *watched
+	metrics *metrics
+	version string
 	log     *slog.Logger
+	slow    time.Duration
 
 	stop sync.Once
 }
@@ -88,13 +94,18 @@ func Start(cfg Config) (*Server, error) {
 	if cfg.Node.Address == "" {
 		cfg.Node.Address = env.Endpoint(listener.Addr().String())
 	}
-	s := &Server{address: listener.Addr().String(), folder: folder, driver: osenv.NewDriver(), log: cfg.Log}
-	var fs osenv.FS = folder
+	s := &Server{
+		address: listener.Addr().String(), folder: folder, driver: osenv.NewDriver(),
+		version: cfg.Node.Version, log: cfg.Log, slow: cfg.Slow,
+	}
+	s.metrics = newMetrics(s)
+	var fs osenv.FS = timedFS{folder, s.metrics.syncs}
 	if cfg.Disk != nil {
 		fs = cfg.Disk(fs)
 	}
 	s.disk = osenv.NewDisk(fs, s.driver)
 	s.network = rpc.NewNetwork(cfg.Node.Address, s.driver, rpc.Credentials{})
+	s.network.ObserveBy(s.answered)
 	if cfg.Wire != nil {
 		listener = cfg.Wire.Listen(listener)
 		s.network.DialBy(cfg.Wire.Dial)
@@ -102,7 +113,7 @@ func Start(cfg Config) (*Server, error) {
 	s.node = &watched{
 		Node: broker.New(cfg.Node, broker.World{
 			Clock: s.driver.Clock(), Disk: s.disk, Network: s.network,
-			Random: prng.New(seed()), Trace: logEvents(cfg.Log),
+			Random: prng.New(seed()), Trace: s.metrics.count(logEvents(cfg.Log)),
 		}),
 		failed: make(chan struct{}), done: make(chan struct{}),
 	}

@@ -7,6 +7,8 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,6 +34,8 @@ type serveFlags struct {
 	segmentBytes            uint64
 	reserveBytes            int64
 	logLevel                string
+	monitor                 string
+	slow                    time.Duration
 }
 
 func newServe() *cobra.Command {
@@ -52,7 +56,7 @@ address of any node. A node that has data needs neither: it knows who it is.`,
 			if err != nil {
 				return err
 			}
-			return serve(cmd.Context(), cfg)
+			return serve(cmd.Context(), cfg, f.monitor)
 		},
 	}
 	flags := cmd.Flags()
@@ -63,7 +67,10 @@ address of any node. A node that has data needs neither: it knows who it is.`,
 	flags.StringSliceVar(&f.join, "join", nil, "nodes of the cluster to join, if the folder is empty")
 	flags.Uint64Var(&f.segmentBytes, "segment-bytes", meta.DefaultSegmentBytes, "with --init: size at which segments roll, where a topic does not say")
 	flags.Int64Var(&f.reserveBytes, "reserve-bytes", broker.DefaultConfig().ReserveBytes, "room on the disk below which new records are refused with STORAGE_FULL")
+	flags.StringVar(&f.monitor, "monitor", "", "HOST:PORT to serve /metrics (Prometheus), /healthz and /readyz at, over HTTP (default: nowhere)")
+	flags.DurationVar(&f.slow, "slow", time.Second, "log requests that take so long, beyond what a fetch asked to wait; 0 logs none")
 	flags.StringVar(&f.logLevel, "log-level", "info", "least urgent lines to log: debug, info, warn, error")
+	cli.Settings(cmd, "REPRISE_")
 	return cmd
 }
 
@@ -78,10 +85,12 @@ func (f *serveFlags) config(cmd *cobra.Command) (server.Config, error) {
 		return server.Config{}, cli.Usagef("serve takes --init or --join, not both: a node founds a cluster or joins one")
 	case !f.init && cmd.Flags().Changed("segment-bytes"):
 		return server.Config{}, cli.Usagef("--segment-bytes belongs to --init: the cluster's default is set once, when it is founded")
+	case f.slow < 0:
+		return server.Config{}, cli.Usagef("--slow %v: it is a time, 0 or more", f.slow)
 	case f.reserveBytes < 0:
 		return server.Config{}, cli.Usagef("--reserve-bytes %d: it is a number of bytes, 0 or more", f.reserveBytes)
 	}
-	for _, address := range append([]string{f.listen}, append(f.join, f.advertised()...)...) {
+	for _, address := range slices.Concat([]string{f.listen}, f.join, given(f.advertise), given(f.monitor)) {
 		if err := checkAddress(address); err != nil {
 			return server.Config{}, err
 		}
@@ -96,21 +105,22 @@ func (f *serveFlags) config(cmd *cobra.Command) (server.Config, error) {
 	for _, address := range f.join {
 		node.Join = append(node.Join, env.Endpoint(address))
 	}
-	return server.Config{Node: node, Data: f.data, Listen: f.listen, Log: log}, nil
+	return server.Config{Node: node, Data: f.data, Listen: f.listen, Log: log, Slow: f.slow}, nil
 }
 
-func (f *serveFlags) advertised() []string {
-	if f.advertise == "" {
+// given is the address of a flag, if it was given.
+func given(address string) []string {
+	if address == "" {
 		return nil
 	}
-	return []string{f.advertise}
+	return []string{address}
 }
 
 // serve runs a node until ctx ends or the node fails. One that served, and stopped
 // because others left no room on its disk, is started again when there is some.
-func serve(ctx context.Context, cfg server.Config) error {
+func serve(ctx context.Context, cfg server.Config, monitor string) error {
 	for {
-		served, err := live(ctx, cfg)
+		served, err := live(ctx, cfg, monitor)
 		if !served || !errors.Is(err, env.ErrNoSpace) {
 			return err
 		}
@@ -142,11 +152,17 @@ func awaitRoom(ctx context.Context, cfg server.Config) error {
 }
 
 // live is one life of a node. It reports whether the node came to serve.
-func live(ctx context.Context, cfg server.Config) (served bool, err error) {
+func live(ctx context.Context, cfg server.Config, monitor string) (served bool, err error) {
 	s, err := server.Start(cfg)
 	if err != nil {
 		return false, err
 	}
+	stop, err := watchOver(s, monitor)
+	if err != nil {
+		s.Kill()
+		return false, err
+	}
+	defer stop()
 	cfg.Log.Info("node started", "version", version, "data", cfg.Data, "listen", s.Address())
 	select {
 	case <-s.Failed():
@@ -160,6 +176,21 @@ func live(ctx context.Context, cfg server.Config) (served bool, err error) {
 		cfg.Log.Warn("the node was stopped before another took over", "after", leaveTime)
 	}
 	return true, nil
+}
+
+// watchOver serves what whoever operates the node asks, until stop is called.
+func watchOver(s *server.Server, address string) (stop func() error, err error) {
+	if address == "" {
+		return func() error { return nil }, nil
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("--monitor: %w; choose a free port of this machine", err)
+	}
+	const patience = 10 * time.Second
+	web := &http.Server{Handler: s.Handler(), ReadHeaderTimeout: patience, WriteTimeout: patience}
+	go web.Serve(l)
+	return web.Close, nil
 }
 
 // stopped says why a node has stopped by itself.

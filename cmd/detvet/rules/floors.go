@@ -76,15 +76,17 @@ var plan = map[string]int{
 var only = map[string][]string{
 	module + "/sim": {"sim", "cmd/reprise-sim"},
 
-	"go.etcd.io/raft/v3":                {"broker", "sim"},
-	"google.golang.org/protobuf":        {"broker", "sim", "cmd"},
-	"google.golang.org/grpc":            {"broker/rpc", "broker/client", "cmd"},
-	"github.com/klauspost/compress":     {"broker/batch/zstd"},
-	"github.com/anishathalye/porcupine": {"checker"},
-	"github.com/spf13/cobra":            {"cmd"},
-	"github.com/spf13/pflag":            {"cmd", "sim/planted/killsheet"},
-	"golang.org/x/tools":                {"cmd/detvet"},
-	"golang.org/x/sys":                  {"broker/osenv"},
+	"go.etcd.io/raft/v3":                  {"broker", "sim"},
+	"google.golang.org/protobuf":          {"broker", "sim", "cmd"},
+	"google.golang.org/grpc":              {"broker/rpc", "broker/client", "cmd"},
+	"github.com/klauspost/compress":       {"broker/batch/zstd"},
+	"github.com/prometheus/client_golang": {"broker/server"},
+	"go.yaml.in/yaml/v3":                  {"cmd/cli"},
+	"github.com/anishathalye/porcupine":   {"checker"},
+	"github.com/spf13/cobra":              {"cmd"},
+	"github.com/spf13/pflag":              {"cmd", "sim/planted/killsheet"},
+	"golang.org/x/tools":                  {"cmd/detvet"},
+	"golang.org/x/sys":                    {"broker/osenv"},
 	// Tests are not looked at, so this says: only in tests.
 	"pgregory.net/rapid": {"broker/env/envtest"},
 }
