@@ -53,7 +53,7 @@ type Config struct {
 	// Buffer bounds the bytes of records that have been produced and not been
 	// answered; beyond, Produce waits (64 MiB).
 	Buffer int
-	// Credentials secure the connections (plain text).
+	// Credentials secure the connections (plain text); see rpc.TLS.
 	Credentials rpc.Credentials
 	// History records what the client sees; nil records nothing.
 	History *History

@@ -41,6 +41,8 @@ type Config struct {
 	// Slow is how long a request may take, beyond what it asked to wait, before it is
 	// logged; 0 logs none.
 	Slow time.Duration
+	// Credentials secure the connections (plain text).
+	Credentials rpc.Credentials
 	// Disk, if not nil, stands between the node and its folder: tests make it fail.
 	Disk func(osenv.FS) osenv.FS
 	// Wire, if not nil, stands between the node and its network: tests cut it.
@@ -104,7 +106,7 @@ func Start(cfg Config) (*Server, error) {
 		fs = cfg.Disk(fs)
 	}
 	s.disk = osenv.NewDisk(fs, s.driver)
-	s.network = rpc.NewNetwork(cfg.Node.Address, s.driver, rpc.Credentials{})
+	s.network = rpc.NewNetwork(cfg.Node.Address, s.driver, cfg.Credentials)
 	s.network.ObserveBy(s.answered)
 	if cfg.Wire != nil {
 		listener = cfg.Wire.Listen(listener)

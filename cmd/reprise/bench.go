@@ -25,6 +25,7 @@ import (
 )
 
 type benchFlags struct {
+	security   security
 	bootstrap  []string
 	dev        bool
 	nodes      int
@@ -69,6 +70,7 @@ makes a topic of its own and deletes it at the end.`,
 	flags.IntSliceVar(&f.callers, "callers", []int{1, 16, 64, 256}, "numbers of waiting callers to measure")
 	flags.IntVar(&f.pipeline, "pipeline", 8192, "records under way at once, pipelined")
 	flags.DurationVar(&f.each, "each", 10*time.Second, "how long to measure each")
+	f.security.register(cmd)
 	return cmd
 }
 
@@ -91,7 +93,11 @@ func (f benchFlags) run(ctx context.Context, out io.Writer) (err error) {
 		}
 		defer func() { err = errors.Join(err, b.cluster.Close()) }()
 	}
-	b.client, err = client.New(client.Config{Bootstrap: b.bootstrap})
+	credentials, err := b.security.credentials()
+	if err != nil {
+		return err
+	}
+	b.client, err = client.New(client.Config{Bootstrap: b.bootstrap, Credentials: credentials})
 	if err != nil {
 		return err
 	}

@@ -3,12 +3,16 @@ package main_test
 import (
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/reprise-mq/reprise/broker/rpc/tlstest"
 )
 
 // A node is set up by a file, a variable and flags, and says over HTTP how it is.
@@ -52,4 +56,63 @@ func get(address, path, part string) error {
 		err = fmt.Errorf("%s: %s\n%s\nwant %q", path, r.Status, body, part)
 	}
 	return err
+}
+
+// Two nodes and their clients talk in mutual TLS, and to nobody else.
+func TestRealTLS(t *testing.T) {
+	folder := t.TempDir()
+	ca, err := tlstest.New(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	flags := func(name string) []string {
+		files, err := ca.Issue(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return []string{"--tls-cert", files.Cert, "--tls-key", files.Key, "--tls-ca", files.CA}
+	}
+	first, second := freeAddress(t), freeAddress(t)
+	serve := func(name, address string, more ...string) {
+		args := append([]string{"serve", "--data", filepath.Join(folder, name), "--listen", address}, more...)
+		start(t, filepath.Join(folder, name+".log"), append(args, flags(name)...)...)
+	}
+	serve("n1", first, "--init")
+	serve("n2", second, "--join", first)
+	mine := flags("client")
+	command := func(args ...string) outcome {
+		return run(t, "", slices.Concat(args, []string{"--bootstrap", first, "--timeout", "2s"})...)
+	}
+	await(t, 20*time.Second, "two nodes", func() error {
+		if out := command(append([]string{"cluster", "status"}, mine...)...); out.code != 0 || !strings.Contains(out.output, second) {
+			return fmt.Errorf("%s%s", out.output, out.errors)
+		}
+		return nil
+	})
+	for _, args := range [][]string{
+		{"topic", "create", "t", "--replicas", "2"},
+		{"produce", "--topic", "t", "secret"},
+		{"consume", "--topic", "t", "--from", "earliest", "--max", "1"},
+	} {
+		if out := command(append(args, mine...)...); out.code != 0 {
+			t.Errorf("%v: %s", args, out.errors)
+		}
+	}
+	wantRefused(t, command("topic", "list"), "topic list in plain text", failed, "TLS")
+	wantRefused(t, command(append([]string{"topic", "list"}, mine[4:]...)...), "topic list without a certificate", failed, "TLS")
+	wantRefused(t, command("topic", "list", "--tls-cert", "none"), "a certificate without a key", failed, "together")
+}
+
+// A node that other machines could reach in plain text is started only by whoever says so.
+func TestRealInsecure(t *testing.T) {
+	_, port, err := net.SplitHostPort(freeAddress(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, host := range []string{"0.0.0.0", "[::]", ""} {
+		out := run(t, "", "serve", "--data", t.TempDir(), "--init", "--listen", host+":"+port)
+		wantRefused(t, out, "serve at "+host, usage, "--insecure")
+	}
+	out := run(t, "", "serve", "--data", t.TempDir(), "--init", "--listen", "127.0.0.1:"+port, "--tls-ca", "ca.pem")
+	wantRefused(t, out, "serve with a CA alone", usage, "--tls-cert")
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/reprise-mq/reprise/broker/env"
 	"github.com/reprise-mq/reprise/broker/meta"
 	"github.com/reprise-mq/reprise/broker/osenv"
+	"github.com/reprise-mq/reprise/broker/rpc"
 	"github.com/reprise-mq/reprise/broker/server"
 	"github.com/reprise-mq/reprise/cmd/cli"
 )
@@ -36,6 +37,8 @@ type serveFlags struct {
 	logLevel                string
 	monitor                 string
 	slow                    time.Duration
+	files                   rpc.TLS
+	insecure                bool
 }
 
 func newServe() *cobra.Command {
@@ -67,6 +70,10 @@ address of any node. A node that has data needs neither: it knows who it is.`,
 	flags.StringSliceVar(&f.join, "join", nil, "nodes of the cluster to join, if the folder is empty")
 	flags.Uint64Var(&f.segmentBytes, "segment-bytes", meta.DefaultSegmentBytes, "with --init: size at which segments roll, where a topic does not say")
 	flags.Int64Var(&f.reserveBytes, "reserve-bytes", broker.DefaultConfig().ReserveBytes, "room on the disk below which new records are refused with STORAGE_FULL")
+	flags.StringVar(&f.files.Cert, "tls-cert", "", "PEM `file` of the node's certificate, for clients and for peers; read again for every connection")
+	flags.StringVar(&f.files.Key, "tls-key", "", "PEM `file` of its key")
+	flags.StringVar(&f.files.CA, "tls-ca", "", "PEM `file` of a CA: only clients and peers with a certificate of it are let in")
+	flags.BoolVar(&f.insecure, "insecure", false, "listen to other machines without TLS: whoever reaches the port can read and change everything")
 	flags.StringVar(&f.monitor, "monitor", "", "HOST:PORT to serve /metrics (Prometheus), /healthz and /readyz at, over HTTP (default: nowhere)")
 	flags.DurationVar(&f.slow, "slow", time.Second, "log requests that take so long, beyond what a fetch asked to wait; 0 logs none")
 	flags.StringVar(&f.logLevel, "log-level", "info", "least urgent lines to log: debug, info, warn, error")
@@ -95,6 +102,10 @@ func (f *serveFlags) config(cmd *cobra.Command) (server.Config, error) {
 			return server.Config{}, err
 		}
 	}
+	credentials, err := f.credentials()
+	if err != nil {
+		return server.Config{}, err
+	}
 	log, err := newLog(cmd.ErrOrStderr(), f.logLevel)
 	if err != nil {
 		return server.Config{}, err
@@ -105,7 +116,32 @@ func (f *serveFlags) config(cmd *cobra.Command) (server.Config, error) {
 	for _, address := range f.join {
 		node.Join = append(node.Join, env.Endpoint(address))
 	}
-	return server.Config{Node: node, Data: f.data, Listen: f.listen, Log: log, Slow: f.slow}, nil
+	return server.Config{Node: node, Data: f.data, Listen: f.listen, Log: log, Slow: f.slow, Credentials: credentials}, nil
+}
+
+// credentials are those of the TLS files. A node without any is for this machine alone,
+// unless its operator says otherwise.
+func (f *serveFlags) credentials() (rpc.Credentials, error) {
+	switch {
+	case f.files.Given():
+		if f.files.Cert == "" || f.files.Key == "" {
+			return rpc.Credentials{}, cli.Usagef("--tls-cert and --tls-key belong together, and a node that has --tls-ca needs them too")
+		}
+		return f.files.ServerCredentials()
+	case f.insecure || loopback(f.listen):
+		return rpc.Credentials{}, nil
+	}
+	return rpc.Credentials{}, cli.Usagef("--listen %s: other machines could reach this node in plain text; give --tls-cert and --tls-key (and --tls-ca), or say --insecure", f.listen)
+}
+
+// loopback reports whether an address is for this machine alone.
+func loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // given is the address of a flag, if it was given.

@@ -107,7 +107,7 @@ func (c *Client) Receive(from env.Endpoint, message *api.Message) {
 func (c *Client) Lost(peer env.Endpoint) {
 	for _, id := range slices.Sorted(maps.Keys(c.calls)) {
 		if call := c.calls[id]; call != nil && call.to == peer {
-			c.end(call, failure(api.Code_DISCONNECTED, "the link to %s broke, or could not be made; is a node running there?", peer))
+			c.end(call, failure(api.Code_DISCONNECTED, "the link to %s broke, or could not be made; is a node running there? does it want TLS, and a certificate?", peer))
 		}
 	}
 }

@@ -66,6 +66,7 @@ var plan = map[string]int{
 	"cmd/detvet/rules": 7,
 
 	"broker/embed":          8,
+	"broker/rpc/tlstest":    7,
 	"sim/planted/killsheet": 8,
 
 	"cmd": 9,
