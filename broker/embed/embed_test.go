@@ -170,3 +170,45 @@ func TestBadConfig(t *testing.T) {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
+
+// A node gives all it has to others under load, leaves, and nobody misses it.
+func TestDrain(t *testing.T) {
+	c := start(t)
+	fourth, err := c.Add()
+	c.must(err)
+	c.produce(20)
+	leader := c.leader()
+	loaded, ended := make(chan struct{}), make(chan int)
+	go func() {
+		n := 0
+		for ; ; n++ {
+			select {
+			case <-loaded:
+				ended <- n
+				return
+			default:
+				if _, err := c.client.Produce(t.Context(), "t", 0, client.Record{Value: value(20 + n)}); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	}()
+	id := uint64(leader.ID())
+	var left []int
+	c.must(c.client.Drain(t.Context(), id, client.Drain{Progress: func(n int) { left = append(left, n) }}))
+	if fmt.Sprint(left) != "[1 0]" {
+		t.Errorf("so many replicas were left: %v", left)
+	}
+	c.must(c.client.RemoveNode(t.Context(), id))
+	close(loaded)
+	c.acked += <-ended
+	leader.Kill()
+	c.produce(5)
+	c.readBack()
+	if c.leader() == leader || len(fourth.Replicas()) != 2 {
+		t.Errorf("the node leads on, or the fourth has %d replicas", len(fourth.Replicas()))
+	}
+	if err := c.client.Drain(t.Context(), uint64(fourth.ID()), client.Drain{}); err == nil {
+		t.Error("a replica finds a place on three nodes that all have one")
+	}
+}

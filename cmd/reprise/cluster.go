@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,121 +18,7 @@ const lookEvery = 100 * time.Millisecond
 
 func newCluster() *cobra.Command {
 	return cli.Group("cluster", "Show and change the nodes, leaders and replicas",
-		newStatus(), newElect(), newMove(), newRemove())
-}
-
-func newStatus() *cobra.Command {
-	var c connection
-	cmd := &cobra.Command{
-		Use: "status", Short: "Show the nodes, the leaders, and how far each replica is", Args: cli.NoArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return c.with(cmd.Context(), batch.None, func(cl *client.Client) error {
-				return status(cmd.Context(), cl, cmd.OutOrStdout())
-			})
-		},
-	}
-	c.register(cmd)
-	return cmd
-}
-
-// described is what a node says of itself, or why it does not.
-type described struct {
-	*api.DescribeNodeResponse
-	err error
-}
-
-func status(ctx context.Context, cl *client.Client, out io.Writer) error {
-	m, err := cl.Metadata(ctx)
-	if err != nil {
-		return err
-	}
-	nodes := make(map[uint64]described)
-	fmt.Fprintf(out, "cluster %s\n\n", m.ClusterId)
-	table := newTable(out, "NODE", "ADDRESS", "META", "VERSION", "REPLICAS", "LEADS")
-	for _, node := range m.Nodes {
-		d := describeNode(ctx, cl, node.Address)
-		nodes[node.Id] = d
-		fmt.Fprintf(table, "%d\t%s\t%s\t%s\n", node.Id, node.Address, metaRole(m, node), d.summary())
-	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
-	fmt.Fprintln(out)
-	table = newTable(out, "PARTITION", "LEADER", "REPLICAS", "START", "END", "LAG")
-	for _, t := range m.Topics {
-		for _, p := range t.Partitions {
-			fmt.Fprintf(table, "%s/%d\t%s\t%s\t%s\n", t.Name, p.Partition, leaderName(p.Leader), replicaNames(p), progress(p, nodes))
-		}
-	}
-	return table.Flush()
-}
-
-func describeNode(ctx context.Context, cl *client.Client, address string) described {
-	const patience = 2 * time.Second
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	d, err := cl.DescribeNode(ctx, address)
-	return described{d, err}
-}
-
-func (d described) summary() string {
-	if d.err != nil {
-		return "does not answer\t\t"
-	}
-	leads, replicas := 0, 0
-	for _, g := range d.Groups {
-		if api.GroupID(g.Group) == api.MetaGroup {
-			continue
-		}
-		replicas++
-		if g.Role == "leader" {
-			leads++
-		}
-	}
-	return fmt.Sprintf("%s\t%d\t%d", d.Version, replicas, leads)
-}
-
-func metaRole(m *api.MetadataResponse, node *api.NodeInfo) string {
-	switch {
-	case m.MetaLeader == node.Id:
-		return "leader"
-	case node.MetaVoter:
-		return "voter"
-	}
-	return "learner"
-}
-
-// progress is a partition's offsets as its leader has them, and how many entries
-// each replica is behind it.
-func progress(p *api.PartitionInfo, nodes map[uint64]described) string {
-	lead := groupOn(nodes[p.Leader], p.Group)
-	if lead == nil {
-		return "?\t?\t?"
-	}
-	lag := ""
-	for _, r := range p.Replicas {
-		if r.Node == p.Leader {
-			continue
-		}
-		behind := "?"
-		if g := groupOn(nodes[r.Node], p.Group); g != nil {
-			behind = fmt.Sprint(max(lead.Commit, g.Applied) - g.Applied)
-		}
-		lag += fmt.Sprintf("%d:%s ", r.Node, behind)
-	}
-	return fmt.Sprintf("%d\t%d\t%s", lead.LogStart, lead.LogEnd, lag)
-}
-
-func groupOn(d described, group uint64) *api.GroupStatus {
-	if d.err != nil {
-		return nil
-	}
-	for _, g := range d.DescribeNodeResponse.GetGroups() {
-		if g.Group == group {
-			return g
-		}
-	}
-	return nil
+		newStatus(), newElect(), newMove(), newDrain(), newRemove())
 }
 
 // target is the flags that name a partition.
@@ -257,7 +142,7 @@ func newRemove() *cobra.Command {
 		Use:   "remove --node N",
 		Short: "Remove a node that holds no replicas, and wait until it is out",
 		Long: `Remove a node from the cluster, be it alive or dead. It is refused while the node
-holds replicas: move them first. Its vote in the meta group goes before it does.`,
+holds replicas: drain it first. Its vote in the meta group goes before it does.`,
 		Args: cli.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if node == 0 {

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -115,4 +116,66 @@ func TestRealInsecure(t *testing.T) {
 	}
 	out := run(t, "", "serve", "--data", t.TempDir(), "--init", "--listen", "127.0.0.1:"+port, "--tls-ca", "ca.pem")
 	wantRefused(t, out, "serve with a CA alone", usage, "--tls-cert")
+}
+
+// A node is drained and removed by hand; what scripts read is JSON.
+func TestRealDrain(t *testing.T) {
+	c := newCluster(t, 3)
+	c.joined(c.join())
+	c.command("topic", "create", "t", "--partitions", "3")
+	c.command("produce", "--topic", "t", "--partition", "0", "first")
+	var before, after clusterView
+	c.status(&before)
+	if len(before.Nodes) != 4 || len(before.Partitions) != 3 || before.Partitions[0].End == nil || *before.Partitions[0].End != 1 {
+		t.Errorf("the cluster is described as %+v", before)
+	}
+	var topics []struct{ Name string }
+	if err := json.Unmarshal([]byte(c.command("topic", "list", "--json")), &topics); err != nil || len(topics) != 1 || topics[0].Name != "t" {
+		t.Errorf("topics %+v, %v", topics, err)
+	}
+	node := before.Partitions[0].Leader
+	if out := c.command("cluster", "drain", "--node", fmt.Sprint(node), "--dry-run"); !strings.Contains(out, "t/0") {
+		t.Errorf("the drain is planned as\n%s", out)
+	}
+	wantRefused(t, c.attempt("cluster", "remove", "--node", fmt.Sprint(node)), "cluster remove of a node with replicas", failed, "replicas")
+	if out := c.command("cluster", "drain", "--node", fmt.Sprint(node)); !strings.Contains(out, " 0 replicas left") {
+		t.Errorf("the drain says\n%s", out)
+	}
+	c.status(&after)
+	for _, p := range after.Partitions {
+		for _, r := range p.Replicas {
+			if r.Node == node {
+				t.Errorf("%s/%d is still on node %d", p.Topic, p.Partition, node)
+			}
+		}
+	}
+	c.command("cluster", "remove", "--node", fmt.Sprint(node))
+	wantRefused(t, c.attempt("cluster", "drain", "--node", fmt.Sprint(node)), "cluster drain of a node that is out", failed, "no such node")
+	wantRefused(t, c.attempt("cluster", "drain"), "cluster drain of nobody", usage, "--node")
+	c.wantServing("first")
+}
+
+// clusterView is what the tests need of 'cluster status --json'.
+type clusterView struct {
+	Nodes      []struct{ ID uint64 }
+	Partitions []struct {
+		Topic     string
+		Partition int32
+		Leader    uint64
+		Replicas  []struct{ Node uint64 }
+		End       *int64
+	}
+}
+
+func (c *cluster) status(v *clusterView) {
+	c.t.Helper()
+	if err := json.Unmarshal([]byte(c.command("cluster", "status", "--json")), v); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// attempt runs a command that may fail.
+func (c *cluster) attempt(args ...string) outcome {
+	c.t.Helper()
+	return run(c.t, "", append(args, "--bootstrap", c.bootstrap())...)
 }

@@ -40,8 +40,27 @@ func newTopicCreate() *cobra.Command {
 	return cmd
 }
 
+// topicView is a topic as 'topic list' and 'topic describe' show it. Its JSON is for
+// scripts.
+type topicView struct {
+	Name         string `json:"name"`
+	ID           uint64 `json:"id"`
+	SegmentBytes uint64 `json:"segment_bytes"`
+	// Partitions have offsets where they were asked for.
+	Partitions []partitionView `json:"partitions"`
+}
+
+func viewTopic(t *api.TopicInfo) topicView {
+	v := topicView{Name: t.Name, ID: t.Id, SegmentBytes: t.SegmentBytes}
+	for _, p := range t.Partitions {
+		v.Partitions = append(v.Partitions, viewPartition(t.Name, p, nil))
+	}
+	return v
+}
+
 func newTopicList() *cobra.Command {
 	var c connection
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "list", Short: "List the topics", Args: cli.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -50,51 +69,74 @@ func newTopicList() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				table := newTable(cmd.OutOrStdout(), "TOPIC", "PARTITIONS", "REPLICAS")
+				topics := []topicView{}
 				for _, t := range m.Topics {
-					fmt.Fprintf(table, "%s\t%d\t%d\n", t.Name, len(t.Partitions), len(t.Partitions[0].Replicas))
+					topics = append(topics, viewTopic(t))
 				}
-				return table.Flush()
+				return show(cmd.OutOrStdout(), asJSON, topics, func(out io.Writer) error {
+					table := newTable(out, "TOPIC", "PARTITIONS", "REPLICAS")
+					for _, t := range topics {
+						fmt.Fprintf(table, "%s\t%d\t%d\n", t.Name, len(t.Partitions), len(t.Partitions[0].Replicas))
+					}
+					return table.Flush()
+				})
 			})
 		},
 	}
 	c.register(cmd)
+	registerJSON(cmd, &asJSON)
 	return cmd
 }
 
 func newTopicDescribe() *cobra.Command {
 	var c connection
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "describe NAME", Short: "Show a topic's partitions, their leaders, replicas and offsets",
 		Args: cli.Arguments(1, 1, "the name of a topic"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.with(cmd.Context(), batch.None, func(cl *client.Client) error {
-				return describeTopic(cmd.Context(), cl, args[0], cmd.OutOrStdout())
+				t, err := describeTopic(cmd.Context(), cl, args[0])
+				if err != nil {
+					return err
+				}
+				return show(cmd.OutOrStdout(), asJSON, t, t.table)
 			})
 		},
 	}
 	c.register(cmd)
+	registerJSON(cmd, &asJSON)
 	return cmd
 }
 
-func describeTopic(ctx context.Context, cl *client.Client, name string, out io.Writer) error {
+// describeTopic asks for a topic, and for the ends of its partitions.
+func describeTopic(ctx context.Context, cl *client.Client, name string) (*topicView, error) {
 	m, err := cl.Metadata(ctx, name)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	t := m.Topics[0]
-	fmt.Fprintf(out, "topic %s, id %d, segments of %d bytes\n", t.Name, t.Id, t.SegmentBytes)
-	table := newTable(out, "PARTITION", "LEADER", "REPLICAS", "START", "END")
-	for _, p := range t.Partitions {
+	t := viewTopic(m.Topics[0])
+	for i := range t.Partitions {
+		p := &t.Partitions[i]
 		start, err := cl.ListOffsets(ctx, name, p.Partition, api.OffsetSpec_EARLIEST)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		end, err := cl.ListOffsets(ctx, name, p.Partition, api.OffsetSpec_LATEST)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		fmt.Fprintf(table, "%d\t%s\t%s\t%d\t%d\n", p.Partition, leaderName(p.Leader), replicaNames(p), start, end)
+		p.Start, p.End = &start, &end
+	}
+	return &t, nil
+}
+
+// table prints the topic for people.
+func (t *topicView) table(out io.Writer) error {
+	fmt.Fprintf(out, "topic %s, id %d, segments of %d bytes\n", t.Name, t.ID, t.SegmentBytes)
+	table := newTable(out, "PARTITION", "LEADER", "REPLICAS", "START", "END")
+	for _, p := range t.Partitions {
+		fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\n", p.Partition, leaderName(p.Leader), p.names(), known(p.Start), known(p.End))
 	}
 	return table.Flush()
 }
@@ -158,19 +200,19 @@ func leaderName(node uint64) string {
 	return fmt.Sprint(node)
 }
 
-// replicaNames lists the nodes, with + on those being added and - on those being
+// replicaName is a node, with + where its replica is being added and - where it is being
 // removed.
-func replicaNames(p *api.PartitionInfo) string {
-	var names []string
-	for _, r := range slices.SortedFunc(slices.Values(p.Replicas), func(a, b *api.ReplicaInfo) int { return cmp.Compare(a.Node, b.Node) }) {
-		name := fmt.Sprint(r.Node)
-		if r.Adding {
-			name = "+" + name
-		}
-		if r.Removing {
-			name = "-" + name
-		}
-		names = append(names, name)
+func replicaName(node uint64, adding, removing bool) string {
+	name := fmt.Sprint(node)
+	if adding {
+		name = "+" + name
 	}
-	return strings.Join(names, ",")
+	if removing {
+		name = "-" + name
+	}
+	return name
+}
+
+func sortedReplicas(p *api.PartitionInfo) []*api.ReplicaInfo {
+	return slices.SortedFunc(slices.Values(p.Replicas), func(a, b *api.ReplicaInfo) int { return cmp.Compare(a.Node, b.Node) })
 }
