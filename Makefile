@@ -21,7 +21,7 @@ build:
 
 # The concurrent shells under the race detector.
 race:
-	$(GO) test -race ./broker/rpc/... ./broker/osenv/... ./broker/client/...
+	$(GO) test -race ./broker/rpc/... ./broker/osenv/... ./broker/client/... ./broker/server/... ./broker/embed/...
 
 lint:
 	test -z "$$(gofmt -l $$(git ls-files '*.go' | grep -v '\.pb\.go$$'))"
