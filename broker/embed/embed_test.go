@@ -205,10 +205,17 @@ func TestDrain(t *testing.T) {
 	leader.Kill()
 	c.produce(5)
 	c.readBack()
-	if c.leader() == leader || len(fourth.Replicas()) != 2 {
+	fifth, err := c.Add()
+	c.must(err)
+	if fifth.Number() != 5 || c.leader() == leader || len(fourth.Replicas()) != 2 {
 		t.Errorf("the node leads on, or the fourth has %d replicas", len(fourth.Replicas()))
 	}
-	if err := c.client.Drain(t.Context(), uint64(fourth.ID()), client.Drain{}); err == nil {
-		t.Error("a replica finds a place on three nodes that all have one")
+	only := client.Drain{To: []uint64{uint64(c.leader().ID())}}
+	if err := c.client.Drain(t.Context(), uint64(fourth.ID()), only); err == nil {
+		t.Error("a node gets a second replica of a partition")
+	}
+	c.must(c.client.Drain(t.Context(), uint64(fourth.ID()), client.Drain{}))
+	if len(fifth.Replicas()) != 2 {
+		t.Errorf("the fifth node has %d replicas", len(fifth.Replicas()))
 	}
 }

@@ -92,13 +92,14 @@ func again(start func() (*server.Server, error)) (s *server.Server, err error) {
 	return s, err
 }
 
-// takesPart reports whether the node has the meta group's log, and every node in it has
-// the vote there that it should have.
+// takesPart reports whether the node finds itself in the meta group, and as many votes
+// given away there as there should be.
 func (n *Node) takesPart() bool {
-	nodes := len(n.cluster.nodes)
 	return slices.ContainsFunc(n.Replicas(), func(g broker.GroupView) bool {
-		return g.Group == api.MetaGroup && len(g.Conf.GetVoters()) == min(meta.MaxMetaVoters, (nodes-1)|1) &&
-			len(g.Conf.GetVoters())+len(g.Conf.GetLearners()) == nodes
+		voters := g.Conf.GetVoters()
+		members := slices.Concat(voters, g.Conf.GetLearners())
+		return g.Group == api.MetaGroup && slices.Contains(members, uint64(g.Replica)) &&
+			len(voters) == min(meta.MaxMetaVoters, (len(members)-1)|1)
 	})
 }
 

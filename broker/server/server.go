@@ -131,7 +131,7 @@ func Start(cfg Config) (*Server, error) {
 // unusable says why a server cannot listen, and what to try.
 func unusable(address string, err error) error {
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("listen at %s: another process is using the port; stop that one, or choose another port", address)
+		return fmt.Errorf("listen at %s: %w: another process is using the port; stop that one, or choose another port", address, syscall.EADDRINUSE)
 	}
 	return fmt.Errorf("listen: %w; choose an address of this machine", err)
 }
