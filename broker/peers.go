@@ -254,7 +254,12 @@ func (n *Node) copySegment(c caller, q *api.CopySegmentRequest) {
 		n.refuse(c, api.Errorf(api.Code_NOT_READY, "node %d has no log of group %d, or not yet", n.identity.node, q.GetGroup()))
 		return
 	}
-	g.replica.Serve(api.Index(q.GetSegment()), q.GetPosition(), int(q.GetLength()), func(data []byte, err error) {
+	asks := func(r api.ReplicaID) bool {
+		node, placed := n.nodeOf(g.id, r)
+		address, known := n.addressOf(node)
+		return placed && known && address == c.endpoint
+	}
+	g.replica.Serve(api.Index(q.GetSegment()), q.GetPosition(), int(q.GetLength()), asks, func(data []byte, err error) {
 		if err != nil {
 			// That it is gone is the truth about the log; anything else is about this disk.
 			code := api.Code_LOG_DAMAGED

@@ -184,10 +184,13 @@ func (r *Replica) snapshotDone(to api.ReplicaID) {
 	r.snapshots.sent = slices.DeleteFunc(r.snapshots.sent, func(s sentSnapshot) bool { return s.to == to })
 }
 
-// Serve gives a range of a segment to a follower that copies it.
-func (r *Replica) Serve(file api.Index, at int64, length int, done func([]byte, error)) {
+// Serve gives a range of a segment to whoever copies it: a follower that was sent a
+// snapshot, or any replica that mends its log. asks reports whether it is a certain one.
+func (r *Replica) Serve(file api.Index, at int64, length int, asks func(api.ReplicaID) bool, done func([]byte, error)) {
 	for i := range r.snapshots.sent {
-		r.snapshots.sent[i].ticks = 0
+		if s := &r.snapshots.sent[i]; asks(s.to) {
+			s.ticks = 0
+		}
 	}
 	r.store.Copy(file, at, length, done)
 }
