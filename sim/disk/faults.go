@@ -51,8 +51,12 @@ func (w *wound) heals(c change, sectorNumber int64) bool {
 }
 
 // Flip changes a bit of a file that a sync has covered: both as the process sees it
-// and on the platter. It reports whether there is such a bit.
+// and on the platter. It reports whether there is such a bit. One of a byte that is damaged
+// stays as it is: flipped twice it would be what it was.
 func (d *Disk) Flip(name string, position int64, bit uint) bool {
+	if w := d.spoilt[spot{d.files[name], position / sector}]; w.bad[position%sector] {
+		return false
+	}
 	return d.spoil(name, position, func(f *file, w *wound) {
 		f.durable[position] ^= 1 << bit
 		f.seen[position] ^= 1 << bit

@@ -71,6 +71,9 @@ func TestFlip(t *testing.T) {
 	if s.load(700) != 'a'^1 || s.Platter("f")[700] != 'a'^1 || s.Spoilt() != "f" || !s.Rotten() {
 		t.Errorf("read %q, on the platter %q, spoilt %q", s.load(700), s.Platter("f")[700], s.Spoilt())
 	}
+	if s.Flip("f", 700, 0) || s.load(700) != 'a'^1 {
+		t.Error("a bit flips back")
+	}
 	s.handle.WriteAt("f", 0, bytesOf('b', 100))
 	if s.Spoilt() != "f" {
 		t.Error("a write elsewhere mends it")
