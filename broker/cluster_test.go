@@ -313,6 +313,40 @@ func TestForgetfulFollowerIsNotAskedAtOnce(t *testing.T) {
 	}
 }
 
+// A follower is offered a snapshot again when the offer was lost, though somebody else
+// asks for segments all the time: it is not that one that copies.
+func TestLostOfferIsRepeated(t *testing.T) {
+	c := newCluster(t, 26, three...)
+	c.full(three...)
+	c.elect(1, three...)
+	c.hosts["n3:1"].Kill()
+	c.fill(80, "n1:1", "n2:1")
+	c.ok(func() *api.Request { return trim("t", 70) }, "n1:1", "n2:1")
+	c.waitFor("log that begins later", func() bool { return c.segments("n1:1", 1)["00000000000000000001.seg"] == nil })
+	lost := false
+	c.sent = func(_, to env.Endpoint, m *api.Message) {
+		offers := slices.ContainsFunc(m.GetPeer().GetRaft(), func(packed *api.RaftMessage) bool {
+			offer := &raftpb.Message{}
+			return proto.Unmarshal(packed.GetMessage(), offer) == nil && offer.GetType() == raftpb.MsgSnap
+		})
+		if offers && to == "n3:1" && !lost {
+			lost = true
+			c.world.StartFault(1, netsim.Fault{Worse: netsim.Profile{Loss: 1_000_000}})
+		}
+	}
+	c.start("n3:1", func(*broker.Config) {})
+	c.waitFor("offer", func() bool { return lost })
+	c.world.HealFault(1)
+	others := &api.Request{Body: &api.Request_CopySegment{CopySegment: &api.CopySegmentRequest{
+		Group: 1, Segment: 1, Length: 1,
+	}}}
+	c.waitFor("follower with the log", func() bool {
+		c.ask("n1:1", others)
+		return c.nodes["n3:1"].Inspect()[1].Applied == c.nodes["n1:1"].Inspect()[1].Applied
+	})
+	c.expectFine()
+}
+
 // The only replica of a partition moves to another node, and back.
 func TestOnlyReplicaMoves(t *testing.T) {
 	c := newCluster(t, 18, "n1:1")
