@@ -95,12 +95,20 @@ func (r *run) rotJournal(n *node, f *plan.Fault) bool {
 	}
 	r.oracle.Lost(n.host.Name)
 	b := needed[draw(drawTarget, int64(len(needed)))]
-	flipped := n.host.Disk.Flip(b.name, b.from+draw(drawReplica, b.size), uint(draw(drawPeer, 8)))
-	_, _, err := journal.DecodeBatch(n.host.Disk.Contents(b.name)[b.from:])
-	n.rotten = flipped && err != nil
-	r.tell(string(n.host.Name), "a bit of batch %d of its journal has changed", b.Number)
-	return n.rotten
+	for try := range uint64(rotTries) {
+		at := prng.Scale(prng.Hash(r.plan.Seed, prng.HashString("rotten byte"), uint64(f.Number), try), b.size)
+		n.host.Disk.Flip(b.name, b.from+at, uint(draw(drawPeer, 8)))
+		if _, _, err := journal.DecodeBatch(n.host.Disk.Contents(b.name)[b.from:]); err != nil {
+			n.rotten = true
+			r.tell(string(n.host.Name), "a bit of batch %d of its journal has changed", b.Number)
+			return true
+		}
+	}
+	return false
 }
+
+// rotTries: most of a small batch is the rest of its last sector, where nothing matters.
+const rotTries = 32
 
 // batchPlace is where a batch of a journal stands.
 type batchPlace struct {
