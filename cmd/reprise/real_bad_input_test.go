@@ -177,7 +177,7 @@ func TestRealUnusableNodes(t *testing.T) {
 		{"a reserve below 0", fresh, freeAddress(t), []string{"--init", "--reserve-bytes", "-1"}, usage, "--reserve-bytes"},
 		{"no port", fresh, "127.0.0.1", []string{"--init"}, usage, "no HOST:PORT"},
 		{"absurd port", fresh, "127.0.0.1:99999", []string{"--init"}, usage, "no HOST:PORT"},
-		{"an address that is not of this machine", fresh, "192.0.2.1:9001", []string{"--init"}, failed, "choose an address of this machine"},
+		{"an address that is not of this machine", fresh, "192.0.2.1:9001", []string{"--init", "--insecure"}, failed, "choose an address of this machine"},
 		{"a port in use", fresh, member.address, []string{"--init"}, failed, "choose another port"},
 		{"a folder in use", member.data, freeAddress(t), nil, failed, "another process is using it"},
 		{"a folder that is a file", notFolder, freeAddress(t), []string{"--init"}, failed, "a file stands where a folder belongs"},
