@@ -109,18 +109,18 @@ type departure struct {
 	busy bool
 	// spared: a node has joined because all had replicas.
 	spared bool
-	done   bool
+	// done: it is out. It is looked after all the same until it returns.
+	done bool
 }
 
 // tend takes the next step, again and again.
 func (d *departure) tend() {
 	m := d.run.oracle.Meta()
 	switch held := m.ReplicasOn(d.id); {
-	case m.Node(d.id) == nil:
-		d.done = true
-		d.node.lose()
-		d.run.tell(string(d.node.host.Name), "is out of the cluster")
+	case d.node.removed:
 		return
+	case m.Node(d.id) == nil:
+		d.out()
 	case d.busy:
 	case len(held) > 0:
 		d.move(held)
@@ -128,6 +128,20 @@ func (d *departure) tend() {
 		d.do(func(c *core.Client, done func(core.Result)) { c.RemoveNode(d.id, adminPatience, done) })
 	}
 	d.run.world.Agenda.After(departEvery, d.tend)
+}
+
+// out takes the machine of a node that is out of the cluster away. A request to join that it
+// had sent may still be on its way: the node that comes of it is to go as well.
+func (d *departure) out() {
+	if again := d.run.id(d.node); again != 0 {
+		d.id, d.done = again, false
+		return
+	}
+	if !d.done {
+		d.done = true
+		d.node.lose()
+		d.run.tell(string(d.node.host.Name), "is out of the cluster")
+	}
 }
 
 // move has a replica that is not on its way yet move to a node that has none. Where all

@@ -222,17 +222,21 @@ func (r *run) unwanted(id api.GroupID, conf *raftpb.ConfState) string {
 		return "its configuration is joint"
 	}
 	m := r.oracle.Meta()
-	var want []uint64
-	have := slices.Sorted(slices.Values(conf.GetVoters()))
+	var voters, learners []api.ReplicaID
 	if id == api.MetaGroup {
-		voters, learners := m.MetaConfig()
-		have = slices.Sorted(slices.Values(slices.Concat(have, conf.GetLearners())))
-		want = numbers(slices.Concat(voters, learners))
+		voters, learners = m.MetaConfig()
 	} else {
-		want = numbers(m.PartitionOf(id).Wanted())
+		voters = m.PartitionOf(id).Wanted()
 	}
-	if !slices.Equal(have, want) {
-		return fmt.Sprintf("replicas %v, and %v are wanted", have, want)
+	for _, kind := range []struct {
+		name string
+		have []uint64
+		want []api.ReplicaID
+	}{{"voters", conf.GetVoters(), voters}, {"learners", conf.GetLearners(), learners}} {
+		have, want := slices.Sorted(slices.Values(kind.have)), numbers(kind.want)
+		if !slices.Equal(have, want) {
+			return fmt.Sprintf("%s %v, and %v are wanted", kind.name, have, want)
+		}
 	}
 	if id != api.MetaGroup && m.PartitionOf(id).Changing() {
 		return "meta has not heard that its replicas have changed"
