@@ -21,6 +21,9 @@ type group struct {
 	id   api.GroupID
 	// nil while it is being opened or made.
 	replica *replica.Replica
+	// On which nodes its other replicas were last heard, for those that meta does not
+	// know (yet), or not any more.
+	routes []route
 	// Its log is damaged, and is being restored before the replica can be opened.
 	restoring bool
 	// What the group agrees on; nil in the meta group, which has node.meta.

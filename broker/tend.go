@@ -173,7 +173,7 @@ func (n *Node) watchStall() {
 		return
 	}
 	first := n.stall.ticks == n.cfg.StallTicks
-	for _, g := range n.ordered() {
+	for _, g := range n.order {
 		if g.replica == nil || !g.replica.Leads() {
 			continue
 		}
@@ -242,7 +242,7 @@ func (n *Node) handOver() {
 
 // handable lists the groups that are led here and that another replica could lead.
 func (n *Node) handable() []*group {
-	return slices.DeleteFunc(n.ordered(), func(g *group) bool {
+	return slices.DeleteFunc(slices.Clone(n.order), func(g *group) bool {
 		if g.replica == nil || !g.replica.Leads() {
 			return true
 		}

@@ -55,7 +55,7 @@ type Host interface {
 	LogLost(group api.GroupID)
 	// Waits reports whether anybody waits for a log that is being restored.
 	Waits(group api.GroupID) bool
-	// Dirty says that the replica has work for Pump.
+	// Dirty says that the replica has work for Pump; once until Pump is called.
 	Dirty(r *Replica)
 	// Changed says that the replica's role, term or leader is another.
 	Changed(r *Replica)
@@ -139,6 +139,8 @@ type Replica struct {
 	changing bool
 	// Whole segments below this offset may go at the next checkpoint.
 	dropBefore api.Offset
+	// The host was told that there is work.
+	dirty bool
 	// Set by Close: late answers of disk and peers find nobody.
 	closed bool
 }
@@ -218,47 +220,57 @@ func (r *Replica) takesBack(m *raftpb.Message) bool {
 // step hands a message to raft, whose only errors say that it dropped it.
 func (r *Replica) step(m *raftpb.Message) {
 	_ = r.raft.Step(m)
-	r.cfg.Host.Dirty(r)
+	r.NeedPump()
 }
 
-// Tick moves the group's clock on.
+// NeedPump has the host call Pump at its next flush.
+func (r *Replica) NeedPump() {
+	if !r.dirty {
+		r.dirty = true
+		r.cfg.Host.Dirty(r)
+	}
+}
+
+// Tick moves the group's clock on. Most ticks of most groups give no work.
 func (r *Replica) Tick() {
 	r.raft.Tick()
 	r.expireReads()
 	r.expireSnapshots()
-	r.cfg.Host.Dirty(r)
+	if r.raft.HasReady() {
+		r.NeedPump()
+	}
 }
 
 // Propose appends data to the log if the replica leads. An error means that it
 // did not and will not happen.
 func (r *Replica) Propose(data []byte) error {
-	r.cfg.Host.Dirty(r)
+	r.NeedPump()
 	return r.raft.Propose(data)
 }
 
 // Campaign starts an election at once.
 func (r *Replica) Campaign() {
 	_ = r.raft.Campaign()
-	r.cfg.Host.Dirty(r)
+	r.NeedPump()
 }
 
 // ForgetLeader says that the leader may be gone: until it is heard again, votes are
 // not refused for its sake.
 func (r *Replica) ForgetLeader() {
 	_ = r.raft.ForgetLeader()
-	r.cfg.Host.Dirty(r)
+	r.NeedPump()
 }
 
 // Transfer hands leadership to another replica, if it leads and the other is fit.
 func (r *Replica) Transfer(to api.ReplicaID) {
 	r.raft.TransferLeader(uint64(to))
-	r.cfg.Host.Dirty(r)
+	r.NeedPump()
 }
 
 // Unreachable says that what was sent to a peer may be lost.
 func (r *Replica) Unreachable(peer api.ReplicaID) {
 	r.raft.ReportUnreachable(uint64(peer))
-	r.cfg.Host.Dirty(r)
+	r.NeedPump()
 }
 
 // DropBefore lets the next checkpoint unlink the segments below an offset. The
