@@ -44,6 +44,8 @@ type group struct {
 	hasty     bool
 	// Ticks at which this replica may call an election, while none leads.
 	campaigns int
+	// When the configuration was last found to be the one that meta wants.
+	agreed agreement
 	// The configuration whose commitment meta was last told of.
 	reported api.Index
 }

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"errors"
 	"maps"
 	"slices"
@@ -17,8 +18,8 @@ import (
 
 // peers is what goes to and comes from other nodes, apart from calls.
 type peers struct {
-	// One batch for each node that has something to be told at the next flush.
-	outbox map[api.NodeID]*outgoing
+	// What gathers for other nodes until the next flush, ascending by node.
+	outbox []*outgoing
 	// Where nodes were last heard, for those that meta does not know (yet).
 	heard map[api.NodeID]env.Endpoint
 	// Who leads the groups that have no replica here, by the newest hint.
@@ -30,14 +31,16 @@ type peers struct {
 // carries.
 const maxPeerBatch = 4 << 20
 
-// outgoing is a batch that gathers, and about how many bytes of raft messages it has.
+// outgoing is what gathers for one node. Its memory is used again and again.
 type outgoing struct {
-	*api.PeerBatch
+	to    api.NodeID
+	batch api.PeerBatch
+	// Something is in the batch; of raft messages about so many bytes.
+	begun bool
 	bytes int
 }
 
 func (p *peers) init() {
-	p.outbox = make(map[api.NodeID]*outgoing)
 	p.heard = make(map[api.NodeID]env.Endpoint)
 	p.hints = make(map[api.GroupID]*api.LeaderHint)
 }
@@ -49,37 +52,46 @@ func (n *Node) Transmit(group api.GroupID, m *raftpb.Message) {
 	if !ok || n.stall.frozen[group] {
 		return
 	}
-	out := n.batchFor(to)
-	out.bytes += bundle.Add(out.PeerBatch, group, m)
+	out := n.outgoingTo(to)
+	out.bytes += bundle.Add(&out.batch, group, m)
 	if out.bytes >= maxPeerBatch {
-		n.sendPeer(to)
+		n.sendPeer(out)
 	}
 }
 
-func (n *Node) batchFor(to api.NodeID) *outgoing {
-	out := n.peers.outbox[to]
-	if out == nil {
-		out = &outgoing{PeerBatch: &api.PeerBatch{
-			ClusterId: n.identity.cluster, From: uint64(n.identity.node), To: uint64(to), LowSpace: n.space.low,
-		}}
-		n.peers.outbox[to] = out
+// outgoingTo is what gathers for a node.
+func (n *Node) outgoingTo(to api.NodeID) *outgoing {
+	at, there := slices.BinarySearchFunc(n.peers.outbox, to, func(o *outgoing, to api.NodeID) int { return cmp.Compare(o.to, to) })
+	if !there {
+		n.peers.outbox = slices.Insert(n.peers.outbox, at, &outgoing{to: to})
+	}
+	out := n.peers.outbox[at]
+	if !out.begun {
+		out.begun = true
+		out.batch.ClusterId, out.batch.From, out.batch.To = n.identity.cluster, uint64(n.identity.node), uint64(to)
+		out.batch.LowSpace = n.space.low
 	}
 	return out
 }
 
 // sendPeers sends what the flush gathered.
 func (n *Node) sendPeers() {
-	for _, to := range slices.Sorted(maps.Keys(n.peers.outbox)) {
-		n.sendPeer(to)
+	for _, out := range n.peers.outbox {
+		if out.begun {
+			n.sendPeer(out)
+		}
 	}
 }
 
-func (n *Node) sendPeer(to api.NodeID) {
-	out := n.peers.outbox[to]
-	delete(n.peers.outbox, to)
-	if address, ok := n.addressOf(to); ok {
-		n.world.Network.Send(address, &api.Message{Body: &api.Message_Peer{Peer: out.PeerBatch}})
+func (n *Node) sendPeer(out *outgoing) {
+	if address, ok := n.addressOf(out.to); ok {
+		n.world.Network.Send(address, &api.Message{Body: &api.Message_Peer{Peer: &out.batch}})
 	}
+	b := &out.batch
+	clear(b.Raft)
+	clear(b.Leaders)
+	b.Raft, b.Leaders, b.Heartbeats, b.HeartbeatAnswers = b.Raft[:0], b.Leaders[:0], b.Heartbeats[:0], b.HeartbeatAnswers[:0]
+	out.begun, out.bytes = false, 0
 }
 
 // receivePeer takes another node's batch. One for another cluster, or for whoever
@@ -135,8 +147,8 @@ func (n *Node) announce(g *group) {
 	n.takeHint(hint)
 	for _, node := range n.meta.state.Nodes() {
 		if node.ID != n.identity.node {
-			out := n.batchFor(node.ID)
-			out.Leaders = append(out.Leaders, hint)
+			out := n.outgoingTo(node.ID)
+			out.batch.Leaders = append(out.batch.Leaders, hint)
 		}
 	}
 }

@@ -53,13 +53,33 @@ func (n *Node) tend(g *group) {
 	if (n.ticks/tendEvery)%announceEvery == 0 {
 		n.announce(g)
 	}
-	settled := g.replica.Reconcile(replica.Membership{Voters: p.Wanted()})
-	if settled && p.Changing() {
-		n.tellMeta(replicaChanged(g))
-	}
-	if settled {
+	if n.settled(g, p) {
 		n.balance(g)
 	}
+}
+
+// agreement is what a group's configuration was compared with, and as of when.
+type agreement struct {
+	meta, conf api.Index
+}
+
+// settled moves a partition's group one step towards the replicas that meta wants, and
+// reports whether it has them. As long as neither meta nor the configuration has
+// changed, there is nothing to compare: most groups never change.
+func (n *Node) settled(g *group, p *meta.Partition) bool {
+	_, index := g.replica.Conf()
+	now := agreement{n.meta.group.replica.Applied(), index}
+	if g.agreed == now {
+		return true
+	}
+	settled := g.replica.Reconcile(replica.Membership{Voters: p.Wanted()})
+	switch {
+	case settled && p.Changing():
+		n.tellMeta(replicaChanged(g))
+	case settled:
+		g.agreed = now
+	}
+	return settled
 }
 
 // tendMeta gives the meta group the voters that its own state asks for.
