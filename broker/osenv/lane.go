@@ -56,11 +56,11 @@ type lane struct {
 	owned bool    // by a worker, or waiting for one: in pool.ready
 
 	// What follows belongs to the worker that owns the lane.
-	file   File          // open, or nil
-	size   int64         // of the open file
+	file   File            // open, or nil
+	size   int64           // of the open file
 	place  *linked.Element // of the open file, in pool.open
-	failed error         // the first failed call since the last sync
-	broken error         // a sync failed; nothing more can be said of the file
+	failed error           // the first failed call since the last sync
+	broken error           // a sync failed; nothing more can be said of the file
 }
 
 // pool is the workers of one top folder and their open files.
