@@ -248,6 +248,7 @@ func (n *Node) tick() {
 		g.replica.Tick()
 		n.tend(g)
 	}
+	n.followMeta()
 	n.watchNode()
 	if n.cfg.ScrubBytes > 0 {
 		n.scrub()
