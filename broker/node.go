@@ -233,7 +233,7 @@ func (n *Node) Flush() {
 // Dirty is replica.Host.
 func (n *Node) Dirty(r *replica.Replica) { n.dirty = append(n.dirty, r) }
 
-// tick moves every group's clock on and looks after what needs looking after.
+// tick moves groups' clocks on and looks after what needs looking after.
 func (n *Node) tick() {
 	n.ticks++
 	if n.phase != phaseServing || n.failed != nil {
@@ -242,10 +242,10 @@ func (n *Node) tick() {
 	n.watchStall()
 	n.watchSpace()
 	for _, g := range n.order {
-		if g.replica == nil || n.stall.frozen[g.id] {
+		if (n.ticks+uint64(g.id))%lookEvery != 0 || g.replica == nil || n.stall.frozen[g.id] {
 			continue
 		}
-		g.replica.Tick()
+		g.replica.Tick(lookEvery)
 		n.tend(g)
 	}
 	n.followMeta()

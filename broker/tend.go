@@ -15,14 +15,18 @@ import (
 // interruption, on whichever node leads by then.
 
 const (
-	// A group's configuration and leader are looked at every so many ticks.
+	// A group is looked at every so many ticks, and its clock moved on by as many: what
+	// an idle group costs is mostly that its memory has to be fetched.
+	lookEvery = 2
+	// A group's configuration and leader are compared with what meta wants every so many
+	// ticks. This and campaignEvery are multiples of lookEvery.
 	tendEvery = 4
 	// A leader says that it leads one time in so many: who was not reached when it was
 	// elected, and holds no replica, learns it so.
 	announceEvery = 25
 	// A new group's first founder calls an election every few ticks until there is
 	// a leader: the other founders may not have made their replicas yet.
-	campaignEvery = 3
+	campaignEvery = 4
 	maxCampaigns  = 10
 	// A follower whose link to the leader broke calls so many: the other followers
 	// may not have heard of it yet.
@@ -145,7 +149,7 @@ func (n *Node) balance(g *group) {
 }
 
 func (n *Node) callElection(g *group) {
-	if g.campaigns == 0 || n.ticks%campaignEvery != 0 {
+	if g.campaigns == 0 || (n.ticks+uint64(g.id))%campaignEvery != 0 {
 		return
 	}
 	g.campaigns--

@@ -240,11 +240,13 @@ func (r *Replica) pumpIfReady() {
 	}
 }
 
-// Tick moves the group's clock on.
-func (r *Replica) Tick() {
-	r.raft.Tick()
-	r.expireReads()
-	r.expireSnapshots()
+// Tick moves the group's clock on by a number of ticks.
+func (r *Replica) Tick(ticks int) {
+	for range ticks {
+		r.raft.Tick()
+		r.expireReads()
+		r.expireSnapshots()
+	}
 	r.pumpIfReady()
 }
 
@@ -331,7 +333,7 @@ func (r *Replica) checkpointIfDue() {
 		return
 	}
 	held := r.image.Bytes() >= r.cfg.CheckpointBytes && r.store.Last() >= r.image.First()
-	if held || r.store.Droppable(r.dropBefore) > 0 {
+	if held || r.dropBefore > 0 && r.store.Droppable(r.dropBefore) > 0 {
 		r.Checkpoint()
 	}
 }
