@@ -41,7 +41,8 @@ type Config struct {
 	CheckpointBytes int
 	// CopyBytes of a segment are asked of another node at once; at most 1 MiB come.
 	CopyBytes int
-	// Tick is raft's unit of time: a leader is missed after 10 to 20 ticks.
+	// Tick is raft's unit of time: a leader is missed after 10 to 20 ticks. A group's
+	// clock moves on by two at a time.
 	Tick env.Time
 	// BalanceTicks is how long a leader that is not the preferred one stays.
 	BalanceTicks int

@@ -87,7 +87,8 @@ type Config struct {
 // broker.Config).
 const (
 	electionTicks = 10
-	// Two heartbeats in a row may be lost before a leader is missed.
+	// One heartbeat may be lost before a leader is missed, and two in a row but for the
+	// shortest election timeouts.
 	heartbeatTicks = 3
 	// A read that no quorum confirms in this time fails; it may be asked again.
 	readPatienceTicks = 2 * electionTicks
