@@ -313,6 +313,35 @@ func TestForgetfulFollowerIsNotAskedAtOnce(t *testing.T) {
 	}
 }
 
+// Heartbeats, and answers to them, for groups and replicas that a node does not hold are
+// dropped, whatever term they tell; one for a replica that it holds is not.
+func TestHeartbeatsForOthersAreDropped(t *testing.T) {
+	c := newCluster(t, 28, three...)
+	c.full(three...)
+	cluster, id := c.nodes["n3:1"].Identity()
+	before := c.nodes["n3:1"].Inspect()
+	group, term := uint64(before[1].Group), uint64(before[1].Term)+100
+	mine := uint64(before[1].Replica)
+	tell := func(list, answers []uint64) broker.GroupView {
+		batch := &api.PeerBatch{ClusterId: cluster, From: 1, To: uint64(id), Heartbeats: list, HeartbeatAnswers: answers}
+		c.hosts["n3:1"].Do(func(p env.Process) { p.Receive("n1:1", &api.Message{Body: &api.Message_Peer{Peer: batch}}) })
+		return c.nodes["n3:1"].Inspect()[1]
+	}
+	other := mine%3 + 1
+	seen := tell(
+		[]uint64{99, other, mine, term, 1 << 40, group, other, mine + 7, term, 1 << 40, group, other, other, term, 1 << 40},
+		[]uint64{99, other, mine, term, group, other, mine + 7, term},
+	)
+	if seen.Term != before[1].Term {
+		t.Errorf("a heartbeat for another replica raised the term from %d to %d", before[1].Term, seen.Term)
+	}
+	if seen = tell([]uint64{group, other, mine, term, 0}, nil); uint64(seen.Term) != term {
+		t.Errorf("a heartbeat of term %d was not taken: the test shows nothing", term)
+	}
+	c.run(env.Second)
+	c.expectFine()
+}
+
 // A follower is offered a snapshot again when the offer was lost, though somebody else
 // asks for segments all the time: it is not that one that copies.
 func TestLostOfferIsRepeated(t *testing.T) {

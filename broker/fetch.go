@@ -201,7 +201,7 @@ func (g *group) endPolls() {
 
 // dropPolls forgets the fetches of a client that is gone.
 func (n *Node) dropPolls(peer env.Endpoint) {
-	for _, g := range n.ordered() {
+	for _, g := range n.order {
 		g.polls = slices.DeleteFunc(g.polls, func(p *poll) bool {
 			gone := p.caller.endpoint == peer
 			p.done = p.done || gone

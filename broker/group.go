@@ -21,6 +21,9 @@ type group struct {
 	id   api.GroupID
 	// nil while it is being opened or made.
 	replica *replica.Replica
+	// On which nodes its other replicas were last heard, for those that meta does not
+	// know (yet), or not any more.
+	routes []route
 	// Its log is damaged, and is being restored before the replica can be opened.
 	restoring bool
 	// What the group agrees on; nil in the meta group, which has node.meta.
@@ -41,6 +44,8 @@ type group struct {
 	hasty     bool
 	// Ticks at which this replica may call an election, while none leads.
 	campaigns int
+	// When the configuration was last found to be the one that meta wants.
+	agreed agreement
 	// The configuration whose commitment meta was last told of.
 	reported api.Index
 }

@@ -25,7 +25,7 @@ type GroupView struct {
 // Inspect lays every replica open, ascending by group. It changes nothing.
 func (n *Node) Inspect() []GroupView {
 	var views []GroupView
-	for _, g := range n.ordered() {
+	for _, g := range n.order {
 		if g.replica == nil {
 			continue
 		}
@@ -62,7 +62,7 @@ type PartitionView struct {
 // changes nothing, and costs little.
 func (n *Node) Partitions() []PartitionView {
 	var views []PartitionView
-	for _, g := range n.ordered() {
+	for _, g := range n.order {
 		p := n.meta.state.PartitionOf(g.id)
 		if p == nil || g.replica == nil && !g.restoring {
 			continue
@@ -89,7 +89,7 @@ func (n *Node) describe(c caller) {
 	out := &api.DescribeNodeResponse{
 		NodeId: uint64(n.identity.node), ClusterId: n.identity.cluster, Version: n.cfg.Version,
 	}
-	for _, g := range n.ordered() {
+	for _, g := range n.order {
 		if g.replica == nil {
 			continue
 		}

@@ -90,7 +90,7 @@ func (n *Node) abandon(g *group) {
 
 // scrub has one group after the other look for damage in a part of its log.
 func (n *Node) scrub() {
-	groups := n.ordered()
+	groups := n.order
 	next := slices.IndexFunc(groups, func(g *group) bool { return g.id > n.scrubbed })
 	if next < 0 {
 		next = 0

@@ -116,7 +116,7 @@ func (n *Node) followMeta() {
 		return
 	}
 	n.meta.moved = false
-	for _, g := range n.ordered() {
+	for _, g := range n.order {
 		if g.id != api.MetaGroup && n.unwanted(g) {
 			n.endGroup(g)
 		}
@@ -149,7 +149,7 @@ func (n *Node) unwanted(g *group) bool {
 }
 
 func (n *Node) endGroup(g *group) {
-	delete(n.groups, g.id)
+	n.dropGroup(g)
 	if g.restoring {
 		n.abandon(g)
 	} else {
@@ -223,7 +223,7 @@ func (n *Node) opened(g *group, r *replica.Replica) {
 	if g.campaigns > 0 {
 		r.Campaign()
 	}
-	n.Dirty(r)
+	r.NeedPump()
 	n.meta.moved = true
 }
 

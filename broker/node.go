@@ -9,7 +9,7 @@
 package broker
 
 import (
-	"maps"
+	"cmp"
 	"slices"
 
 	"github.com/reprise-mq/reprise/broker/api"
@@ -41,7 +41,8 @@ type Config struct {
 	CheckpointBytes int
 	// CopyBytes of a segment are asked of another node at once; at most 1 MiB come.
 	CopyBytes int
-	// Tick is raft's unit of time: a leader is missed after 10 to 20 ticks.
+	// Tick is raft's unit of time: a leader is missed after 10 to 20 ticks. A group's
+	// clock moves on by two at a time.
 	Tick env.Time
 	// BalanceTicks is how long a leader that is not the preferred one stays.
 	BalanceTicks int
@@ -107,9 +108,11 @@ type Node struct {
 
 	meta   *metaGroup
 	groups map[api.GroupID]*group
+	// The same groups, ascending by id. Only what is past its end is ever written: who
+	// walks over it may add and end groups.
+	order []*group
 	// Replicas to pump at the next flush, each once, in the order they asked.
 	dirty    []*replica.Replica
-	isDirty  map[*replica.Replica]bool
 	nextTick env.Time
 	ticks    uint64
 
@@ -136,13 +139,12 @@ const (
 // cluster. Requests are answered NOT_READY until then.
 func New(cfg Config, world World) *Node {
 	n := &Node{
-		cfg:     cfg,
-		world:   world,
-		files:   files.New(world.Disk),
-		trace:   world.Trace,
-		nonce:   world.Random.Uint64(),
-		groups:  make(map[api.GroupID]*group),
-		isDirty: make(map[*replica.Replica]bool),
+		cfg:    cfg,
+		world:  world,
+		files:  files.New(world.Disk),
+		trace:  world.Trace,
+		nonce:  world.Random.Uint64(),
+		groups: make(map[api.GroupID]*group),
 	}
 	n.peers.init()
 	n.calls.init(n)
@@ -212,16 +214,15 @@ func (n *Node) Lost(peer env.Endpoint) {
 // Flush is env.Process: groups with work do it, then the journal writes and the
 // messages leave.
 func (n *Node) Flush() {
-	for len(n.dirty) > 0 && n.failed == nil {
-		r := n.dirty[0]
-		n.dirty = n.dirty[1:]
-		delete(n.isDirty, r)
-		r.Pump()
-		n.settle(r.Group())
+	for i := 0; i < len(n.dirty) && n.failed == nil; i++ {
+		n.dirty[i].Pump()
+		n.settle(n.dirty[i].Group())
 	}
 	if n.failed != nil {
 		return
 	}
+	clear(n.dirty)
+	n.dirty = n.dirty[:0]
 	if n.journal != nil {
 		n.relieveJournal()
 		n.journal.Flush()
@@ -231,14 +232,9 @@ func (n *Node) Flush() {
 }
 
 // Dirty is replica.Host.
-func (n *Node) Dirty(r *replica.Replica) {
-	if !n.isDirty[r] {
-		n.isDirty[r] = true
-		n.dirty = append(n.dirty, r)
-	}
-}
+func (n *Node) Dirty(r *replica.Replica) { n.dirty = append(n.dirty, r) }
 
-// tick moves every group's clock on and looks after what needs looking after.
+// tick moves groups' clocks on and looks after what needs looking after.
 func (n *Node) tick() {
 	n.ticks++
 	if n.phase != phaseServing || n.failed != nil {
@@ -246,26 +242,40 @@ func (n *Node) tick() {
 	}
 	n.watchStall()
 	n.watchSpace()
-	for _, g := range n.ordered() {
-		if g.replica == nil || n.stall.frozen[g.id] {
+	for _, g := range n.order {
+		if (n.ticks+uint64(g.id))%lookEvery != 0 || g.replica == nil || n.stall.frozen[g.id] {
 			continue
 		}
-		g.replica.Tick()
+		g.replica.Tick(lookEvery)
 		n.tend(g)
 	}
+	n.followMeta()
 	n.watchNode()
 	if n.cfg.ScrubBytes > 0 {
 		n.scrub()
 	}
 }
 
-// ordered lists the groups by id.
-func (n *Node) ordered() []*group {
-	list := make([]*group, 0, len(n.groups))
-	for _, id := range slices.Sorted(maps.Keys(n.groups)) {
-		list = append(list, n.groups[id])
+// addGroup makes a group known, and dropGroup unknown.
+func (n *Node) addGroup(g *group) {
+	n.groups[g.id] = g
+	if at := n.place(g.id); at == len(n.order) {
+		n.order = append(n.order, g)
+	} else {
+		n.order = slices.Insert(slices.Clone(n.order), at, g)
 	}
-	return list
+}
+
+func (n *Node) dropGroup(g *group) {
+	delete(n.groups, g.id)
+	at := n.place(g.id)
+	n.order = slices.Delete(slices.Clone(n.order), at, at+1)
+}
+
+// place is where a group stands in the order, or would.
+func (n *Node) place(id api.GroupID) int {
+	at, _ := slices.BinarySearchFunc(n.order, id, func(g *group, id api.GroupID) int { return cmp.Compare(g.id, id) })
+	return at
 }
 
 // relieveJournal checkpoints the groups that keep the oldest journal file alive.

@@ -1,14 +1,15 @@
 package broker
 
 import (
+	"cmp"
 	"errors"
 	"maps"
 	"slices"
 
 	"go.etcd.io/raft/v3/raftpb"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/bundle"
 	"github.com/reprise-mq/reprise/broker/env"
 	"github.com/reprise-mq/reprise/broker/replica"
 	"github.com/reprise-mq/reprise/broker/segment"
@@ -17,14 +18,10 @@ import (
 
 // peers is what goes to and comes from other nodes, apart from calls.
 type peers struct {
-	// One batch for each node that has something to be told at the next flush.
-	outbox map[api.NodeID]*api.PeerBatch
-	// Bytes of raft messages in each.
-	gathered map[api.NodeID]int
+	// What gathers for other nodes until the next flush, ascending by node.
+	outbox []*outgoing
 	// Where nodes were last heard, for those that meta does not know (yet).
 	heard map[api.NodeID]env.Endpoint
-	// On which node a replica was last heard, likewise.
-	routes map[route]api.NodeID
 	// Who leads the groups that have no replica here, by the newest hint.
 	hints map[api.GroupID]*api.LeaderHint
 }
@@ -34,16 +31,17 @@ type peers struct {
 // carries.
 const maxPeerBatch = 4 << 20
 
-type route struct {
-	group   api.GroupID
-	replica api.ReplicaID
+// outgoing is what gathers for one node. Its memory is used again and again.
+type outgoing struct {
+	to    api.NodeID
+	batch api.PeerBatch
+	// Something is in the batch; of raft messages about so many bytes.
+	begun bool
+	bytes int
 }
 
 func (p *peers) init() {
-	p.outbox = make(map[api.NodeID]*api.PeerBatch)
-	p.gathered = make(map[api.NodeID]int)
 	p.heard = make(map[api.NodeID]env.Endpoint)
-	p.routes = make(map[route]api.NodeID)
 	p.hints = make(map[api.GroupID]*api.LeaderHint)
 }
 
@@ -54,43 +52,46 @@ func (n *Node) Transmit(group api.GroupID, m *raftpb.Message) {
 	if !ok || n.stall.frozen[group] {
 		return
 	}
-	data, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
-	if err != nil {
-		panic("broker: raft message cannot be encoded")
-	}
-	out := n.batchFor(to)
-	out.Raft = append(out.Raft, &api.RaftMessage{Group: uint64(group), Message: data})
-	n.peers.gathered[to] += len(data)
-	if n.peers.gathered[to] >= maxPeerBatch {
-		n.sendPeer(to)
+	out := n.outgoingTo(to)
+	out.bytes += bundle.Add(&out.batch, group, m)
+	if out.bytes >= maxPeerBatch {
+		n.sendPeer(out)
 	}
 }
 
-func (n *Node) batchFor(to api.NodeID) *api.PeerBatch {
-	out := n.peers.outbox[to]
-	if out == nil {
-		out = &api.PeerBatch{
-			ClusterId: n.identity.cluster, From: uint64(n.identity.node), To: uint64(to), LowSpace: n.space.low,
-		}
-		n.peers.outbox[to] = out
+// outgoingTo is what gathers for a node.
+func (n *Node) outgoingTo(to api.NodeID) *outgoing {
+	at, there := slices.BinarySearchFunc(n.peers.outbox, to, func(o *outgoing, to api.NodeID) int { return cmp.Compare(o.to, to) })
+	if !there {
+		n.peers.outbox = slices.Insert(n.peers.outbox, at, &outgoing{to: to})
+	}
+	out := n.peers.outbox[at]
+	if !out.begun {
+		out.begun = true
+		out.batch.ClusterId, out.batch.From, out.batch.To = n.identity.cluster, uint64(n.identity.node), uint64(to)
+		out.batch.LowSpace = n.space.low
 	}
 	return out
 }
 
 // sendPeers sends what the flush gathered.
 func (n *Node) sendPeers() {
-	for _, to := range slices.Sorted(maps.Keys(n.peers.outbox)) {
-		n.sendPeer(to)
+	for _, out := range n.peers.outbox {
+		if out.begun {
+			n.sendPeer(out)
+		}
 	}
 }
 
-func (n *Node) sendPeer(to api.NodeID) {
-	out := n.peers.outbox[to]
-	delete(n.peers.outbox, to)
-	delete(n.peers.gathered, to)
-	if address, ok := n.addressOf(to); ok {
-		n.world.Network.Send(address, &api.Message{Body: &api.Message_Peer{Peer: out}})
+func (n *Node) sendPeer(out *outgoing) {
+	if address, ok := n.addressOf(out.to); ok {
+		n.world.Network.Send(address, &api.Message{Body: &api.Message_Peer{Peer: &out.batch}})
 	}
+	b := &out.batch
+	clear(b.Raft)
+	clear(b.Leaders)
+	b.Raft, b.Leaders, b.Heartbeats, b.HeartbeatAnswers = b.Raft[:0], b.Leaders[:0], b.Heartbeats[:0], b.HeartbeatAnswers[:0]
+	out.begun, out.bytes = false, 0
 }
 
 // receivePeer takes another node's batch. One for another cluster, or for whoever
@@ -112,17 +113,12 @@ func (n *Node) receivePeer(from env.Endpoint, in *api.PeerBatch) {
 	for _, hint := range in.GetLeaders() {
 		n.takeHint(hint)
 	}
-	for _, wrapped := range in.GetRaft() {
-		m := &raftpb.Message{}
-		if proto.Unmarshal(wrapped.GetMessage(), m) != nil {
-			continue
-		}
-		id := api.GroupID(wrapped.GetGroup())
+	for id, m := range bundle.Messages(in) {
 		g := n.groups[id]
 		if g == nil || g.replica == nil || n.stall.frozen[id] {
 			continue
 		}
-		n.peers.routes[route{id, api.ReplicaID(m.GetFrom())}] = sender
+		g.heard(api.ReplicaID(m.GetFrom()), sender)
 		if !n.turnsAway(id, m) {
 			g.replica.Step(m)
 		}
@@ -143,8 +139,6 @@ func (n *Node) takeHint(hint *api.LeaderHint) {
 func (n *Node) forgetHints() {
 	//detvet:allow maporder what goes does not depend on the order
 	maps.DeleteFunc(n.peers.hints, func(id api.GroupID, _ *api.LeaderHint) bool { return n.ended(id) })
-	//detvet:allow maporder what goes does not depend on the order
-	maps.DeleteFunc(n.peers.routes, func(r route, _ api.NodeID) bool { return n.ended(r.group) })
 }
 
 // announce tells every node who leads a group now.
@@ -153,8 +147,8 @@ func (n *Node) announce(g *group) {
 	n.takeHint(hint)
 	for _, node := range n.meta.state.Nodes() {
 		if node.ID != n.identity.node {
-			out := n.batchFor(node.ID)
-			out.Leaders = append(out.Leaders, hint)
+			out := n.outgoingTo(node.ID)
+			out.batch.Leaders = append(out.batch.Leaders, hint)
 		}
 	}
 }
@@ -164,8 +158,43 @@ func (n *Node) nodeOf(id api.GroupID, r api.ReplicaID) (api.NodeID, bool) {
 	if node, ok := n.meta.nodeOf(id, r); ok {
 		return node, true
 	}
-	node, ok := n.peers.routes[route{id, r}]
-	return node, ok
+	if g := n.groups[id]; g != nil {
+		return g.lastHeard(r)
+	}
+	return 0, false
+}
+
+// route is where a replica was last heard.
+type route struct {
+	replica api.ReplicaID
+	node    api.NodeID
+}
+
+// maxRoutes bounds what is known of one group's replicas; of more, the first heard of
+// are forgotten.
+const maxRoutes = 16
+
+// heard notes on which node a replica is.
+func (g *group) heard(r api.ReplicaID, node api.NodeID) {
+	for i := range g.routes {
+		if g.routes[i].replica == r {
+			g.routes[i].node = node
+			return
+		}
+	}
+	if len(g.routes) == maxRoutes {
+		g.routes = slices.Delete(g.routes, 0, 1)
+	}
+	g.routes = append(g.routes, route{r, node})
+}
+
+func (g *group) lastHeard(r api.ReplicaID) (api.NodeID, bool) {
+	for _, known := range g.routes {
+		if known.replica == r {
+			return known.node, true
+		}
+	}
+	return 0, false
 }
 
 func (n *Node) addressOf(id api.NodeID) (env.Endpoint, bool) {
@@ -182,7 +211,7 @@ func (n *Node) unreachable(peer env.Endpoint) {
 	if n.phase != phaseServing {
 		return
 	}
-	for _, g := range n.ordered() {
+	for _, g := range n.order {
 		switch {
 		case g.replica == nil:
 		case g.replica.Leads():

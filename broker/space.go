@@ -54,7 +54,7 @@ func (n *Node) watchSpace() {
 
 // yield hands the partitions that this node leads to replicas on nodes with room.
 func (n *Node) yield() {
-	for _, g := range n.ordered() {
+	for _, g := range n.order {
 		if g.partition == nil || g.replica == nil || !g.replica.Leads() {
 			continue
 		}

@@ -344,7 +344,7 @@ func (n *Node) serve() {
 	}
 	n.trace(trace.Event{Level: trace.Info, Name: "node serves", Detail: fmt.Sprintf("node %d of cluster %s", n.identity.node, n.identity.cluster)})
 	n.meta.moved = true
-	n.Dirty(n.meta.group.replica)
+	n.meta.group.replica.NeedPump()
 }
 
 func (n *Node) newGroup(id api.GroupID) *group {
@@ -352,6 +352,6 @@ func (n *Node) newGroup(id api.GroupID) *group {
 	if id != api.MetaGroup {
 		g.partition = &partitionMachine{group: g, state: partition.New()}
 	}
-	n.groups[id] = g
+	n.addGroup(g)
 	return g
 }

@@ -15,14 +15,18 @@ import (
 // interruption, on whichever node leads by then.
 
 const (
-	// A group's configuration and leader are looked at every so many ticks.
+	// A group is looked at every so many ticks, and its clock moved on by as many: what
+	// an idle group costs is mostly that its memory has to be fetched.
+	lookEvery = 2
+	// A group's configuration and leader are compared with what meta wants every so many
+	// ticks. This and campaignEvery are multiples of lookEvery.
 	tendEvery = 4
 	// A leader says that it leads one time in so many: who was not reached when it was
 	// elected, and holds no replica, learns it so.
 	announceEvery = 25
 	// A new group's first founder calls an election every few ticks until there is
 	// a leader: the other founders may not have made their replicas yet.
-	campaignEvery = 3
+	campaignEvery = 4
 	maxCampaigns  = 10
 	// A follower whose link to the leader broke calls so many: the other followers
 	// may not have heard of it yet.
@@ -53,13 +57,33 @@ func (n *Node) tend(g *group) {
 	if (n.ticks/tendEvery)%announceEvery == 0 {
 		n.announce(g)
 	}
-	settled := g.replica.Reconcile(replica.Membership{Voters: p.Wanted()})
-	if settled && p.Changing() {
-		n.tellMeta(replicaChanged(g))
-	}
-	if settled {
+	if n.settled(g, p) {
 		n.balance(g)
 	}
+}
+
+// agreement is what a group's configuration was compared with, and as of when.
+type agreement struct {
+	meta, conf api.Index
+}
+
+// settled moves a partition's group one step towards the replicas that meta wants, and
+// reports whether it has them. As long as neither meta nor the configuration has
+// changed, there is nothing to compare: most groups never change.
+func (n *Node) settled(g *group, p *meta.Partition) bool {
+	_, index := g.replica.Conf()
+	now := agreement{n.meta.group.replica.Applied(), index}
+	if g.agreed == now {
+		return true
+	}
+	settled := g.replica.Reconcile(replica.Membership{Voters: p.Wanted()})
+	switch {
+	case settled && p.Changing():
+		n.tellMeta(replicaChanged(g))
+	case settled:
+		g.agreed = now
+	}
+	return settled
 }
 
 // tendMeta gives the meta group the voters that its own state asks for.
@@ -125,7 +149,7 @@ func (n *Node) balance(g *group) {
 }
 
 func (n *Node) callElection(g *group) {
-	if g.campaigns == 0 || n.ticks%campaignEvery != 0 {
+	if g.campaigns == 0 || (n.ticks+uint64(g.id))%campaignEvery != 0 {
 		return
 	}
 	g.campaigns--
@@ -173,7 +197,7 @@ func (n *Node) watchStall() {
 		return
 	}
 	first := n.stall.ticks == n.cfg.StallTicks
-	for _, g := range n.ordered() {
+	for _, g := range n.order {
 		if g.replica == nil || !g.replica.Leads() {
 			continue
 		}
@@ -242,7 +266,7 @@ func (n *Node) handOver() {
 
 // handable lists the groups that are led here and that another replica could lead.
 func (n *Node) handable() []*group {
-	return slices.DeleteFunc(n.ordered(), func(g *group) bool {
+	return slices.DeleteFunc(slices.Clone(n.order), func(g *group) bool {
 		if g.replica == nil || !g.replica.Leads() {
 			return true
 		}

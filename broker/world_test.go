@@ -16,7 +16,7 @@ import (
 
 // cluster is simulated nodes and one client that speaks the bare protocol.
 type cluster struct {
-	t      *testing.T
+	t      testing.TB
 	world  *world.World
 	hosts  map[env.Endpoint]*world.Host
 	nodes  map[env.Endpoint]*broker.Node
@@ -30,7 +30,7 @@ type cluster struct {
 var calm = netsim.Profile{Latency: netsim.Time(100 * env.Microsecond), Jitter: netsim.Time(100 * env.Microsecond)}
 
 // newCluster starts nodes "n1:1" and so on; the first founds, the others join.
-func newCluster(t *testing.T, seed uint64, nodes ...env.Endpoint) *cluster {
+func newCluster(t testing.TB, seed uint64, nodes ...env.Endpoint) *cluster {
 	t.Helper()
 	c := &cluster{
 		t: t, hosts: make(map[env.Endpoint]*world.Host),
@@ -167,7 +167,7 @@ func fetching(q *api.FetchRequest) *api.Request {
 	return &api.Request{Body: &api.Request_Fetch{Fetch: q}}
 }
 
-func records(t *testing.T, producer batch.Producer, values ...string) []byte {
+func records(t testing.TB, producer batch.Producer, values ...string) []byte {
 	t.Helper()
 	var list []batch.Record
 	for _, v := range values {

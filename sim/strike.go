@@ -5,9 +5,9 @@ import (
 	"slices"
 
 	"go.etcd.io/raft/v3/raftpb"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/bundle"
 	"github.com/reprise-mq/reprise/broker/env"
 	"github.com/reprise-mq/reprise/histories"
 	"github.com/reprise-mq/reprise/sim/disk"
@@ -103,9 +103,8 @@ func (r *run) sent(host env.Endpoint, batch *api.PeerBatch) {
 // begins reports whether a batch is the moment of a fault: something in it that has
 // to do with its group.
 func (a *armed) begins(batch *api.PeerBatch) bool {
-	for _, packed := range batch.GetRaft() {
-		m := &raftpb.Message{}
-		if api.GroupID(packed.GetGroup()) == a.group && proto.Unmarshal(packed.GetMessage(), m) == nil && a.is(m) {
+	for group, m := range bundle.Messages(batch) {
+		if group == a.group && a.is(m) {
 			return true
 		}
 	}

@@ -3356,9 +3356,19 @@ type PeerBatch struct {
 	// The sender's disk has less room than the sender keeps in reserve: it should
 	// not lead where records are added, and counts for none of those who can take
 	// them.
-	LowSpace      bool `protobuf:"varint,6,opt,name=low_space,json=lowSpace,proto3" json:"low_space,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	LowSpace bool `protobuf:"varint,6,opt,name=low_space,json=lowSpace,proto3" json:"low_space,omitempty"`
+	// The heartbeats of groups, and the answers to them. Nodes with many idle groups
+	// send little else, so each is a few numbers here and not a message in raft:
+	//
+	//	heartbeats         group, from, to, term, commit
+	//	heartbeat_answers  group, from, to, term
+	//
+	// A frame in which a list ends in the middle of one is refused. Those that carry
+	// a context, which confirms a read, are in raft.
+	Heartbeats       []uint64 `protobuf:"varint,7,rep,packed,name=heartbeats,proto3" json:"heartbeats,omitempty"`
+	HeartbeatAnswers []uint64 `protobuf:"varint,8,rep,packed,name=heartbeat_answers,json=heartbeatAnswers,proto3" json:"heartbeat_answers,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *PeerBatch) Reset() {
@@ -3431,6 +3441,20 @@ func (x *PeerBatch) GetLowSpace() bool {
 		return x.LowSpace
 	}
 	return false
+}
+
+func (x *PeerBatch) GetHeartbeats() []uint64 {
+	if x != nil {
+		return x.Heartbeats
+	}
+	return nil
+}
+
+func (x *PeerBatch) GetHeartbeatAnswers() []uint64 {
+	if x != nil {
+		return x.HeartbeatAnswers
+	}
+	return nil
 }
 
 type RaftMessage struct {
@@ -3764,7 +3788,7 @@ const file_broker_api_api_proto_rawDesc = "" +
 	"\bposition\x18\x03 \x01(\x03R\bposition\x12\x16\n" +
 	"\x06length\x18\x04 \x01(\x05R\x06length\")\n" +
 	"\x13CopySegmentResponse\x12\x12\n" +
-	"\x04data\x18\x01 \x01(\fR\x04data\"\xd2\x01\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\"\x9f\x02\n" +
 	"\tPeerBatch\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\x01 \x01(\tR\tclusterId\x12\x12\n" +
@@ -3772,7 +3796,11 @@ const file_broker_api_api_proto_rawDesc = "" +
 	"\x02to\x18\x03 \x01(\x04R\x02to\x12/\n" +
 	"\x04raft\x18\x04 \x03(\v2\x1b.reprise.api.v1.RaftMessageR\x04raft\x124\n" +
 	"\aleaders\x18\x05 \x03(\v2\x1a.reprise.api.v1.LeaderHintR\aleaders\x12\x1b\n" +
-	"\tlow_space\x18\x06 \x01(\bR\blowSpace\"=\n" +
+	"\tlow_space\x18\x06 \x01(\bR\blowSpace\x12\x1e\n" +
+	"\n" +
+	"heartbeats\x18\a \x03(\x04R\n" +
+	"heartbeats\x12+\n" +
+	"\x11heartbeat_answers\x18\b \x03(\x04R\x10heartbeatAnswers\"=\n" +
 	"\vRaftMessage\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\x04R\x05group\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\fR\amessage\"J\n" +

@@ -65,16 +65,48 @@ func TestFrameRoundTrip(t *testing.T) {
 	})
 }
 
+// heartbeats is a batch with lists of so many numbers.
+func heartbeats(beats, answers int) *Message {
+	peer := &PeerBatch{ClusterId: "c", From: 1, To: 2}
+	for i := range beats {
+		peer.Heartbeats = append(peer.Heartbeats, uint64(i)<<(7*i))
+	}
+	for i := range answers {
+		peer.HeartbeatAnswers = append(peer.HeartbeatAnswers, uint64(i))
+	}
+	return &Message{Body: &Message_Peer{Peer: peer}}
+}
+
+// A list that ends in the middle of a heartbeat makes the whole frame a bad one: what
+// comes before may be of another group than it says.
+func TestHalfAHeartbeatIsNoFrame(t *testing.T) {
+	for beats := range 2*HeartbeatNumbers + 1 {
+		for answers := range 2*HeartbeatAnswerNumbers + 1 {
+			want := heartbeats(beats, answers)
+			got, err := DecodeFrame(EncodeFrame(want))
+			whole := beats%HeartbeatNumbers == 0 && answers%HeartbeatAnswerNumbers == 0
+			if whole != (err == nil) || whole && !proto.Equal(got, want) {
+				t.Errorf("%d and %d numbers: %v (%v)", beats, answers, got, err)
+			}
+		}
+	}
+}
+
 func FuzzDecodeFrame(f *testing.F) {
 	f.Add([]byte{})
 	f.Add(EncodeFrame(&Message{}))
 	f.Add(EncodeFrame(&Message{Body: &Message_Peer{Peer: &PeerBatch{ClusterId: "c", From: 1, To: 2,
 		Raft: []*RaftMessage{{Group: 3, Message: []byte("m")}}, Leaders: []*LeaderHint{{Group: 3, Term: 4, Node: 1}}}}}))
+	f.Add(EncodeFrame(heartbeats(2*HeartbeatNumbers, HeartbeatAnswerNumbers)))
+	f.Add(EncodeFrame(heartbeats(HeartbeatNumbers+1, HeartbeatAnswerNumbers-1)))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, b := range [][]byte{data, resummed(data)} {
 			m, err := DecodeFrame(b)
 			if err != nil {
 				continue
+			}
+			if n := len(m.GetPeer().GetHeartbeats()); n%HeartbeatNumbers != 0 {
+				t.Fatalf("%d numbers are taken for heartbeats", n)
 			}
 			again, err := DecodeFrame(EncodeFrame(m))
 			if err != nil || !proto.Equal(again, m) {

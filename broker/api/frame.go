@@ -19,10 +19,16 @@ import (
 // crc is the CRC-32C of what follows, little-endian.
 
 // ErrFrame: the bytes are no frame: cut short, changed on the way, or not a
-// message. The frame is dropped; raft and the client repeat what mattered.
+// message as api.proto has it. The frame is dropped; raft and the client repeat what mattered.
 var ErrFrame = errors.New("bad frame")
 
 const frameHeader = 4
+
+// How many numbers a heartbeat is, and an answer to one, in the lists of a PeerBatch.
+const (
+	HeartbeatNumbers       = 5
+	HeartbeatAnswerNumbers = 4
+)
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -42,7 +48,8 @@ func sum(b []byte) []byte {
 	return b
 }
 
-// DecodeFrame gives the message of a frame. The message does not alias b.
+// DecodeFrame gives the message of a frame. The message does not alias b. The lists of
+// a PeerBatch hold whole heartbeats.
 func DecodeFrame(b []byte) (*Message, error) {
 	if len(b) < frameHeader {
 		return nil, ErrFrame
@@ -53,6 +60,10 @@ func DecodeFrame(b []byte) (*Message, error) {
 	m := &Message{}
 	// The library varies its error text from binary to binary, so it goes no further.
 	if proto.Unmarshal(b[frameHeader:], m) != nil {
+		return nil, ErrFrame
+	}
+	peer := m.GetPeer()
+	if len(peer.GetHeartbeats())%HeartbeatNumbers != 0 || len(peer.GetHeartbeatAnswers())%HeartbeatAnswerNumbers != 0 {
 		return nil, ErrFrame
 	}
 	return m, nil

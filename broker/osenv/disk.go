@@ -37,7 +37,6 @@ type Disk struct {
 	pools    map[string]*pool // by top folder; "" is for the files beside those
 	barriers []*call          // the calls waited for by all later ones below them
 	made     map[string]bool  // folders that exist, durably
-	clock    uint64           // numbers the uses of open files
 }
 
 var _ env.Disk = (*Disk)(nil)

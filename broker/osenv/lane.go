@@ -1,6 +1,7 @@
 package osenv
 
 import (
+	linked "container/list"
 	"slices"
 	"strings"
 
@@ -55,18 +56,19 @@ type lane struct {
 	owned bool    // by a worker, or waiting for one: in pool.ready
 
 	// What follows belongs to the worker that owns the lane.
-	file   File   // open, or nil
-	size   int64  // of the open file
-	used   uint64 // when the file was used last
-	failed error  // the first failed call since the last sync
-	broken error  // a sync failed; nothing more can be said of the file
+	file   File            // open, or nil
+	size   int64           // of the open file
+	place  *linked.Element // of the open file, in pool.open
+	failed error           // the first failed call since the last sync
+	broken error           // a sync failed; nothing more can be said of the file
 }
 
 // pool is the workers of one top folder and their open files.
 type pool struct {
 	ready   []*lane // to be served, in turn
 	workers int     // at most poolWorkers
-	open    int     // files
+	// open has the lanes with an open file; at its front is the one used longest ago.
+	open linked.List
 }
 
 // enter puts a call on its lane.

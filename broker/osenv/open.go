@@ -26,17 +26,15 @@ func (d *Disk) open(l *lane) error {
 func (d *Disk) touch(l *lane) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.clock++
-	l.used = d.clock
+	l.pool.open.MoveToBack(l.place)
 }
 
 // keep holds an open file.
 func (d *Disk) keep(l *lane, file File, size int64) {
-	l.file, l.size = file, size
-	d.touch(l)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	l.pool.open++
+	l.file, l.size = file, size
+	l.place = l.pool.open.PushBack(l)
 }
 
 // trim closes a file if too many are open: of those that nobody waits for, the one
@@ -63,16 +61,16 @@ func (d *Disk) trim(own *lane) {
 }
 
 func (d *Disk) surplus(own *lane) *lane {
-	if own.file == nil || own.pool.open <= poolFiles {
+	open := &own.pool.open
+	if own.file == nil || open.Len() <= poolFiles {
 		return nil
 	}
-	oldest := own
-	for _, l := range d.lanes {
-		if l.pool == own.pool && !l.owned && l.file != nil && (oldest == own || l.used < oldest.used) {
-			oldest = l
+	for e := open.Front(); e != nil; e = e.Next() {
+		if l := e.Value.(*lane); !l.owned {
+			return l
 		}
 	}
-	return oldest
+	return own
 }
 
 // evict closes a file. It is synced before: an error found while the operating
@@ -96,5 +94,5 @@ func (d *Disk) drop(l *lane) {
 	l.file = nil
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	l.pool.open--
+	l.pool.open.Remove(l.place)
 }

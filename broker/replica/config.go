@@ -45,7 +45,7 @@ func (r *Replica) Reconcile(want Membership) (settled bool) {
 		Transition: raftpb.ConfChangeTransitionAuto.Enum(),
 		Changes:    changes,
 	})
-	r.cfg.Host.Dirty(r)
+	r.NeedPump()
 	return false
 }
 

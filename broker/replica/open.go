@@ -204,7 +204,7 @@ func (r *Replica) run() {
 	}
 	status := node.BasicStatus()
 	r.role = Role{State: status.RaftState, Term: api.Term(status.GetTerm())}
-	r.cfg.Host.Dirty(r)
+	r.NeedPump()
 }
 
 // folderName is that of one log of one incarnation, so that the files of an

@@ -46,7 +46,7 @@ func (r *Replica) Read(done func(error)) {
 	}
 	r.reads.waiting++
 	r.reads.gathering = append(r.reads.gathering, done)
-	r.cfg.Host.Dirty(r)
+	r.NeedPump()
 }
 
 func (r *Replica) startReads() {

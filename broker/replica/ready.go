@@ -18,11 +18,17 @@ func (r *Replica) Pump() {
 	if r.closed {
 		return
 	}
+	r.dirty = false
 	r.startReads()
-	for r.raft.HasReady() {
-		r.handle(r.raft.Ready())
+	changed := false
+	for more := r.raft.HasReady(); more; {
+		ready := r.raft.Ready()
+		changed = changed || ready.SoftState != nil || !raft.IsEmptyHardState(ready.HardState)
+		more = r.handle(ready) && r.raft.HasReady()
 	}
-	r.noteRole()
+	if changed {
+		r.noteRole()
+	}
 	r.checkpointIfDue()
 }
 
@@ -30,7 +36,9 @@ func (r *Replica) Pump() {
 // is durable, though raft lets them leave before: the votes of the others may be enough,
 // and a candidate that lost power then would have forgotten that it led in this term,
 // could win it again, and would write other entries under the same indexes and term.
-func (r *Replica) handle(ready raft.Ready) {
+// It reports whether raft may have more: not if there was nothing but messages for others.
+func (r *Replica) handle(ready raft.Ready) (more bool) {
+	more = len(ready.ReadStates) > 0
 	for _, state := range ready.ReadStates {
 		r.confirmRead(state)
 	}
@@ -41,8 +49,10 @@ func (r *Replica) handle(ready raft.Ready) {
 			votes = append(votes, m)
 		case raftpb.MsgStorageAppend:
 			r.persist(m)
+			more = true
 		case raftpb.MsgStorageApply:
 			r.apply(m)
+			more = true
 		default:
 			r.transmit(m)
 		}
@@ -50,6 +60,7 @@ func (r *Replica) handle(ready raft.Ready) {
 	if len(votes) > 0 {
 		r.cfg.Journal.Append(journal.Update{Group: r.cfg.Group}, func() { r.persisted(votes) })
 	}
+	return more
 }
 
 // persist gives the journal what must be durable, and raft's answers, its own and

@@ -55,7 +55,7 @@ type Host interface {
 	LogLost(group api.GroupID)
 	// Waits reports whether anybody waits for a log that is being restored.
 	Waits(group api.GroupID) bool
-	// Dirty says that the replica has work for Pump.
+	// Dirty says that the replica has work for Pump; once until Pump is called.
 	Dirty(r *Replica)
 	// Changed says that the replica's role, term or leader is another.
 	Changed(r *Replica)
@@ -86,8 +86,10 @@ type Config struct {
 // Bounds of one group, and its clock in ticks. A tick is the node's (see
 // broker.Config).
 const (
-	electionTicks  = 10
-	heartbeatTicks = 2
+	electionTicks = 10
+	// One heartbeat may be lost before a leader is missed, and two in a row but for the
+	// shortest election timeouts.
+	heartbeatTicks = 3
 	// A read that no quorum confirms in this time fails; it may be asked again.
 	readPatienceTicks = 2 * electionTicks
 	// A follower that was sent a snapshot and asked for nothing in this time is
@@ -139,6 +141,8 @@ type Replica struct {
 	changing bool
 	// Whole segments below this offset may go at the next checkpoint.
 	dropBefore api.Offset
+	// The host was told that there is work.
+	dirty bool
 	// Set by Close: late answers of disk and peers find nobody.
 	closed bool
 }
@@ -218,47 +222,65 @@ func (r *Replica) takesBack(m *raftpb.Message) bool {
 // step hands a message to raft, whose only errors say that it dropped it.
 func (r *Replica) step(m *raftpb.Message) {
 	_ = r.raft.Step(m)
-	r.cfg.Host.Dirty(r)
+	r.pumpIfReady()
 }
 
-// Tick moves the group's clock on.
-func (r *Replica) Tick() {
-	r.raft.Tick()
-	r.expireReads()
-	r.expireSnapshots()
-	r.cfg.Host.Dirty(r)
+// NeedPump has the host call Pump at its next flush.
+func (r *Replica) NeedPump() {
+	if !r.dirty {
+		r.dirty = true
+		r.cfg.Host.Dirty(r)
+	}
+}
+
+// pumpIfReady asks for a Pump after what often gives raft nothing to do: most ticks, and
+// the answers to heartbeats. It costs less than the Pump would.
+func (r *Replica) pumpIfReady() {
+	if !r.dirty && r.raft.HasReady() {
+		r.NeedPump()
+	}
+}
+
+// Tick moves the group's clock on by a number of ticks.
+func (r *Replica) Tick(ticks int) {
+	for range ticks {
+		r.raft.Tick()
+		r.expireReads()
+		r.expireSnapshots()
+	}
+	r.pumpIfReady()
 }
 
 // Propose appends data to the log if the replica leads. An error means that it
 // did not and will not happen.
 func (r *Replica) Propose(data []byte) error {
-	r.cfg.Host.Dirty(r)
+	r.NeedPump()
 	return r.raft.Propose(data)
 }
 
 // Campaign starts an election at once.
 func (r *Replica) Campaign() {
 	_ = r.raft.Campaign()
-	r.cfg.Host.Dirty(r)
+	r.NeedPump()
 }
 
 // ForgetLeader says that the leader may be gone: until it is heard again, votes are
 // not refused for its sake.
 func (r *Replica) ForgetLeader() {
 	_ = r.raft.ForgetLeader()
-	r.cfg.Host.Dirty(r)
+	r.NeedPump()
 }
 
 // Transfer hands leadership to another replica, if it leads and the other is fit.
 func (r *Replica) Transfer(to api.ReplicaID) {
 	r.raft.TransferLeader(uint64(to))
-	r.cfg.Host.Dirty(r)
+	r.NeedPump()
 }
 
 // Unreachable says that what was sent to a peer may be lost.
 func (r *Replica) Unreachable(peer api.ReplicaID) {
 	r.raft.ReportUnreachable(uint64(peer))
-	r.cfg.Host.Dirty(r)
+	r.NeedPump()
 }
 
 // DropBefore lets the next checkpoint unlink the segments below an offset. The
@@ -298,6 +320,7 @@ func (r *Replica) Checkpoint() {
 		mark := journal.Checkpoint(at)
 		r.cfg.Journal.Append(journal.Update{Group: r.cfg.Group, Checkpoint: &mark}, func() {
 			r.checkpointing = false
+			r.NeedPump() // another may be due already
 			if !r.closed && r.store == store {
 				store.Drop(before)
 			}
@@ -311,7 +334,7 @@ func (r *Replica) checkpointIfDue() {
 		return
 	}
 	held := r.image.Bytes() >= r.cfg.CheckpointBytes && r.store.Last() >= r.image.First()
-	if held || r.store.Droppable(r.dropBefore) > 0 {
+	if held || r.dropBefore > 0 && r.store.Droppable(r.dropBefore) > 0 {
 		r.Checkpoint()
 	}
 }

@@ -14,7 +14,7 @@ const (
 	tailFrameBytes = 64
 	// Frames are encoded into chunks; each chunk is twice the one before, within
 	// these bounds, so that an idle group holds little.
-	minChunkBytes = 4 << 10
+	minChunkBytes = 512
 	maxChunkBytes = 64 << 10
 )
 

@@ -12,6 +12,7 @@ import (
 	"github.com/reprise-mq/reprise/broker"
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/batch"
+	"github.com/reprise-mq/reprise/broker/bundle"
 	"github.com/reprise-mq/reprise/broker/client/core"
 	"github.com/reprise-mq/reprise/broker/env"
 	"github.com/reprise-mq/reprise/broker/trace"
@@ -191,26 +192,18 @@ func (l *lab) want(name oracle.Name) {
 // raft lets f change, or add to, the raft messages of a batch that nodes send.
 func raft(f func(m *raftpb.Message, add func(*raftpb.Message))) func(_, _ env.Endpoint, m *api.Message, show func(*api.Message)) {
 	return func(_, _ env.Endpoint, m *api.Message, show func(*api.Message)) {
-		m = proto.Clone(m).(*api.Message)
-		var out []*api.RaftMessage
-		for _, packed := range m.GetPeer().GetRaft() {
-			message := &raftpb.Message{}
-			if err := proto.Unmarshal(packed.Message, message); err != nil {
-				panic(err)
-			}
-			add := func(m *raftpb.Message) {
-				bytes, err := proto.Marshal(m)
-				if err != nil {
-					panic(err)
-				}
-				out = append(out, &api.RaftMessage{Group: packed.Group, Message: bytes})
-			}
+		sent := m.GetPeer()
+		if sent == nil {
+			show(m)
+			return
+		}
+		shown := proto.Clone(sent).(*api.PeerBatch)
+		shown.Raft, shown.Heartbeats, shown.HeartbeatAnswers = nil, nil, nil
+		for group, message := range bundle.Messages(sent) {
+			add := func(m *raftpb.Message) { bundle.Add(shown, group, m) }
 			f(message, add)
 			add(message)
 		}
-		if m.GetPeer() != nil {
-			m.GetPeer().Raft = out
-		}
-		show(m)
+		show(&api.Message{Body: &api.Message_Peer{Peer: shown}})
 	}
 }

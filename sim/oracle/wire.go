@@ -2,9 +2,9 @@ package oracle
 
 import (
 	"go.etcd.io/raft/v3/raftpb"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/bundle"
 	"github.com/reprise-mq/reprise/broker/env"
 )
 
@@ -39,12 +39,10 @@ func (o *Oracle) Leader(id api.GroupID) (host env.Endpoint, term api.Term, ok bo
 // peer looks at what one node sends another.
 func (o *Oracle) peer(from env.Endpoint, batch *api.PeerBatch) {
 	h := o.hosts[from]
-	for _, packed := range batch.GetRaft() {
-		m := &raftpb.Message{}
-		if h == nil || proto.Unmarshal(packed.GetMessage(), m) != nil {
-			continue
-		}
-		id := api.GroupID(packed.GetGroup())
+	if h == nil {
+		return
+	}
+	for id, m := range bundle.Messages(batch) {
 		switch m.GetType() {
 		case raftpb.MsgApp, raftpb.MsgHeartbeat, raftpb.MsgSnap:
 			o.leads(h, id, m)

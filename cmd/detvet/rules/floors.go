@@ -25,6 +25,7 @@ var plan = map[string]int{
 	"broker/trace":   1,
 	"broker/env":     1,
 	"broker/batch":   1,
+	"broker/bundle":  1,
 	"broker/command": 1,
 	"broker/idle":    1,
 	"netsim":         1,
