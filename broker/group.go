@@ -8,8 +8,8 @@ import (
 	"go.etcd.io/raft/v3"
 
 	"github.com/reprise-mq/reprise/broker/api"
-	"github.com/reprise-mq/reprise/broker/codec"
 	"github.com/reprise-mq/reprise/broker/command"
+	"github.com/reprise-mq/reprise/broker/env"
 	"github.com/reprise-mq/reprise/broker/partition"
 	"github.com/reprise-mq/reprise/broker/replica"
 )
@@ -39,6 +39,8 @@ type group struct {
 	preferred api.ReplicaID
 	balanceAt uint64
 	hasty     bool
+	// Something of the partition's retention is on its way into the log.
+	noting bool
 	// Ticks at which this replica may call an election, while none leads.
 	campaigns int
 	// The configuration whose commitment meta was last told of.
@@ -51,40 +53,56 @@ type encoder func(command.Tag, api.Milliseconds) ([]byte, *api.Error)
 // maxWaiting bounds the proposals of one group that wait to be applied.
 const maxWaiting = 16384
 
-// partitionMachine is a partition's state with what the replica needs of it:
-//
-//	uvarint  segment bytes
-//	rest     partition.State
+// partitionMachine is a partition's state, and how its age goes on while this node
+// lives.
 type partitionMachine struct {
-	group        *group
-	state        *partition.State
-	segmentBytes uint64
+	group *group
+	state *partition.State
+	// ahead is what the node's monotonic clock has to be set forward by, in
+	// milliseconds, to show the log's age as far as this node can know it. It only
+	// grows: an entry that is applied late says that the log is younger, and is
+	// wrong about it.
+	ahead api.Milliseconds
 }
+
+func newPartitionMachine(g *group, state *partition.State) *partitionMachine {
+	m := &partitionMachine{group: g, state: state}
+	m.ahead = -m.monotonic()
+	return m
+}
+
+func (m *partitionMachine) monotonic() api.Milliseconds {
+	return api.Milliseconds(m.group.node.world.Clock.Now() / env.Millisecond)
+}
+
+// age is how long the log has lasted, as far as this node can know.
+func (m *partitionMachine) age() api.Milliseconds { return m.monotonic() + m.ahead }
+
+// hear takes note of the state's age.
+func (m *partitionMachine) hear() { m.ahead = max(m.ahead, m.state.Age()-m.monotonic()) }
 
 // Apply is replica.Machine.
 func (m *partitionMachine) Apply(_ api.Index, data []byte) int32 {
 	out := m.state.Apply(data)
+	m.hear()
 	m.group.applied(out)
 	return out.Count
 }
 
 // Save is replica.Machine.
-func (m *partitionMachine) Save() []byte {
-	return append(codec.AppendUvarint(nil, m.segmentBytes), m.state.Save()...)
-}
+func (m *partitionMachine) Save() []byte { return m.state.Save() }
 
 // Restore is replica.Machine.
 func (m *partitionMachine) Restore(data []byte) error {
-	r := codec.NewReader(data)
-	m.segmentBytes = r.Uvarint()
-	if r.Err() != nil {
-		return r.Err()
+	if err := m.state.Restore(data); err != nil {
+		return err
 	}
-	return m.state.Restore(data[len(data)-r.Len():])
+	m.hear()
+	return nil
 }
 
 // SegmentBytes is replica.Machine.
-func (m *partitionMachine) SegmentBytes() uint64 { return m.segmentBytes }
+func (m *partitionMachine) SegmentBytes() uint64 { return m.state.Settings().SegmentBytes }
 
 // applied answers whoever waits for the entry.
 func (g *group) applied(out partition.Outcome) {

@@ -17,6 +17,7 @@ import (
 	"github.com/reprise-mq/reprise/broker/env"
 	"github.com/reprise-mq/reprise/broker/files"
 	"github.com/reprise-mq/reprise/broker/journal"
+	"github.com/reprise-mq/reprise/broker/meta"
 	"github.com/reprise-mq/reprise/broker/replica"
 	"github.com/reprise-mq/reprise/broker/trace"
 	"github.com/reprise-mq/reprise/sim/prng"
@@ -75,7 +76,7 @@ func DefaultConfig() Config {
 		StallTicks:       40,
 		ScrubBytes:       64 << 10,
 		ReserveBytes:     256 << 20,
-		MaxBatchBytes:    1 << 20,
+		MaxBatchBytes:    meta.DefaultMessageBytes,
 		Codecs:           batch.NewCodecs(batch.NewGzip()),
 	}
 }
@@ -121,6 +122,7 @@ type Node struct {
 	stall     stall
 	space     space
 	leaving   leaving
+	seeks     int // searches for a time stamp under way
 }
 
 // phase says how far a node has come.
