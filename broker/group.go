@@ -9,7 +9,6 @@ import (
 
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/command"
-	"github.com/reprise-mq/reprise/broker/env"
 	"github.com/reprise-mq/reprise/broker/partition"
 	"github.com/reprise-mq/reprise/broker/replica"
 )
@@ -54,32 +53,41 @@ type encoder func(command.Tag, api.Milliseconds) ([]byte, *api.Error)
 const maxWaiting = 16384
 
 // partitionMachine is a partition's state, and how its age goes on while this node
-// lives.
+// leads.
+//
+// A leader counts on from the age that the log has when it takes over, an entry of its
+// own term applied. It does not count the time before, though as a follower it may have
+// seen it pass: the leader before it may not have, if it had just started, and stamped
+// records with an age that was too low. They would be too old at once. So time that no
+// leader counted is lost, and what is kept is kept longer for it, never shorter.
 type partitionMachine struct {
 	group *group
 	state *partition.State
-	// ahead is what the node's monotonic clock has to be set forward by, in
-	// milliseconds, to show the log's age as far as this node can know it. It only
-	// grows: an entry that is applied late says that the log is younger, and is
-	// wrong about it.
+	// ahead is what the node's uptime has to be set forward by, in milliseconds, to show
+	// the log's age, while it leads.
 	ahead api.Milliseconds
 }
 
 func newPartitionMachine(g *group, state *partition.State) *partitionMachine {
-	m := &partitionMachine{group: g, state: state}
-	m.ahead = -m.monotonic()
-	return m
+	return &partitionMachine{group: g, state: state}
 }
 
-func (m *partitionMachine) monotonic() api.Milliseconds {
-	return api.Milliseconds(m.group.node.world.Clock.Now() / env.Millisecond)
+func (m *partitionMachine) serves() bool { return m.group.replica != nil && m.group.replica.Serves() }
+
+// age is how long the log has lasted.
+func (m *partitionMachine) age() api.Milliseconds {
+	if !m.serves() {
+		return m.state.Age()
+	}
+	return m.group.node.uptime() + m.ahead
 }
 
-// age is how long the log has lasted, as far as this node can know.
-func (m *partitionMachine) age() api.Milliseconds { return m.monotonic() + m.ahead }
-
-// hear takes note of the state's age.
-func (m *partitionMachine) hear() { m.ahead = max(m.ahead, m.state.Age()-m.monotonic()) }
+// hear takes note of the state's age, unless this node counts it.
+func (m *partitionMachine) hear() {
+	if !m.serves() {
+		m.ahead = m.state.Age() - m.group.node.uptime()
+	}
+}
 
 // Apply is replica.Machine.
 func (m *partitionMachine) Apply(_ api.Index, data []byte) int32 {

@@ -112,6 +112,7 @@ type Node struct {
 	dirty    []*replica.Replica
 	isDirty  map[*replica.Replica]bool
 	nextTick env.Time
+	lived    lived
 	ticks    uint64
 
 	proposals uint64      // number of the last tag
@@ -149,6 +150,7 @@ func New(cfg Config, world World) *Node {
 	n.peers.init()
 	n.calls.init(n)
 	n.nextTick = world.Clock.Now() + cfg.Tick
+	n.lived.at = world.Clock.Now()
 	n.open()
 	return n
 }
@@ -172,6 +174,7 @@ func (n *Node) Fail(err error) {
 // Wake is env.Process: time has passed.
 func (n *Node) Wake() {
 	now := n.world.Clock.Now()
+	n.lived.advance(now)
 	// A node that was paused does not make up for lost time: one tick is enough
 	// to find out what happened meanwhile.
 	if now >= n.nextTick {

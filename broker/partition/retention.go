@@ -62,8 +62,8 @@ const (
 //
 // How old a piece is the log's own age says, never a record: its time stamp is its
 // producer's, who may stand years before or after. The age is what leaders measure
-// on their monotonic clocks, each from where the entries that it has applied leave
-// off, so that it cannot leap: whenever nobody measured, it stood still.
+// on their monotonic clocks, each from where the one before it left off, so that it
+// cannot leap: whenever no leader measured, it stood still.
 type spans struct {
 	// list is empty exactly if there are no records; the last ends at the log's end,
 	// and each begins where the one before it ends, the first at the log start or
