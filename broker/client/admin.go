@@ -37,6 +37,11 @@ func (c *Client) OffsetAtTime(ctx context.Context, topic string, partition int32
 		start: func(timeout env.Time, done func(core.Result)) {
 			c.core.OffsetAtTime(topic, api.Partition(partition), api.Milliseconds(time), timeout, done)
 		},
+		call: func() histories.Call {
+			return histories.Call{
+				Op: histories.ListOffsets, Topic: topic, Partition: api.Partition(partition), Spec: api.OffsetSpec_AT_TIME, Time: time,
+			}
+		},
 	})
 	body := r.Response.GetListOffsets()
 	return body.GetOffset(), body.GetTime(), body.GetFound(), err
