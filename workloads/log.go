@@ -153,6 +153,9 @@ func (g *generator) stamp(o *Op) {
 		if g.draw(o, drawSeek, 2) == 0 {
 			o.Action = AtTime
 			o.Stamp = at + blurred - g.draw(o, drawStamp, 12*blurred)
+			if g.draw(o, drawFar, 2) == 0 {
+				o.Stamp += 2 * far // that there is none takes a quorum
+			}
 		}
 	}
 }
