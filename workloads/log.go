@@ -141,18 +141,20 @@ func (g *generator) stamp(o *Op) {
 		epoch   = 1_750_000_000_000
 		blurred = 3_000
 		far     = 40_000_000_000
+		// Time stamps are coarse, so that some are equal.
+		coarse = 100
 	)
 	at := epoch + int64(o.At/1_000_000)
 	switch o.Action {
 	case Produce, ProducePlain, ProduceNone:
-		o.Stamp = at + g.draw(o, drawStamp, blurred) - blurred/2
+		o.Stamp = (at + g.draw(o, drawStamp, blurred) - blurred/2) / coarse * coarse
 		if n := g.draw(o, drawFar, 32); n < 2 {
 			o.Stamp += (2*n - 1) * far
 		}
 	case Reread, Latest, Earliest, Beyond:
 		if g.draw(o, drawSeek, 2) == 0 {
 			o.Action = AtTime
-			o.Stamp = at + blurred - g.draw(o, drawStamp, 12*blurred)
+			o.Stamp = (at + blurred - g.draw(o, drawStamp, 12*blurred)) / coarse * coarse
 			if g.draw(o, drawFar, 2) == 0 {
 				o.Stamp += 2 * far // that there is none takes a quorum
 			}
