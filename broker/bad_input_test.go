@@ -83,6 +83,15 @@ func badRequests(good []byte) []badRequest {
 		{"topic that exists", createTopic("t", 1), api.Code_TOPIC_ALREADY_EXISTS},
 		{"no partitions", createTopic("u", 0), api.Code_INVALID_PARTITIONS},
 		{"absurd number of partitions", createTopic("u", math.MaxInt32), api.Code_INVALID_PARTITIONS},
+		{"an alteration without anything", &api.Request{Body: &api.Request_AlterTopic{}}, api.Code_INVALID_CONFIG},
+		{"an alteration of an unknown topic", alter("nowhere", "retention.ms", "5"), api.Code_UNKNOWN_TOPIC_OR_PARTITION},
+		{"an unknown config", alter("t", "cleanup.policy", "compact"), api.Code_INVALID_CONFIG},
+		{"an absurd config", alter("t", "retention.bytes", "-7"), api.Code_INVALID_CONFIG},
+		{"an absurd config, only to validate", validating(alter("t", "retention.ms", "99999999999999999999")), api.Code_INVALID_CONFIG},
+		{"an unknown topic, only to validate", validating(alter("nowhere", "retention.ms", "5")), api.Code_UNKNOWN_TOPIC_OR_PARTITION},
+		{"more partitions of an unknown topic", addPartitions("nowhere", 5), api.Code_UNKNOWN_TOPIC_OR_PARTITION},
+		{"fewer partitions", addPartitions("t", 1), api.Code_INVALID_PARTITIONS},
+		{"an absurd number of more partitions", addPartitions("t", math.MinInt32), api.Code_INVALID_PARTITIONS},
 		{"move to an unknown node", &api.Request{Body: &api.Request_MoveReplica{MoveReplica: &api.MoveReplicaRequest{Topic: topic("t"), From: 1, To: 9}}}, api.Code_UNKNOWN_NODE},
 		{"remove an unknown node", &api.Request{Body: &api.Request_RemoveNode{RemoveNode: &api.RemoveNodeRequest{Node: 9}}}, api.Code_UNKNOWN_NODE},
 		{"remove a node with replicas", &api.Request{Body: &api.Request_RemoveNode{RemoveNode: &api.RemoveNodeRequest{Node: 1}}}, api.Code_NODE_HAS_REPLICAS},
@@ -91,6 +100,20 @@ func badRequests(good []byte) []badRequest {
 		list = append(list, badRequest{"topic " + name, createTopic(name, 1), api.Code_INVALID_TOPIC_NAME})
 	}
 	return list
+}
+
+func alter(name, config, value string) *api.Request {
+	return &api.Request{Body: &api.Request_AlterTopic{AlterTopic: &api.AlterTopicRequest{
+		Topic: topic(name), Set: []*api.TopicConfig{{Name: config, Value: value}}}}}
+}
+
+func validating(q *api.Request) *api.Request {
+	q.GetAlterTopic().ValidateOnly = true
+	return q
+}
+
+func addPartitions(name string, partitions int32) *api.Request {
+	return &api.Request{Body: &api.Request_AddPartitions{AddPartitions: &api.AddPartitionsRequest{Topic: topic(name), Partitions: partitions}}}
 }
 
 func trim(name string, before int64) *api.Request {

@@ -228,7 +228,8 @@ func (n *Node) settle(id api.GroupID) {
 	}
 }
 
-// listOffsets answers with an end of the log that a quorum has confirmed.
+// listOffsets answers with an end of the log that a quorum has confirmed, or with where
+// a time stamp is first reached.
 func (n *Node) listOffsets(c caller, q *api.ListOffsetsRequest) {
 	refuse := func(e *api.Error) { n.refuse(c, e) }
 	var end func(*partition.State) api.Offset
@@ -237,14 +238,19 @@ func (n *Node) listOffsets(c caller, q *api.ListOffsetsRequest) {
 		end = (*partition.State).End
 	case api.OffsetSpec_EARLIEST:
 		end = (*partition.State).LogStart
+	case api.OffsetSpec_AT_TIME:
 	default:
-		refuse(api.Errorf(api.Code_INVALID_REQUEST, "list offsets of spec %d: ask for LATEST (0) or EARLIEST (1)", q.GetSpec()))
+		refuse(api.Errorf(api.Code_INVALID_REQUEST, "list offsets of spec %d: ask for LATEST (0), EARLIEST (1) or AT_TIME (2)", q.GetSpec()))
 		return
 	}
 	n.withGroup(q.GetTopic(), q.GetPartition(), refuse, func(g *group) {
 		g.replica.Read(func(err error) {
 			if err != nil {
 				refuse(n.unread(g.id, err))
+				return
+			}
+			if q.GetSpec() == api.OffsetSpec_AT_TIME {
+				n.listAtTime(c, g, api.Milliseconds(q.GetTime()))
 				return
 			}
 			offset := int64(end(g.partition.state))

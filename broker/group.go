@@ -8,7 +8,6 @@ import (
 	"go.etcd.io/raft/v3"
 
 	"github.com/reprise-mq/reprise/broker/api"
-	"github.com/reprise-mq/reprise/broker/codec"
 	"github.com/reprise-mq/reprise/broker/command"
 	"github.com/reprise-mq/reprise/broker/partition"
 	"github.com/reprise-mq/reprise/broker/replica"
@@ -42,6 +41,8 @@ type group struct {
 	preferred api.ReplicaID
 	balanceAt uint64
 	hasty     bool
+	// Something of the partition's retention is on its way into the log.
+	noting bool
 	// Ticks at which this replica may call an election, while none leads.
 	campaigns int
 	// When the configuration was last found to be the one that meta wants.
@@ -56,40 +57,65 @@ type encoder func(command.Tag, api.Milliseconds) ([]byte, *api.Error)
 // maxWaiting bounds the proposals of one group that wait to be applied.
 const maxWaiting = 16384
 
-// partitionMachine is a partition's state with what the replica needs of it:
+// partitionMachine is a partition's state, and how its age goes on while this node
+// leads.
 //
-//	uvarint  segment bytes
-//	rest     partition.State
+// A leader counts on from the age that the log has when it takes over, an entry of its
+// own term applied. It does not count the time before, though as a follower it may have
+// seen it pass: the leader before it may not have, if it had just started, and stamped
+// records with an age that was too low. They would be too old at once. So time that no
+// leader counted is lost, and what is kept is kept longer for it, never shorter.
 type partitionMachine struct {
-	group        *group
-	state        *partition.State
-	segmentBytes uint64
+	group *group
+	state *partition.State
+	// ahead is what the node's uptime has to be set forward by, in milliseconds, to show
+	// the log's age, while it leads.
+	ahead api.Milliseconds
+}
+
+func newPartitionMachine(g *group, state *partition.State) *partitionMachine {
+	return &partitionMachine{group: g, state: state}
+}
+
+func (m *partitionMachine) serves() bool { return m.group.replica != nil && m.group.replica.Serves() }
+
+// age is how long the log has lasted.
+func (m *partitionMachine) age() api.Milliseconds {
+	if !m.serves() {
+		return m.state.Age()
+	}
+	return m.group.node.uptime() + m.ahead
+}
+
+// hear takes note of the state's age, unless this node counts it.
+func (m *partitionMachine) hear() {
+	if !m.serves() {
+		m.ahead = m.state.Age() - m.group.node.uptime()
+	}
 }
 
 // Apply is replica.Machine.
 func (m *partitionMachine) Apply(_ api.Index, data []byte) int32 {
 	out := m.state.Apply(data)
+	m.hear()
 	m.group.applied(out)
 	return out.Count
 }
 
 // Save is replica.Machine.
-func (m *partitionMachine) Save() []byte {
-	return append(codec.AppendUvarint(nil, m.segmentBytes), m.state.Save()...)
-}
+func (m *partitionMachine) Save() []byte { return m.state.Save() }
 
 // Restore is replica.Machine.
 func (m *partitionMachine) Restore(data []byte) error {
-	r := codec.NewReader(data)
-	m.segmentBytes = r.Uvarint()
-	if r.Err() != nil {
-		return r.Err()
+	if err := m.state.Restore(data); err != nil {
+		return err
 	}
-	return m.state.Restore(data[len(data)-r.Len():])
+	m.hear()
+	return nil
 }
 
 // SegmentBytes is replica.Machine.
-func (m *partitionMachine) SegmentBytes() uint64 { return m.segmentBytes }
+func (m *partitionMachine) SegmentBytes() uint64 { return m.state.Settings().SegmentBytes }
 
 // applied answers whoever waits for the entry.
 func (g *group) applied(out partition.Outcome) {

@@ -155,7 +155,10 @@ func (n *Node) metadataNow(q *api.MetadataRequest) *api.Response {
 }
 
 func (n *Node) topicInfo(t *meta.Topic) *api.TopicInfo {
-	info := &api.TopicInfo{Name: t.Name, Id: uint64(t.ID), SegmentBytes: t.SegmentBytes}
+	segmentBytes, _ := n.meta.state.Config(t, meta.SegmentBytes)
+	info := &api.TopicInfo{
+		Name: t.Name, Id: uint64(t.ID), SegmentBytes: uint64(segmentBytes), Configs: n.meta.state.Configs(t),
+	}
 	for _, p := range t.Partitions {
 		part := &api.PartitionInfo{Partition: int32(p.Number), Group: uint64(p.Group)}
 		if leader, ok := n.leaderOf(p.Group); ok {

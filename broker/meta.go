@@ -8,6 +8,7 @@ import (
 	"github.com/reprise-mq/reprise/broker/command"
 	"github.com/reprise-mq/reprise/broker/journal"
 	"github.com/reprise-mq/reprise/broker/meta"
+	"github.com/reprise-mq/reprise/broker/partition"
 	"github.com/reprise-mq/reprise/broker/replica"
 )
 
@@ -192,7 +193,9 @@ func (n *Node) makeGroup(p *meta.Partition) {
 		return
 	}
 	g := n.newGroup(p.Group)
-	g.partition.segmentBytes = p.Topic.SegmentBytes
+	// What the topic was made with, whatever was changed since: all founders begin with
+	// the same bytes.
+	g.partition = newPartitionMachine(g, partition.New(p.Topic.SegmentBytes))
 	cfg := n.replicaConfig(g, mine.ID)
 	made := func(r *replica.Replica) { n.opened(g, r) }
 	if founders, first := founders(p, mine.ID); first >= 0 {

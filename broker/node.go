@@ -17,6 +17,7 @@ import (
 	"github.com/reprise-mq/reprise/broker/env"
 	"github.com/reprise-mq/reprise/broker/files"
 	"github.com/reprise-mq/reprise/broker/journal"
+	"github.com/reprise-mq/reprise/broker/meta"
 	"github.com/reprise-mq/reprise/broker/replica"
 	"github.com/reprise-mq/reprise/broker/trace"
 	"github.com/reprise-mq/reprise/sim/prng"
@@ -76,7 +77,7 @@ func DefaultConfig() Config {
 		StallTicks:       40,
 		ScrubBytes:       64 << 10,
 		ReserveBytes:     256 << 20,
-		MaxBatchBytes:    1 << 20,
+		MaxBatchBytes:    meta.DefaultMessageBytes,
 		Codecs:           batch.NewCodecs(batch.NewGzip()),
 	}
 }
@@ -114,6 +115,7 @@ type Node struct {
 	// Replicas to pump at the next flush, each once, in the order they asked.
 	dirty    []*replica.Replica
 	nextTick env.Time
+	lived    lived
 	ticks    uint64
 
 	proposals uint64      // number of the last tag
@@ -124,6 +126,7 @@ type Node struct {
 	stall     stall
 	space     space
 	leaving   leaving
+	seeks     int // searches for a time stamp under way
 }
 
 // phase says how far a node has come.
@@ -149,6 +152,7 @@ func New(cfg Config, world World) *Node {
 	n.peers.init()
 	n.calls.init(n)
 	n.nextTick = world.Clock.Now() + cfg.Tick
+	n.lived.at = world.Clock.Now()
 	n.open()
 	return n
 }
@@ -172,6 +176,7 @@ func (n *Node) Fail(err error) {
 // Wake is env.Process: time has passed.
 func (n *Node) Wake() {
 	now := n.world.Clock.Now()
+	n.lived.advance(now)
 	// A node that was paused does not make up for lost time: one tick is enough
 	// to find out what happened meanwhile.
 	if now >= n.nextTick {

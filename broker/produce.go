@@ -23,8 +23,8 @@ func (n *Node) produce(c caller, q *api.ProduceRequest) {
 	}
 	refuse := func(e *api.Error) { answer(&api.Response{Error: e}) }
 	n.withGroup(q.GetTopic(), q.GetPartition(), refuse, func(g *group) {
-		if _, err := batch.Validate(q.GetBatch(), n.cfg.Codecs, n.cfg.MaxBatchBytes); err != nil {
-			refuse(n.badBatch(q, err))
+		if _, err := batch.Validate(q.GetBatch(), n.cfg.Codecs, n.maxBatchBytes(g)); err != nil {
+			refuse(n.badBatch(g, q, err))
 			return
 		}
 		if e := n.noRoom(g); e != nil {
@@ -32,7 +32,7 @@ func (n *Node) produce(c caller, q *api.ProduceRequest) {
 			return
 		}
 		encode := func(tag command.Tag, now api.Milliseconds) ([]byte, *api.Error) {
-			return partition.EncodeProduce(tag, now, q.GetBatch()), nil
+			return partition.EncodeProduce(tag, now, g.partition.age(), q.GetBatch()), nil
 		}
 		if q.GetAcks() == api.Acks_NONE {
 			g.propose(encode, nil)
@@ -43,12 +43,12 @@ func (n *Node) produce(c caller, q *api.ProduceRequest) {
 }
 
 // badBatch says why a batch is not accepted.
-func (n *Node) badBatch(q *api.ProduceRequest, err error) *api.Error {
+func (n *Node) badBatch(g *group, q *api.ProduceRequest, err error) *api.Error {
 	code := api.Code_CORRUPT_BATCH
 	switch {
 	case errors.Is(err, batch.ErrTooLarge):
-		return api.Errorf(api.Code_BATCH_TOO_LARGE, "batch of %d bytes for %s/%d is over the limit of %d; send smaller batches",
-			len(q.GetBatch()), q.GetTopic().GetName(), q.GetPartition(), n.cfg.MaxBatchBytes)
+		return api.Errorf(api.Code_BATCH_TOO_LARGE, "batch of %d bytes for %s/%d is over the limit of %d, with its records decompressed or without; send smaller batches, or raise max.message.bytes",
+			len(q.GetBatch()), q.GetTopic().GetName(), q.GetPartition(), n.maxBatchBytes(g))
 	case errors.Is(err, batch.ErrUnsupportedCompression):
 		code = api.Code_UNSUPPORTED_COMPRESSION
 	}

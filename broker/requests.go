@@ -46,6 +46,12 @@ func (n *Node) request(c caller, q *api.Request) {
 		n.describe(c)
 	case *api.Request_CopySegment:
 		n.copySegment(c, body.CopySegment)
+	case *api.Request_AlterTopic:
+		if body.AlterTopic.GetValidateOnly() {
+			n.validateAlter(c, body.AlterTopic)
+			return
+		}
+		n.changeMeta(c, q)
 	default:
 		n.changeMeta(c, q)
 	}

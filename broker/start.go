@@ -350,7 +350,8 @@ func (n *Node) serve() {
 func (n *Node) newGroup(id api.GroupID) *group {
 	g := &group{node: n, id: id, waiting: make(map[command.Tag]func(*api.Response))}
 	if id != api.MetaGroup {
-		g.partition = &partitionMachine{group: g, state: partition.New()}
+		// A replica that is found again, or gets a snapshot, takes its state from there.
+		g.partition = newPartitionMachine(g, partition.New(0))
 	}
 	n.addGroup(g)
 	return g

@@ -54,6 +54,7 @@ func (n *Node) tend(g *group) {
 	if !g.replica.Serves() {
 		return
 	}
+	n.retain(g, p)
 	if (n.ticks/tendEvery)%announceEvery == 0 {
 		n.announce(g)
 	}

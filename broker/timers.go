@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"math"
 
+	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/env"
 )
 
@@ -38,6 +39,26 @@ func (t *timers) fire(now env.Time) {
 	for n := len(t.heap); n > 0 && len(t.heap) > 0 && t.heap[0].at <= now; n-- {
 		heap.Pop(&t.heap).(timer).do()
 	}
+}
+
+// lived adds up how long the node has lived by its monotonic clock, in steps of maxStep
+// at most: a clock may stand still for a while and then leap to where it should be, and
+// what the node was told meanwhile would seem to be long ago.
+type lived struct {
+	sum, at env.Time
+}
+
+// maxStep is more than lies between two ticks, unless the node was paused.
+const maxStep = env.Second
+
+func (l *lived) advance(now env.Time) { l.sum, l.at = l.until(now), now }
+
+func (l *lived) until(now env.Time) env.Time { return l.sum + min(now-l.at, maxStep) }
+
+// uptime is how long the node has lived, in milliseconds; a pause may count for less than
+// it was.
+func (n *Node) uptime() api.Milliseconds {
+	return api.Milliseconds(n.lived.until(n.world.Clock.Now()) / env.Millisecond)
 }
 
 type timerHeap []timer

@@ -103,6 +103,8 @@ func (b *biography) hidden(o *histories.Operation) bool {
 		return false
 	case o.Call.Spec == api.OffsetSpec_EARLIEST:
 		return o.Answer.Offset > b.offset
+	case o.Answer.Found:
+		return false
 	}
 	return o.Answer.Offset <= b.offset
 }

@@ -34,9 +34,7 @@ func (p *partition) readBounds() []bound {
 			case histories.Fetch:
 				p.fetchBound(&b)
 			case histories.ListOffsets:
-				if o.Outcome == histories.Ok && o.Call.Spec == api.OffsetSpec_LATEST {
-					b.least, b.most = o.Answer.Offset, o.Answer.Offset
-				}
+				listBound(&b)
 			case histories.DeleteRecords:
 				if o.Outcome == histories.Ok {
 					b.least = max(b.least, o.Call.Offset)
@@ -52,6 +50,19 @@ func (p *partition) readBounds() []bound {
 		}
 	}
 	return bounds
+}
+
+// listBound adds what a list offsets was told: the end, also where there is no record
+// of a time stamp; or that there is one.
+func listBound(b *bound) {
+	o := b.Operation
+	switch {
+	case o.Outcome != histories.Ok || o.Call.Spec == api.OffsetSpec_EARLIEST:
+	case o.Answer.Found:
+		b.least = max(b.least, o.Answer.Offset+1)
+	default:
+		b.least, b.most = o.Answer.Offset, o.Answer.Offset
+	}
 }
 
 // fetchBound adds what a fetch was told. A high watermark and records are true of
@@ -141,6 +152,9 @@ func startSeen(o *histories.Operation) (api.Offset, bool) {
 	case histories.Produce, histories.Fetch, histories.DeleteRecords:
 		return min(o.Answer.LogStart, mostOffset), o.Answer.LogStart >= 0
 	case histories.ListOffsets:
+		if o.Call.Spec == api.OffsetSpec_AT_TIME {
+			return min(o.Answer.LogStart, mostOffset), o.Answer.LogStart >= 0
+		}
 		return min(o.Answer.Offset, mostOffset), o.Call.Spec == api.OffsetSpec_EARLIEST
 	}
 	return 0, false

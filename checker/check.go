@@ -285,6 +285,7 @@ func (p *partition) judge() {
 	p.checkPolls()
 	p.checkSends()
 	p.checkFinalRead()
+	p.checkTimes()
 	p.judgeOrder()
 	p.judgeLogStart()
 }

@@ -166,6 +166,9 @@ func ask(c *histories.Call) string {
 		if c.Spec == api.OffsetSpec_EARLIEST {
 			return "list earliest"
 		}
+		if c.Spec == api.OffsetSpec_AT_TIME {
+			return fmt.Sprintf("list at time %d", c.Time)
+		}
 		return "list latest"
 	case histories.DeleteRecords:
 		return fmt.Sprintf("delete records before %d", c.Offset)
@@ -186,6 +189,9 @@ func tell(c *histories.Call, a *histories.Answer) string {
 		}
 		return " -> nothing"
 	case histories.ListOffsets:
+		if a.Found {
+			return fmt.Sprintf(" -> %d with time %d", a.Offset, a.Time)
+		}
 		return fmt.Sprintf(" -> %d", a.Offset)
 	case histories.DeleteRecords:
 		return fmt.Sprintf(" -> log start %d", a.LogStart)

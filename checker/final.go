@@ -93,6 +93,7 @@ func (p *partition) listedEnds(f *finalRead) (latest *histories.Operation) {
 		case !o.Call.Final || o.Outcome != histories.Ok:
 		case o.Call.Spec == api.OffsetSpec_EARLIEST:
 			f.first, f.next = o.Answer.Offset, o.Answer.Offset
+		case o.Call.Spec == api.OffsetSpec_AT_TIME:
 		case latest == nil || o.Answer.Offset >= latest.Answer.Offset:
 			latest = o
 		}

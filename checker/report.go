@@ -80,6 +80,9 @@ const (
 	// StaleRead: a fetch was told that there is nothing, where there was a record
 	// before it was invoked.
 	StaleRead Name = "stale-read"
+	// WrongTimeOffset: an offset that was found for a time stamp is not that of the
+	// first record that is not before it.
+	WrongTimeOffset Name = "wrong-time-offset"
 	// Nonlinearizable: no order of the operations explains what they saw, in a way
 	// that has no name of its own.
 	Nonlinearizable Name = "nonlinearizable"

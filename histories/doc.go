@@ -81,6 +81,15 @@
 //	{"index":14,"time":8000,"process":-1,"kind":"note","op":"fault","name":"crash","target":"node 2","phase":"begin"}
 //	{"index":15,"time":8500,"process":-1,"kind":"note","op":"leader","topic":"t0","partition":2,"term":7,"node":3}
 //
+// Time stamps: those of a produce's records stand beside their values, where they are
+// known; the first record from a time on is looked for, from the log start on. Without
+// found, there is none, and offset is the end.
+//
+//	{"index":16,"time":9000,"process":3,"kind":"invoke","op":"produce","topic":"t0","partition":2,"values":[19,20],"times":[1700,1650],"acks":"all"}
+//	{"index":17,"time":9100,"process":3,"kind":"ok","op":"produce","offset":36,"log_start":20}
+//	{"index":18,"time":9200,"process":5,"kind":"invoke","op":"list_offsets","topic":"t0","partition":2,"spec":"at_time","at":1660}
+//	{"index":19,"time":9300,"process":5,"kind":"ok","op":"list_offsets","offset":36,"found":true,"stamp":1700,"log_start":20}
+//
 // # Payload
 //
 // A record's value carries its number and proves that it arrived whole:

@@ -123,7 +123,9 @@ type Call struct {
 	Partition api.Partition
 	// Values of a Produce: one record batch.
 	Values []Value
-	Acks   api.Acks
+	// Times are the time stamps of the values; nil where they are not known.
+	Times []int64
+	Acks  api.Acks
 	// Producer, Epoch and Sequence of an idempotent Produce (its first record's);
 	// of an InitProducer the id to be renewed. Producer 0 is none.
 	Producer api.ProducerID
@@ -133,6 +135,8 @@ type Call struct {
 	Offset api.Offset
 	// Spec says which end of the log ListOffsets asks for.
 	Spec api.OffsetSpec
+	// Time is the time stamp that ListOffsets looks for, with AT_TIME.
+	Time int64
 	// Partitions is how many CreateTopic asks for.
 	Partitions int32
 	// Continue: the client chose the Fetch's offset, as the one after the last
@@ -147,11 +151,15 @@ type Call struct {
 type Answer struct {
 	// Offset of a Produce's first record, or that ListOffsets found.
 	Offset api.Offset
+	// Found and Time: the ListOffsets of a time stamp found one, and which.
+	Found bool
+	Time  int64
 	// Records that a Fetch returned, from the offset that was asked for.
 	Records []Record
 	// HighWatermark that a Fetch was told, or NoOffset.
 	HighWatermark api.Offset
-	// LogStart that Produce, Fetch or DeleteRecords was told, or NoOffset.
+	// LogStart that Produce, Fetch or DeleteRecords was told, or NoOffset; also the one
+	// from which ListOffsets looked for a time stamp.
 	LogStart api.Offset
 	// Producer and Epoch that InitProducer was given.
 	Producer api.ProducerID

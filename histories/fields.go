@@ -44,18 +44,20 @@ var (
 	sequence   = number("sequence", 0, math.MaxInt32, func(e *Event) *api.Sequence { return &e.Call.Sequence })
 	asked      = number("offset", math.MinInt64, math.MaxInt64, func(e *Event) *api.Offset { return &e.Call.Offset })
 	before     = number("before", math.MinInt64, math.MaxInt64, func(e *Event) *api.Offset { return &e.Call.Offset })
-	spec       = enum("spec", []string{api.OffsetSpec_LATEST: "latest", api.OffsetSpec_EARLIEST: "earliest"}, func(e *Event) *api.OffsetSpec { return &e.Call.Spec })
+	spec       = enum("spec", []string{api.OffsetSpec_LATEST: "latest", api.OffsetSpec_EARLIEST: "earliest", api.OffsetSpec_AT_TIME: "at_time"}, func(e *Event) *api.OffsetSpec { return &e.Call.Spec })
 	partitions = number("partitions", math.MinInt32, math.MaxInt32, func(e *Event) *int32 { return &e.Call.Partitions })
 	continued  = flag("continue", func(e *Event) *bool { return &e.Call.Continue })
 	final      = flag("final", func(e *Event) *bool { return &e.Call.Final })
 	values     = field{name: "values", put: putValues, get: getValues}
+	times      = optional(field{name: "times", put: putTimes, get: getTimes, zero: func(e *Event) bool { return e.Call.Times == nil }})
+	sought     = optional(number("at", math.MinInt64, math.MaxInt64, func(e *Event) *int64 { return &e.Call.Time }))
 )
 
 // calls[op] is what an invocation has after the header.
 var calls = [...][]field{
-	Produce:       {topic, partition, values, acks, producer, ofProducer(epoch), ofProducer(sequence)},
+	Produce:       {topic, partition, values, times, acks, producer, ofProducer(epoch), ofProducer(sequence)},
 	Fetch:         {topic, partition, asked, continued, final},
-	ListOffsets:   {topic, partition, spec, final},
+	ListOffsets:   {topic, partition, spec, sought, final},
 	DeleteRecords: {topic, partition, before},
 	CreateTopic:   {topic, partitions},
 	DeleteTopic:   {topic},
@@ -69,6 +71,9 @@ var (
 	logStart      = number("log_start", int64(NoOffset), math.MaxInt64, func(e *Event) *api.Offset { return &e.Answer.LogStart })
 	given         = number("producer", 1, math.MaxInt64, func(e *Event) *api.ProducerID { return &e.Answer.Producer })
 	givenEpoch    = number("epoch", 0, math.MaxInt16, func(e *Event) *api.Epoch { return &e.Answer.Epoch })
+	foundTime     = optional(flag("found", func(e *Event) *bool { return &e.Answer.Found }))
+	timeFound     = optional(number("stamp", math.MinInt64, math.MaxInt64, func(e *Event) *int64 { return &e.Answer.Time }))
+	soughtFrom    = optional(number("log_start", 0, math.MaxInt64, func(e *Event) *api.Offset { return &e.Answer.LogStart }))
 	records       = field{name: "records", put: putRecords, get: getRecords}
 )
 
@@ -76,7 +81,7 @@ var (
 var answers = [...][]field{
 	Produce:       {found, logStart},
 	Fetch:         {records, highWatermark, logStart},
-	ListOffsets:   {found},
+	ListOffsets:   {found, foundTime, timeFound, soughtFrom},
 	DeleteRecords: {logStart},
 	CreateTopic:   {},
 	DeleteTopic:   {},
@@ -218,6 +223,25 @@ func putValues(b []byte, e *Event) []byte {
 func getValues(raw []byte, e *Event) error {
 	if json.Unmarshal(raw, &e.Call.Values) != nil || len(e.Call.Values) == 0 {
 		return fmt.Errorf("is %s and should be a list of at least one integer", short(raw))
+	}
+	return nil
+}
+
+func putTimes(b []byte, e *Event) []byte {
+	b = append(b, '[')
+	for i, t := range e.Call.Times {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(b, t, 10)
+	}
+	return append(b, ']')
+}
+
+// getTimes reads the time stamps: as many as values, which stand before them.
+func getTimes(raw []byte, e *Event) error {
+	if json.Unmarshal(raw, &e.Call.Times) != nil || len(e.Call.Times) != len(e.Call.Values) {
+		return fmt.Errorf("is %s and should be a list of as many integers as there are values", short(raw))
 	}
 	return nil
 }

@@ -96,6 +96,9 @@ func drawCall(t *rapid.T) histories.Call {
 	switch c.Op {
 	case histories.Produce:
 		c.Values = rapid.SliceOfN(rapid.Map(rapid.Int64(), func(v int64) histories.Value { return histories.Value(v) }), 1, 4).Draw(t, "values")
+		if rapid.Bool().Draw(t, "timed") {
+			c.Times = rapid.SliceOfN(rapid.Int64(), len(c.Values), len(c.Values)).Draw(t, "times")
+		}
 		c.Acks = api.Acks(rapid.IntRange(0, 1).Draw(t, "acks"))
 		c.Producer = api.ProducerID(rapid.Int64Range(0, 2).Draw(t, "producer"))
 		if c.Producer != 0 {
@@ -105,7 +108,10 @@ func drawCall(t *rapid.T) histories.Call {
 		c.Offset = api.Offset(rapid.Int64().Draw(t, "offset"))
 		c.Continue, c.Final = rapid.Bool().Draw(t, "continue"), rapid.Bool().Draw(t, "final")
 	case histories.ListOffsets:
-		c.Spec, c.Final = api.OffsetSpec(rapid.IntRange(0, 1).Draw(t, "spec")), rapid.Bool().Draw(t, "final")
+		c.Spec, c.Final = api.OffsetSpec(rapid.IntRange(0, 2).Draw(t, "spec")), rapid.Bool().Draw(t, "final")
+		if c.Spec == api.OffsetSpec_AT_TIME {
+			c.Time = rapid.Int64().Draw(t, "at")
+		}
 	case histories.DeleteRecords:
 		c.Offset = api.Offset(rapid.Int64Min(-1).Draw(t, "before"))
 	case histories.CreateTopic:
@@ -125,7 +131,8 @@ func drawAnswer(t *rapid.T, op histories.Op) histories.Answer {
 		}), 0, 4).Draw(t, "records")
 		a.HighWatermark, a.LogStart = offsets.Draw(t, "hw"), histories.NoOffset
 	case histories.ListOffsets:
-		a.Offset = offsets.Draw(t, "offset")
+		a.Offset, a.LogStart = offsets.Draw(t, "offset"), offsets.Draw(t, "start")
+		a.Found, a.Time = rapid.Bool().Draw(t, "found"), rapid.Int64().Draw(t, "stamp")
 	case histories.DeleteRecords:
 		a.LogStart = offsets.Draw(t, "start")
 	case histories.InitProducer:

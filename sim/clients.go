@@ -109,15 +109,15 @@ func (a *admin) do(call func(*core.Client)) {
 }
 
 // create makes a topic, however often it takes.
-func (a *admin) create(topic string, partitions int32, done func()) {
-	q := &api.CreateTopicRequest{Name: topic, Partitions: partitions}
+func (a *admin) create(w *workloads.Config, done func()) {
+	q := &api.CreateTopicRequest{Name: w.Topic, Partitions: int32(w.Partitions), Configs: configs(w)}
 	a.do(func(c *core.Client) {
 		c.CreateTopic(q, adminPatience, func(result core.Result) {
 			if result.Err == nil || result.Err.Code == api.Code_TOPIC_ALREADY_EXISTS {
 				done()
 				return
 			}
-			a.run.world.Agenda.After(env.Second, func() { a.create(topic, partitions, done) })
+			a.run.world.Agenda.After(env.Second, func() { a.create(w, done) })
 		})
 	})
 }

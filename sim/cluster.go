@@ -240,7 +240,7 @@ func (r *run) found() {
 	}
 	w := &r.plan.Workload
 	made := false
-	r.admin.create(w.Topic, int32(w.Partitions), func() { made = true })
+	r.admin.create(w, func() { made = true })
 	if !r.until(founded, func() bool { return made && r.converged() }) {
 		r.fail(Stuck, "topic %s is not ready after %d s: %s", w.Topic, founded/env.Second, r.missing())
 		return

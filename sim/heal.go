@@ -129,6 +129,9 @@ func (r *run) unsettled() string {
 		if what := r.unsettledGroup(id, views[id]); what != "" {
 			return what
 		}
+		if what := r.oracle.Unretained(id); what != "" && id != api.MetaGroup {
+			return what
+		}
 	}
 	return ""
 }

@@ -109,7 +109,7 @@ func Run(p *plan.Plan, o Options) *Result {
 		r.received = digest.New(nil)
 	}
 	r.recorder, r.lines = histories.NewRecorder(r.record), histories.NewWriter(noted{r})
-	for _, phase := range []func(){r.found, r.safety, r.heal, r.blackout, r.finalReads, r.end} {
+	for _, phase := range []func(){r.found, r.safety, r.heal, r.keepAll, r.blackout, r.finalReads, r.end} {
 		if phase(); r.over() {
 			break
 		}

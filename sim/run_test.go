@@ -15,7 +15,10 @@ import (
 
 // small cuts a plan down to so many seconds.
 func small(seed uint64, seconds int) *plan.Plan {
-	p := plan.Generate(seed)
+	p, err := plan.GenerateWorkload("log", seed)
+	if err != nil {
+		panic(err)
+	}
 	p.Small = true
 	p.Safety = plan.Milliseconds(seconds) * 1000
 	p.Faults = slices.DeleteFunc(p.Faults, func(f plan.Fault) bool { return f.At >= p.Safety })

@@ -23,7 +23,17 @@ type Config struct {
 	// Topic that is shared by all; it is there, with so many Partitions.
 	Topic      string `json:"topic"`
 	Partitions int    `json:"partitions"`
+	// Kind is "" for the workload of a log, or Retention.
+	Kind string `json:"kind,omitempty"`
+	// RetentionTime, in milliseconds, and RetentionBytes are what the topic is made
+	// with; 0 for no limit.
+	RetentionTime  int64 `json:"retention_ms,omitempty"`
+	RetentionBytes int64 `json:"retention_bytes,omitempty"`
 }
+
+// Retention is a workload on a topic that does not keep everything: records have time
+// stamps that are all over the place, and are looked for by them.
+const Retention = "retention"
 
 // Standard is the workload of the standard plan: 60 s of 5 clients on 4
 // partitions.
@@ -74,6 +84,9 @@ const (
 	drawPart
 	drawWait
 	drawEpisode
+	drawSeek
+	drawStamp
+	drawFar
 )
 
 // draw gives a number from 0 to n-1 that belongs to an operation and a purpose.
@@ -114,8 +127,39 @@ func (g *generator) op(client, n int) Op {
 	default:
 		o.Action = g.pick(&o, mixing)
 	}
+	if g.config.Kind == Retention {
+		g.stamp(&o)
+	}
 	g.detail(&o)
 	return o
+}
+
+// stamp gives records time stamps, about the time of the operation, or one time in
+// sixteen far before or after, and has some operations look for one.
+func (g *generator) stamp(o *Op) {
+	const (
+		epoch   = 1_750_000_000_000
+		blurred = 3_000
+		far     = 40_000_000_000
+		// Time stamps are coarse, so that some are equal.
+		coarse = 100
+	)
+	at := epoch + int64(o.At/1_000_000)
+	switch o.Action {
+	case Produce, ProducePlain, ProduceNone:
+		o.Stamp = (at + g.draw(o, drawStamp, blurred) - blurred/2) / coarse * coarse
+		if n := g.draw(o, drawFar, 32); n < 2 {
+			o.Stamp += (2*n - 1) * far
+		}
+	case Reread, Latest, Earliest, Beyond:
+		if g.draw(o, drawSeek, 2) == 0 {
+			o.Action = AtTime
+			o.Stamp = (at + blurred - g.draw(o, drawStamp, 12*blurred)) / coarse * coarse
+			if g.draw(o, drawFar, 2) == 0 {
+				o.Stamp += 2 * far // that there is none takes a quorum
+			}
+		}
+	}
 }
 
 // at spreads a client's operations evenly, shaken by a step; in a burst a block of

@@ -30,6 +30,8 @@ const (
 	// Earliest and Latest list an offset.
 	Earliest Action = "earliest"
 	Latest   Action = "latest"
+	// AtTime asks for the first record whose time stamp is not before Stamp.
+	AtTime Action = "at-time"
 	// Trim deletes the records below Part thousandths of the known log, TrimAll all
 	// there are.
 	Trim    Action = "trim"
@@ -64,12 +66,24 @@ type Op struct {
 	Size int `json:"size,omitempty"`
 	// Part of the known log, in thousandths.
 	Part int64 `json:"part,omitempty"`
+	// Stamp is the time stamp of the first record to produce, in milliseconds since
+	// 1970, or the one to look for; 0 leaves it to the client.
+	Stamp int64 `json:"stamp,omitempty"`
 	// Wait is how long a fetch may wait for records, in milliseconds.
 	Wait int32 `json:"wait,omitempty"`
 }
 
 // MaxRecords bounds the records of one operation.
 const MaxRecords = 256
+
+// Time is the time stamp of the i-th record, 0 if the operation gives none. The time
+// stamps of a batch do not ascend.
+func (o *Op) Time(i int) api.Milliseconds {
+	if o.Stamp == 0 {
+		return 0
+	}
+	return api.Milliseconds(o.Stamp + int64(i)*37%64)
+}
 
 // Value is the i-th value that an operation produces; no other operation of the
 // run has it. i is below MaxRecords.

@@ -62,6 +62,7 @@ const (
 	Code_MOVE_IN_PROGRESS           Code = 39
 	Code_LAST_NODE                  Code = 40
 	Code_LOG_DAMAGED                Code = 41
+	Code_INVALID_CONFIG             Code = 60
 )
 
 // Enum value maps for Code.
@@ -99,6 +100,7 @@ var (
 		39: "MOVE_IN_PROGRESS",
 		40: "LAST_NODE",
 		41: "LOG_DAMAGED",
+		60: "INVALID_CONFIG",
 	}
 	Code_value = map[string]int32{
 		"OK":                         0,
@@ -133,6 +135,7 @@ var (
 		"MOVE_IN_PROGRESS":           39,
 		"LAST_NODE":                  40,
 		"LOG_DAMAGED":                41,
+		"INVALID_CONFIG":             60,
 	}
 )
 
@@ -216,6 +219,8 @@ type OffsetSpec int32
 const (
 	OffsetSpec_LATEST   OffsetSpec = 0
 	OffsetSpec_EARLIEST OffsetSpec = 1
+	// The first record whose time stamp is not before a time.
+	OffsetSpec_AT_TIME OffsetSpec = 2
 )
 
 // Enum value maps for OffsetSpec.
@@ -223,10 +228,12 @@ var (
 	OffsetSpec_name = map[int32]string{
 		0: "LATEST",
 		1: "EARLIEST",
+		2: "AT_TIME",
 	}
 	OffsetSpec_value = map[string]int32{
 		"LATEST":   0,
 		"EARLIEST": 1,
+		"AT_TIME":  2,
 	}
 )
 
@@ -380,6 +387,8 @@ type Request struct {
 	//	*Request_CopySegment
 	//	*Request_ReplicaChanged
 	//	*Request_UpdateNode
+	//	*Request_AlterTopic
+	//	*Request_AddPartitions
 	Body          isRequest_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -573,6 +582,24 @@ func (x *Request) GetUpdateNode() *UpdateNodeRequest {
 	return nil
 }
 
+func (x *Request) GetAlterTopic() *AlterTopicRequest {
+	if x != nil {
+		if x, ok := x.Body.(*Request_AlterTopic); ok {
+			return x.AlterTopic
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetAddPartitions() *AddPartitionsRequest {
+	if x != nil {
+		if x, ok := x.Body.(*Request_AddPartitions); ok {
+			return x.AddPartitions
+		}
+	}
+	return nil
+}
+
 type isRequest_Body interface {
 	isRequest_Body()
 }
@@ -641,6 +668,14 @@ type Request_UpdateNode struct {
 	UpdateNode *UpdateNodeRequest `protobuf:"bytes,17,opt,name=update_node,json=updateNode,proto3,oneof"`
 }
 
+type Request_AlterTopic struct {
+	AlterTopic *AlterTopicRequest `protobuf:"bytes,60,opt,name=alter_topic,json=alterTopic,proto3,oneof"`
+}
+
+type Request_AddPartitions struct {
+	AddPartitions *AddPartitionsRequest `protobuf:"bytes,61,opt,name=add_partitions,json=addPartitions,proto3,oneof"`
+}
+
 func (*Request_Metadata) isRequest_Body() {}
 
 func (*Request_CreateTopic) isRequest_Body() {}
@@ -673,6 +708,10 @@ func (*Request_ReplicaChanged) isRequest_Body() {}
 
 func (*Request_UpdateNode) isRequest_Body() {}
 
+func (*Request_AlterTopic) isRequest_Body() {}
+
+func (*Request_AddPartitions) isRequest_Body() {}
+
 // Response answers the request of the same id: an error, or the body that
 // belongs to the request.
 type Response struct {
@@ -697,6 +736,8 @@ type Response struct {
 	//	*Response_CopySegment
 	//	*Response_ReplicaChanged
 	//	*Response_UpdateNode
+	//	*Response_AlterTopic
+	//	*Response_AddPartitions
 	Body          isResponse_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -897,6 +938,24 @@ func (x *Response) GetUpdateNode() *UpdateNodeResponse {
 	return nil
 }
 
+func (x *Response) GetAlterTopic() *AlterTopicResponse {
+	if x != nil {
+		if x, ok := x.Body.(*Response_AlterTopic); ok {
+			return x.AlterTopic
+		}
+	}
+	return nil
+}
+
+func (x *Response) GetAddPartitions() *AddPartitionsResponse {
+	if x != nil {
+		if x, ok := x.Body.(*Response_AddPartitions); ok {
+			return x.AddPartitions
+		}
+	}
+	return nil
+}
+
 type isResponse_Body interface {
 	isResponse_Body()
 }
@@ -965,6 +1024,14 @@ type Response_UpdateNode struct {
 	UpdateNode *UpdateNodeResponse `protobuf:"bytes,18,opt,name=update_node,json=updateNode,proto3,oneof"`
 }
 
+type Response_AlterTopic struct {
+	AlterTopic *AlterTopicResponse `protobuf:"bytes,60,opt,name=alter_topic,json=alterTopic,proto3,oneof"`
+}
+
+type Response_AddPartitions struct {
+	AddPartitions *AddPartitionsResponse `protobuf:"bytes,61,opt,name=add_partitions,json=addPartitions,proto3,oneof"`
+}
+
 func (*Response_Metadata) isResponse_Body() {}
 
 func (*Response_CreateTopic) isResponse_Body() {}
@@ -996,6 +1063,10 @@ func (*Response_CopySegment) isResponse_Body() {}
 func (*Response_ReplicaChanged) isResponse_Body() {}
 
 func (*Response_UpdateNode) isResponse_Body() {}
+
+func (*Response_AlterTopic) isResponse_Body() {}
+
+func (*Response_AddPartitions) isResponse_Body() {}
 
 type Error struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1316,11 +1387,13 @@ func (x *NodeInfo) GetMetaVoter() bool {
 }
 
 type TopicInfo struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Id            uint64                 `protobuf:"varint,2,opt,name=id,proto3" json:"id,omitempty"`
-	SegmentBytes  uint64                 `protobuf:"varint,3,opt,name=segment_bytes,json=segmentBytes,proto3" json:"segment_bytes,omitempty"`
-	Partitions    []*PartitionInfo       `protobuf:"bytes,4,rep,name=partitions,proto3" json:"partitions,omitempty"`
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Name         string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Id           uint64                 `protobuf:"varint,2,opt,name=id,proto3" json:"id,omitempty"`
+	SegmentBytes uint64                 `protobuf:"varint,3,opt,name=segment_bytes,json=segmentBytes,proto3" json:"segment_bytes,omitempty"`
+	Partitions   []*PartitionInfo       `protobuf:"bytes,4,rep,name=partitions,proto3" json:"partitions,omitempty"`
+	// Every config there is, by name.
+	Configs       []*TopicConfig `protobuf:"bytes,60,rep,name=configs,proto3" json:"configs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1383,6 +1456,75 @@ func (x *TopicInfo) GetPartitions() []*PartitionInfo {
 	return nil
 }
 
+func (x *TopicInfo) GetConfigs() []*TopicConfig {
+	if x != nil {
+		return x.Configs
+	}
+	return nil
+}
+
+// TopicConfig is one config of a topic.
+type TopicConfig struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Value string                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	// Not set on the topic: the value is the default. Never in a request.
+	IsDefault     bool `protobuf:"varint,3,opt,name=is_default,json=isDefault,proto3" json:"is_default,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TopicConfig) Reset() {
+	*x = TopicConfig{}
+	mi := &file_broker_api_api_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TopicConfig) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TopicConfig) ProtoMessage() {}
+
+func (x *TopicConfig) ProtoReflect() protoreflect.Message {
+	mi := &file_broker_api_api_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TopicConfig.ProtoReflect.Descriptor instead.
+func (*TopicConfig) Descriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *TopicConfig) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *TopicConfig) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+func (x *TopicConfig) GetIsDefault() bool {
+	if x != nil {
+		return x.IsDefault
+	}
+	return false
+}
+
 type PartitionInfo struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Partition int32                  `protobuf:"varint,1,opt,name=partition,proto3" json:"partition,omitempty"`
@@ -1398,7 +1540,7 @@ type PartitionInfo struct {
 
 func (x *PartitionInfo) Reset() {
 	*x = PartitionInfo{}
-	mi := &file_broker_api_api_proto_msgTypes[9]
+	mi := &file_broker_api_api_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1410,7 +1552,7 @@ func (x *PartitionInfo) String() string {
 func (*PartitionInfo) ProtoMessage() {}
 
 func (x *PartitionInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[9]
+	mi := &file_broker_api_api_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1423,7 +1565,7 @@ func (x *PartitionInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartitionInfo.ProtoReflect.Descriptor instead.
 func (*PartitionInfo) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{9}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *PartitionInfo) GetPartition() int32 {
@@ -1475,7 +1617,7 @@ type ReplicaInfo struct {
 
 func (x *ReplicaInfo) Reset() {
 	*x = ReplicaInfo{}
-	mi := &file_broker_api_api_proto_msgTypes[10]
+	mi := &file_broker_api_api_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1487,7 +1629,7 @@ func (x *ReplicaInfo) String() string {
 func (*ReplicaInfo) ProtoMessage() {}
 
 func (x *ReplicaInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[10]
+	mi := &file_broker_api_api_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1500,7 +1642,7 @@ func (x *ReplicaInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaInfo.ProtoReflect.Descriptor instead.
 func (*ReplicaInfo) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{10}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ReplicaInfo) GetNode() uint64 {
@@ -1538,14 +1680,16 @@ type CreateTopicRequest struct {
 	// 0: three, or as many as there are nodes where there are fewer.
 	ReplicationFactor int32 `protobuf:"varint,3,opt,name=replication_factor,json=replicationFactor,proto3" json:"replication_factor,omitempty"`
 	// Size at which a segment is rolled, in bytes; 0: the cluster's default.
-	SegmentBytes  uint64 `protobuf:"varint,4,opt,name=segment_bytes,json=segmentBytes,proto3" json:"segment_bytes,omitempty"`
+	SegmentBytes uint64 `protobuf:"varint,4,opt,name=segment_bytes,json=segmentBytes,proto3" json:"segment_bytes,omitempty"`
+	// Configs to set, each at most once; segment.bytes not beside segment_bytes.
+	Configs       []*TopicConfig `protobuf:"bytes,60,rep,name=configs,proto3" json:"configs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CreateTopicRequest) Reset() {
 	*x = CreateTopicRequest{}
-	mi := &file_broker_api_api_proto_msgTypes[11]
+	mi := &file_broker_api_api_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1557,7 +1701,7 @@ func (x *CreateTopicRequest) String() string {
 func (*CreateTopicRequest) ProtoMessage() {}
 
 func (x *CreateTopicRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[11]
+	mi := &file_broker_api_api_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1570,7 +1714,7 @@ func (x *CreateTopicRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTopicRequest.ProtoReflect.Descriptor instead.
 func (*CreateTopicRequest) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{11}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *CreateTopicRequest) GetName() string {
@@ -1601,6 +1745,13 @@ func (x *CreateTopicRequest) GetSegmentBytes() uint64 {
 	return 0
 }
 
+func (x *CreateTopicRequest) GetConfigs() []*TopicConfig {
+	if x != nil {
+		return x.Configs
+	}
+	return nil
+}
+
 type CreateTopicResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -1610,7 +1761,7 @@ type CreateTopicResponse struct {
 
 func (x *CreateTopicResponse) Reset() {
 	*x = CreateTopicResponse{}
-	mi := &file_broker_api_api_proto_msgTypes[12]
+	mi := &file_broker_api_api_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1622,7 +1773,7 @@ func (x *CreateTopicResponse) String() string {
 func (*CreateTopicResponse) ProtoMessage() {}
 
 func (x *CreateTopicResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[12]
+	mi := &file_broker_api_api_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1635,7 +1786,7 @@ func (x *CreateTopicResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTopicResponse.ProtoReflect.Descriptor instead.
 func (*CreateTopicResponse) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{12}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *CreateTopicResponse) GetId() uint64 {
@@ -1654,7 +1805,7 @@ type DeleteTopicRequest struct {
 
 func (x *DeleteTopicRequest) Reset() {
 	*x = DeleteTopicRequest{}
-	mi := &file_broker_api_api_proto_msgTypes[13]
+	mi := &file_broker_api_api_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1666,7 +1817,7 @@ func (x *DeleteTopicRequest) String() string {
 func (*DeleteTopicRequest) ProtoMessage() {}
 
 func (x *DeleteTopicRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[13]
+	mi := &file_broker_api_api_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1679,7 +1830,7 @@ func (x *DeleteTopicRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteTopicRequest.ProtoReflect.Descriptor instead.
 func (*DeleteTopicRequest) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{13}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *DeleteTopicRequest) GetTopic() *TopicRef {
@@ -1697,7 +1848,7 @@ type DeleteTopicResponse struct {
 
 func (x *DeleteTopicResponse) Reset() {
 	*x = DeleteTopicResponse{}
-	mi := &file_broker_api_api_proto_msgTypes[14]
+	mi := &file_broker_api_api_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1709,7 +1860,7 @@ func (x *DeleteTopicResponse) String() string {
 func (*DeleteTopicResponse) ProtoMessage() {}
 
 func (x *DeleteTopicResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[14]
+	mi := &file_broker_api_api_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1722,7 +1873,205 @@ func (x *DeleteTopicResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteTopicResponse.ProtoReflect.Descriptor instead.
 func (*DeleteTopicResponse) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{14}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{15}
+}
+
+// AlterTopicRequest changes some of a topic's configs and leaves the others as they
+// are.
+type AlterTopicRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Topic *TopicRef              `protobuf:"bytes,1,opt,name=topic,proto3" json:"topic,omitempty"`
+	Set   []*TopicConfig         `protobuf:"bytes,2,rep,name=set,proto3" json:"set,omitempty"`
+	// Names of configs that go back to their defaults.
+	Unset []string `protobuf:"bytes,3,rep,name=unset,proto3" json:"unset,omitempty"`
+	// Only say whether it could be done.
+	ValidateOnly  bool `protobuf:"varint,4,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AlterTopicRequest) Reset() {
+	*x = AlterTopicRequest{}
+	mi := &file_broker_api_api_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AlterTopicRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AlterTopicRequest) ProtoMessage() {}
+
+func (x *AlterTopicRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_broker_api_api_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AlterTopicRequest.ProtoReflect.Descriptor instead.
+func (*AlterTopicRequest) Descriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *AlterTopicRequest) GetTopic() *TopicRef {
+	if x != nil {
+		return x.Topic
+	}
+	return nil
+}
+
+func (x *AlterTopicRequest) GetSet() []*TopicConfig {
+	if x != nil {
+		return x.Set
+	}
+	return nil
+}
+
+func (x *AlterTopicRequest) GetUnset() []string {
+	if x != nil {
+		return x.Unset
+	}
+	return nil
+}
+
+func (x *AlterTopicRequest) GetValidateOnly() bool {
+	if x != nil {
+		return x.ValidateOnly
+	}
+	return false
+}
+
+type AlterTopicResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AlterTopicResponse) Reset() {
+	*x = AlterTopicResponse{}
+	mi := &file_broker_api_api_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AlterTopicResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AlterTopicResponse) ProtoMessage() {}
+
+func (x *AlterTopicResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_broker_api_api_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AlterTopicResponse.ProtoReflect.Descriptor instead.
+func (*AlterTopicResponse) Descriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{17}
+}
+
+// AddPartitionsRequest gives a topic more partitions.
+type AddPartitionsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Topic *TopicRef              `protobuf:"bytes,1,opt,name=topic,proto3" json:"topic,omitempty"`
+	// How many it has afterwards.
+	Partitions    int32 `protobuf:"varint,2,opt,name=partitions,proto3" json:"partitions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddPartitionsRequest) Reset() {
+	*x = AddPartitionsRequest{}
+	mi := &file_broker_api_api_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddPartitionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddPartitionsRequest) ProtoMessage() {}
+
+func (x *AddPartitionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_broker_api_api_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddPartitionsRequest.ProtoReflect.Descriptor instead.
+func (*AddPartitionsRequest) Descriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *AddPartitionsRequest) GetTopic() *TopicRef {
+	if x != nil {
+		return x.Topic
+	}
+	return nil
+}
+
+func (x *AddPartitionsRequest) GetPartitions() int32 {
+	if x != nil {
+		return x.Partitions
+	}
+	return 0
+}
+
+type AddPartitionsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddPartitionsResponse) Reset() {
+	*x = AddPartitionsResponse{}
+	mi := &file_broker_api_api_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddPartitionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddPartitionsResponse) ProtoMessage() {}
+
+func (x *AddPartitionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_broker_api_api_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddPartitionsResponse.ProtoReflect.Descriptor instead.
+func (*AddPartitionsResponse) Descriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{19}
 }
 
 type ProduceRequest struct {
@@ -1738,7 +2087,7 @@ type ProduceRequest struct {
 
 func (x *ProduceRequest) Reset() {
 	*x = ProduceRequest{}
-	mi := &file_broker_api_api_proto_msgTypes[15]
+	mi := &file_broker_api_api_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1750,7 +2099,7 @@ func (x *ProduceRequest) String() string {
 func (*ProduceRequest) ProtoMessage() {}
 
 func (x *ProduceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[15]
+	mi := &file_broker_api_api_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1763,7 +2112,7 @@ func (x *ProduceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProduceRequest.ProtoReflect.Descriptor instead.
 func (*ProduceRequest) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{15}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ProduceRequest) GetTopic() *TopicRef {
@@ -1805,7 +2154,7 @@ type ProduceResponse struct {
 
 func (x *ProduceResponse) Reset() {
 	*x = ProduceResponse{}
-	mi := &file_broker_api_api_proto_msgTypes[16]
+	mi := &file_broker_api_api_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1817,7 +2166,7 @@ func (x *ProduceResponse) String() string {
 func (*ProduceResponse) ProtoMessage() {}
 
 func (x *ProduceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[16]
+	mi := &file_broker_api_api_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1830,7 +2179,7 @@ func (x *ProduceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProduceResponse.ProtoReflect.Descriptor instead.
 func (*ProduceResponse) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{16}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ProduceResponse) GetBaseOffset() int64 {
@@ -1864,7 +2213,7 @@ type FetchRequest struct {
 
 func (x *FetchRequest) Reset() {
 	*x = FetchRequest{}
-	mi := &file_broker_api_api_proto_msgTypes[17]
+	mi := &file_broker_api_api_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1876,7 +2225,7 @@ func (x *FetchRequest) String() string {
 func (*FetchRequest) ProtoMessage() {}
 
 func (x *FetchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[17]
+	mi := &file_broker_api_api_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1889,7 +2238,7 @@ func (x *FetchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchRequest.ProtoReflect.Descriptor instead.
 func (*FetchRequest) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{17}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *FetchRequest) GetTopic() *TopicRef {
@@ -1948,7 +2297,7 @@ type FetchResponse struct {
 
 func (x *FetchResponse) Reset() {
 	*x = FetchResponse{}
-	mi := &file_broker_api_api_proto_msgTypes[18]
+	mi := &file_broker_api_api_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1960,7 +2309,7 @@ func (x *FetchResponse) String() string {
 func (*FetchResponse) ProtoMessage() {}
 
 func (x *FetchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[18]
+	mi := &file_broker_api_api_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1973,7 +2322,7 @@ func (x *FetchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchResponse.ProtoReflect.Descriptor instead.
 func (*FetchResponse) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{18}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *FetchResponse) GetBatches() []byte {
@@ -1998,17 +2347,19 @@ func (x *FetchResponse) GetLogStart() int64 {
 }
 
 type ListOffsetsRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Topic         *TopicRef              `protobuf:"bytes,1,opt,name=topic,proto3" json:"topic,omitempty"`
-	Partition     int32                  `protobuf:"varint,2,opt,name=partition,proto3" json:"partition,omitempty"`
-	Spec          OffsetSpec             `protobuf:"varint,3,opt,name=spec,proto3,enum=reprise.api.v1.OffsetSpec" json:"spec,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Topic     *TopicRef              `protobuf:"bytes,1,opt,name=topic,proto3" json:"topic,omitempty"`
+	Partition int32                  `protobuf:"varint,2,opt,name=partition,proto3" json:"partition,omitempty"`
+	Spec      OffsetSpec             `protobuf:"varint,3,opt,name=spec,proto3,enum=reprise.api.v1.OffsetSpec" json:"spec,omitempty"`
+	// With AT_TIME: milliseconds since 1970.
+	Time          int64 `protobuf:"varint,60,opt,name=time,proto3" json:"time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListOffsetsRequest) Reset() {
 	*x = ListOffsetsRequest{}
-	mi := &file_broker_api_api_proto_msgTypes[19]
+	mi := &file_broker_api_api_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2020,7 +2371,7 @@ func (x *ListOffsetsRequest) String() string {
 func (*ListOffsetsRequest) ProtoMessage() {}
 
 func (x *ListOffsetsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[19]
+	mi := &file_broker_api_api_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2033,7 +2384,7 @@ func (x *ListOffsetsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOffsetsRequest.ProtoReflect.Descriptor instead.
 func (*ListOffsetsRequest) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{19}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListOffsetsRequest) GetTopic() *TopicRef {
@@ -2057,16 +2408,29 @@ func (x *ListOffsetsRequest) GetSpec() OffsetSpec {
 	return OffsetSpec_LATEST
 }
 
+func (x *ListOffsetsRequest) GetTime() int64 {
+	if x != nil {
+		return x.Time
+	}
+	return 0
+}
+
 type ListOffsetsResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Offset        int64                  `protobuf:"varint,1,opt,name=offset,proto3" json:"offset,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// With AT_TIME and no such record: the end of the log, before which there is none.
+	Offset int64 `protobuf:"varint,1,opt,name=offset,proto3" json:"offset,omitempty"`
+	// With AT_TIME: whether there is such a record, its time stamp, and the log start,
+	// below which none was looked for.
+	Found         bool  `protobuf:"varint,60,opt,name=found,proto3" json:"found,omitempty"`
+	Time          int64 `protobuf:"varint,61,opt,name=time,proto3" json:"time,omitempty"`
+	LogStart      int64 `protobuf:"varint,62,opt,name=log_start,json=logStart,proto3" json:"log_start,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListOffsetsResponse) Reset() {
 	*x = ListOffsetsResponse{}
-	mi := &file_broker_api_api_proto_msgTypes[20]
+	mi := &file_broker_api_api_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2078,7 +2442,7 @@ func (x *ListOffsetsResponse) String() string {
 func (*ListOffsetsResponse) ProtoMessage() {}
 
 func (x *ListOffsetsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[20]
+	mi := &file_broker_api_api_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2091,12 +2455,33 @@ func (x *ListOffsetsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOffsetsResponse.ProtoReflect.Descriptor instead.
 func (*ListOffsetsResponse) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{20}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListOffsetsResponse) GetOffset() int64 {
 	if x != nil {
 		return x.Offset
+	}
+	return 0
+}
+
+func (x *ListOffsetsResponse) GetFound() bool {
+	if x != nil {
+		return x.Found
+	}
+	return false
+}
+
+func (x *ListOffsetsResponse) GetTime() int64 {
+	if x != nil {
+		return x.Time
+	}
+	return 0
+}
+
+func (x *ListOffsetsResponse) GetLogStart() int64 {
+	if x != nil {
+		return x.LogStart
 	}
 	return 0
 }
@@ -2113,7 +2498,7 @@ type DeleteRecordsRequest struct {
 
 func (x *DeleteRecordsRequest) Reset() {
 	*x = DeleteRecordsRequest{}
-	mi := &file_broker_api_api_proto_msgTypes[21]
+	mi := &file_broker_api_api_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2125,7 +2510,7 @@ func (x *DeleteRecordsRequest) String() string {
 func (*DeleteRecordsRequest) ProtoMessage() {}
 
 func (x *DeleteRecordsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[21]
+	mi := &file_broker_api_api_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2138,7 +2523,7 @@ func (x *DeleteRecordsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRecordsRequest.ProtoReflect.Descriptor instead.
 func (*DeleteRecordsRequest) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{21}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *DeleteRecordsRequest) GetTopic() *TopicRef {
@@ -2171,7 +2556,7 @@ type DeleteRecordsResponse struct {
 
 func (x *DeleteRecordsResponse) Reset() {
 	*x = DeleteRecordsResponse{}
-	mi := &file_broker_api_api_proto_msgTypes[22]
+	mi := &file_broker_api_api_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2183,7 +2568,7 @@ func (x *DeleteRecordsResponse) String() string {
 func (*DeleteRecordsResponse) ProtoMessage() {}
 
 func (x *DeleteRecordsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[22]
+	mi := &file_broker_api_api_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2196,7 +2581,7 @@ func (x *DeleteRecordsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRecordsResponse.ProtoReflect.Descriptor instead.
 func (*DeleteRecordsResponse) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{22}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *DeleteRecordsResponse) GetLogStart() int64 {
@@ -2218,7 +2603,7 @@ type InitProducerRequest struct {
 
 func (x *InitProducerRequest) Reset() {
 	*x = InitProducerRequest{}
-	mi := &file_broker_api_api_proto_msgTypes[23]
+	mi := &file_broker_api_api_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2230,7 +2615,7 @@ func (x *InitProducerRequest) String() string {
 func (*InitProducerRequest) ProtoMessage() {}
 
 func (x *InitProducerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[23]
+	mi := &file_broker_api_api_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2243,7 +2628,7 @@ func (x *InitProducerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InitProducerRequest.ProtoReflect.Descriptor instead.
 func (*InitProducerRequest) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{23}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *InitProducerRequest) GetProducerId() int64 {
@@ -2270,7 +2655,7 @@ type InitProducerResponse struct {
 
 func (x *InitProducerResponse) Reset() {
 	*x = InitProducerResponse{}
-	mi := &file_broker_api_api_proto_msgTypes[24]
+	mi := &file_broker_api_api_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2282,7 +2667,7 @@ func (x *InitProducerResponse) String() string {
 func (*InitProducerResponse) ProtoMessage() {}
 
 func (x *InitProducerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[24]
+	mi := &file_broker_api_api_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2295,7 +2680,7 @@ func (x *InitProducerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InitProducerResponse.ProtoReflect.Descriptor instead.
 func (*InitProducerResponse) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{24}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *InitProducerResponse) GetProducerId() int64 {
@@ -2324,7 +2709,7 @@ type JoinRequest struct {
 
 func (x *JoinRequest) Reset() {
 	*x = JoinRequest{}
-	mi := &file_broker_api_api_proto_msgTypes[25]
+	mi := &file_broker_api_api_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2336,7 +2721,7 @@ func (x *JoinRequest) String() string {
 func (*JoinRequest) ProtoMessage() {}
 
 func (x *JoinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[25]
+	mi := &file_broker_api_api_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2349,7 +2734,7 @@ func (x *JoinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinRequest.ProtoReflect.Descriptor instead.
 func (*JoinRequest) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{25}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *JoinRequest) GetToken() []byte {
@@ -2378,7 +2763,7 @@ type JoinResponse struct {
 
 func (x *JoinResponse) Reset() {
 	*x = JoinResponse{}
-	mi := &file_broker_api_api_proto_msgTypes[26]
+	mi := &file_broker_api_api_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2390,7 +2775,7 @@ func (x *JoinResponse) String() string {
 func (*JoinResponse) ProtoMessage() {}
 
 func (x *JoinResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[26]
+	mi := &file_broker_api_api_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2403,7 +2788,7 @@ func (x *JoinResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinResponse.ProtoReflect.Descriptor instead.
 func (*JoinResponse) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{26}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *JoinResponse) GetClusterId() string {
@@ -2438,7 +2823,7 @@ type UpdateNodeRequest struct {
 
 func (x *UpdateNodeRequest) Reset() {
 	*x = UpdateNodeRequest{}
-	mi := &file_broker_api_api_proto_msgTypes[27]
+	mi := &file_broker_api_api_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2450,7 +2835,7 @@ func (x *UpdateNodeRequest) String() string {
 func (*UpdateNodeRequest) ProtoMessage() {}
 
 func (x *UpdateNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[27]
+	mi := &file_broker_api_api_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2463,7 +2848,7 @@ func (x *UpdateNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateNodeRequest.ProtoReflect.Descriptor instead.
 func (*UpdateNodeRequest) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{27}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *UpdateNodeRequest) GetNodeId() uint64 {
@@ -2495,7 +2880,7 @@ type UpdateNodeResponse struct {
 
 func (x *UpdateNodeResponse) Reset() {
 	*x = UpdateNodeResponse{}
-	mi := &file_broker_api_api_proto_msgTypes[28]
+	mi := &file_broker_api_api_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2507,7 +2892,7 @@ func (x *UpdateNodeResponse) String() string {
 func (*UpdateNodeResponse) ProtoMessage() {}
 
 func (x *UpdateNodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[28]
+	mi := &file_broker_api_api_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2520,7 +2905,7 @@ func (x *UpdateNodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateNodeResponse.ProtoReflect.Descriptor instead.
 func (*UpdateNodeResponse) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{28}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{33}
 }
 
 // MoveReplica moves a replica to another node. From and to the same node it renews the
@@ -2540,7 +2925,7 @@ type MoveReplicaRequest struct {
 
 func (x *MoveReplicaRequest) Reset() {
 	*x = MoveReplicaRequest{}
-	mi := &file_broker_api_api_proto_msgTypes[29]
+	mi := &file_broker_api_api_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2552,7 +2937,7 @@ func (x *MoveReplicaRequest) String() string {
 func (*MoveReplicaRequest) ProtoMessage() {}
 
 func (x *MoveReplicaRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[29]
+	mi := &file_broker_api_api_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2565,7 +2950,7 @@ func (x *MoveReplicaRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MoveReplicaRequest.ProtoReflect.Descriptor instead.
 func (*MoveReplicaRequest) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{29}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *MoveReplicaRequest) GetTopic() *TopicRef {
@@ -2604,7 +2989,7 @@ type MoveReplicaResponse struct {
 
 func (x *MoveReplicaResponse) Reset() {
 	*x = MoveReplicaResponse{}
-	mi := &file_broker_api_api_proto_msgTypes[30]
+	mi := &file_broker_api_api_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2616,7 +3001,7 @@ func (x *MoveReplicaResponse) String() string {
 func (*MoveReplicaResponse) ProtoMessage() {}
 
 func (x *MoveReplicaResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[30]
+	mi := &file_broker_api_api_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2629,7 +3014,7 @@ func (x *MoveReplicaResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MoveReplicaResponse.ProtoReflect.Descriptor instead.
 func (*MoveReplicaResponse) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{30}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{35}
 }
 
 type ElectLeaderRequest struct {
@@ -2644,7 +3029,7 @@ type ElectLeaderRequest struct {
 
 func (x *ElectLeaderRequest) Reset() {
 	*x = ElectLeaderRequest{}
-	mi := &file_broker_api_api_proto_msgTypes[31]
+	mi := &file_broker_api_api_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2656,7 +3041,7 @@ func (x *ElectLeaderRequest) String() string {
 func (*ElectLeaderRequest) ProtoMessage() {}
 
 func (x *ElectLeaderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[31]
+	mi := &file_broker_api_api_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2669,7 +3054,7 @@ func (x *ElectLeaderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ElectLeaderRequest.ProtoReflect.Descriptor instead.
 func (*ElectLeaderRequest) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{31}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ElectLeaderRequest) GetTopic() *TopicRef {
@@ -2701,7 +3086,7 @@ type ElectLeaderResponse struct {
 
 func (x *ElectLeaderResponse) Reset() {
 	*x = ElectLeaderResponse{}
-	mi := &file_broker_api_api_proto_msgTypes[32]
+	mi := &file_broker_api_api_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2713,7 +3098,7 @@ func (x *ElectLeaderResponse) String() string {
 func (*ElectLeaderResponse) ProtoMessage() {}
 
 func (x *ElectLeaderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[32]
+	mi := &file_broker_api_api_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2726,7 +3111,7 @@ func (x *ElectLeaderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ElectLeaderResponse.ProtoReflect.Descriptor instead.
 func (*ElectLeaderResponse) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{32}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{37}
 }
 
 type RemoveNodeRequest struct {
@@ -2738,7 +3123,7 @@ type RemoveNodeRequest struct {
 
 func (x *RemoveNodeRequest) Reset() {
 	*x = RemoveNodeRequest{}
-	mi := &file_broker_api_api_proto_msgTypes[33]
+	mi := &file_broker_api_api_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2750,7 +3135,7 @@ func (x *RemoveNodeRequest) String() string {
 func (*RemoveNodeRequest) ProtoMessage() {}
 
 func (x *RemoveNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[33]
+	mi := &file_broker_api_api_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2763,7 +3148,7 @@ func (x *RemoveNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveNodeRequest.ProtoReflect.Descriptor instead.
 func (*RemoveNodeRequest) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{33}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *RemoveNodeRequest) GetNode() uint64 {
@@ -2781,7 +3166,7 @@ type RemoveNodeResponse struct {
 
 func (x *RemoveNodeResponse) Reset() {
 	*x = RemoveNodeResponse{}
-	mi := &file_broker_api_api_proto_msgTypes[34]
+	mi := &file_broker_api_api_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2793,7 +3178,7 @@ func (x *RemoveNodeResponse) String() string {
 func (*RemoveNodeResponse) ProtoMessage() {}
 
 func (x *RemoveNodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[34]
+	mi := &file_broker_api_api_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2806,7 +3191,7 @@ func (x *RemoveNodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveNodeResponse.ProtoReflect.Descriptor instead.
 func (*RemoveNodeResponse) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{34}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{39}
 }
 
 type DescribeNodeRequest struct {
@@ -2817,7 +3202,7 @@ type DescribeNodeRequest struct {
 
 func (x *DescribeNodeRequest) Reset() {
 	*x = DescribeNodeRequest{}
-	mi := &file_broker_api_api_proto_msgTypes[35]
+	mi := &file_broker_api_api_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2829,7 +3214,7 @@ func (x *DescribeNodeRequest) String() string {
 func (*DescribeNodeRequest) ProtoMessage() {}
 
 func (x *DescribeNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[35]
+	mi := &file_broker_api_api_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2842,7 +3227,7 @@ func (x *DescribeNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeNodeRequest.ProtoReflect.Descriptor instead.
 func (*DescribeNodeRequest) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{35}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{40}
 }
 
 type DescribeNodeResponse struct {
@@ -2857,7 +3242,7 @@ type DescribeNodeResponse struct {
 
 func (x *DescribeNodeResponse) Reset() {
 	*x = DescribeNodeResponse{}
-	mi := &file_broker_api_api_proto_msgTypes[36]
+	mi := &file_broker_api_api_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2869,7 +3254,7 @@ func (x *DescribeNodeResponse) String() string {
 func (*DescribeNodeResponse) ProtoMessage() {}
 
 func (x *DescribeNodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[36]
+	mi := &file_broker_api_api_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2882,7 +3267,7 @@ func (x *DescribeNodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeNodeResponse.ProtoReflect.Descriptor instead.
 func (*DescribeNodeResponse) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{36}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *DescribeNodeResponse) GetNodeId() uint64 {
@@ -2938,7 +3323,7 @@ type GroupStatus struct {
 
 func (x *GroupStatus) Reset() {
 	*x = GroupStatus{}
-	mi := &file_broker_api_api_proto_msgTypes[37]
+	mi := &file_broker_api_api_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2950,7 +3335,7 @@ func (x *GroupStatus) String() string {
 func (*GroupStatus) ProtoMessage() {}
 
 func (x *GroupStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[37]
+	mi := &file_broker_api_api_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2963,7 +3348,7 @@ func (x *GroupStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupStatus.ProtoReflect.Descriptor instead.
 func (*GroupStatus) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{37}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *GroupStatus) GetGroup() uint64 {
@@ -3075,7 +3460,7 @@ type PeerProgress struct {
 
 func (x *PeerProgress) Reset() {
 	*x = PeerProgress{}
-	mi := &file_broker_api_api_proto_msgTypes[38]
+	mi := &file_broker_api_api_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3087,7 +3472,7 @@ func (x *PeerProgress) String() string {
 func (*PeerProgress) ProtoMessage() {}
 
 func (x *PeerProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[38]
+	mi := &file_broker_api_api_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3100,7 +3485,7 @@ func (x *PeerProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PeerProgress.ProtoReflect.Descriptor instead.
 func (*PeerProgress) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{38}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *PeerProgress) GetReplica() uint64 {
@@ -3138,7 +3523,7 @@ type ReplicaChangedRequest struct {
 
 func (x *ReplicaChangedRequest) Reset() {
 	*x = ReplicaChangedRequest{}
-	mi := &file_broker_api_api_proto_msgTypes[39]
+	mi := &file_broker_api_api_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3150,7 +3535,7 @@ func (x *ReplicaChangedRequest) String() string {
 func (*ReplicaChangedRequest) ProtoMessage() {}
 
 func (x *ReplicaChangedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[39]
+	mi := &file_broker_api_api_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3163,7 +3548,7 @@ func (x *ReplicaChangedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaChangedRequest.ProtoReflect.Descriptor instead.
 func (*ReplicaChangedRequest) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{39}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ReplicaChangedRequest) GetGroup() uint64 {
@@ -3202,7 +3587,7 @@ type ReplicaChangedResponse struct {
 
 func (x *ReplicaChangedResponse) Reset() {
 	*x = ReplicaChangedResponse{}
-	mi := &file_broker_api_api_proto_msgTypes[40]
+	mi := &file_broker_api_api_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3214,7 +3599,7 @@ func (x *ReplicaChangedResponse) String() string {
 func (*ReplicaChangedResponse) ProtoMessage() {}
 
 func (x *ReplicaChangedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[40]
+	mi := &file_broker_api_api_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3227,7 +3612,7 @@ func (x *ReplicaChangedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaChangedResponse.ProtoReflect.Descriptor instead.
 func (*ReplicaChangedResponse) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{40}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{45}
 }
 
 // CopySegmentRequest asks a replica for a range of a segment file.
@@ -3244,7 +3629,7 @@ type CopySegmentRequest struct {
 
 func (x *CopySegmentRequest) Reset() {
 	*x = CopySegmentRequest{}
-	mi := &file_broker_api_api_proto_msgTypes[41]
+	mi := &file_broker_api_api_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3256,7 +3641,7 @@ func (x *CopySegmentRequest) String() string {
 func (*CopySegmentRequest) ProtoMessage() {}
 
 func (x *CopySegmentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[41]
+	mi := &file_broker_api_api_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3269,7 +3654,7 @@ func (x *CopySegmentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CopySegmentRequest.ProtoReflect.Descriptor instead.
 func (*CopySegmentRequest) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{41}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *CopySegmentRequest) GetGroup() uint64 {
@@ -3309,7 +3694,7 @@ type CopySegmentResponse struct {
 
 func (x *CopySegmentResponse) Reset() {
 	*x = CopySegmentResponse{}
-	mi := &file_broker_api_api_proto_msgTypes[42]
+	mi := &file_broker_api_api_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3321,7 +3706,7 @@ func (x *CopySegmentResponse) String() string {
 func (*CopySegmentResponse) ProtoMessage() {}
 
 func (x *CopySegmentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[42]
+	mi := &file_broker_api_api_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3334,7 +3719,7 @@ func (x *CopySegmentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CopySegmentResponse.ProtoReflect.Descriptor instead.
 func (*CopySegmentResponse) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{42}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *CopySegmentResponse) GetData() []byte {
@@ -3373,7 +3758,7 @@ type PeerBatch struct {
 
 func (x *PeerBatch) Reset() {
 	*x = PeerBatch{}
-	mi := &file_broker_api_api_proto_msgTypes[43]
+	mi := &file_broker_api_api_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3385,7 +3770,7 @@ func (x *PeerBatch) String() string {
 func (*PeerBatch) ProtoMessage() {}
 
 func (x *PeerBatch) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[43]
+	mi := &file_broker_api_api_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3398,7 +3783,7 @@ func (x *PeerBatch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PeerBatch.ProtoReflect.Descriptor instead.
 func (*PeerBatch) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{43}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *PeerBatch) GetClusterId() string {
@@ -3468,7 +3853,7 @@ type RaftMessage struct {
 
 func (x *RaftMessage) Reset() {
 	*x = RaftMessage{}
-	mi := &file_broker_api_api_proto_msgTypes[44]
+	mi := &file_broker_api_api_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3480,7 +3865,7 @@ func (x *RaftMessage) String() string {
 func (*RaftMessage) ProtoMessage() {}
 
 func (x *RaftMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[44]
+	mi := &file_broker_api_api_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3493,7 +3878,7 @@ func (x *RaftMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RaftMessage.ProtoReflect.Descriptor instead.
 func (*RaftMessage) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{44}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *RaftMessage) GetGroup() uint64 {
@@ -3522,7 +3907,7 @@ type LeaderHint struct {
 
 func (x *LeaderHint) Reset() {
 	*x = LeaderHint{}
-	mi := &file_broker_api_api_proto_msgTypes[45]
+	mi := &file_broker_api_api_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3534,7 +3919,7 @@ func (x *LeaderHint) String() string {
 func (*LeaderHint) ProtoMessage() {}
 
 func (x *LeaderHint) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[45]
+	mi := &file_broker_api_api_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3547,7 +3932,7 @@ func (x *LeaderHint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaderHint.ProtoReflect.Descriptor instead.
 func (*LeaderHint) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{45}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *LeaderHint) GetGroup() uint64 {
@@ -3580,7 +3965,8 @@ const file_broker_api_api_proto_rawDesc = "" +
 	"\arequest\x18\x01 \x01(\v2\x17.reprise.api.v1.RequestH\x00R\arequest\x126\n" +
 	"\bresponse\x18\x02 \x01(\v2\x18.reprise.api.v1.ResponseH\x00R\bresponse\x12/\n" +
 	"\x04peer\x18\x03 \x01(\v2\x19.reprise.api.v1.PeerBatchH\x00R\x04peerB\x06\n" +
-	"\x04body\"\x80\t\n" +
+	"\x04body\"\x95\n" +
+	"\n" +
 	"\aRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12=\n" +
 	"\bmetadata\x18\x02 \x01(\v2\x1f.reprise.api.v1.MetadataRequestH\x00R\bmetadata\x12G\n" +
@@ -3601,8 +3987,12 @@ const file_broker_api_api_proto_rawDesc = "" +
 	"\fcopy_segment\x18\x0f \x01(\v2\".reprise.api.v1.CopySegmentRequestH\x00R\vcopySegment\x12P\n" +
 	"\x0freplica_changed\x18\x10 \x01(\v2%.reprise.api.v1.ReplicaChangedRequestH\x00R\x0ereplicaChanged\x12D\n" +
 	"\vupdate_node\x18\x11 \x01(\v2!.reprise.api.v1.UpdateNodeRequestH\x00R\n" +
-	"updateNodeB\x06\n" +
-	"\x04body\"\xbe\t\n" +
+	"updateNode\x12D\n" +
+	"\valter_topic\x18< \x01(\v2!.reprise.api.v1.AlterTopicRequestH\x00R\n" +
+	"alterTopic\x12M\n" +
+	"\x0eadd_partitions\x18= \x01(\v2$.reprise.api.v1.AddPartitionsRequestH\x00R\raddPartitionsB\x06\n" +
+	"\x04body\"\xd5\n" +
+	"\n" +
 	"\bResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12+\n" +
 	"\x05error\x18\x02 \x01(\v2\x15.reprise.api.v1.ErrorR\x05error\x12>\n" +
@@ -3624,7 +4014,10 @@ const file_broker_api_api_proto_rawDesc = "" +
 	"\fcopy_segment\x18\x10 \x01(\v2#.reprise.api.v1.CopySegmentResponseH\x00R\vcopySegment\x12Q\n" +
 	"\x0freplica_changed\x18\x11 \x01(\v2&.reprise.api.v1.ReplicaChangedResponseH\x00R\x0ereplicaChanged\x12E\n" +
 	"\vupdate_node\x18\x12 \x01(\v2\".reprise.api.v1.UpdateNodeResponseH\x00R\n" +
-	"updateNodeB\x06\n" +
+	"updateNode\x12E\n" +
+	"\valter_topic\x18< \x01(\v2\".reprise.api.v1.AlterTopicResponseH\x00R\n" +
+	"alterTopic\x12N\n" +
+	"\x0eadd_partitions\x18= \x01(\v2%.reprise.api.v1.AddPartitionsResponseH\x00R\raddPartitionsB\x06\n" +
 	"\x04body\"\x8f\x01\n" +
 	"\x05Error\x12(\n" +
 	"\x04code\x18\x01 \x01(\x0e2\x14.reprise.api.v1.CodeR\x04code\x12\x18\n" +
@@ -3649,14 +4042,20 @@ const file_broker_api_api_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x1d\n" +
 	"\n" +
-	"meta_voter\x18\x03 \x01(\bR\tmetaVoter\"\x93\x01\n" +
+	"meta_voter\x18\x03 \x01(\bR\tmetaVoter\"\xca\x01\n" +
 	"\tTopicInfo\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\x04R\x02id\x12#\n" +
 	"\rsegment_bytes\x18\x03 \x01(\x04R\fsegmentBytes\x12=\n" +
 	"\n" +
 	"partitions\x18\x04 \x03(\v2\x1d.reprise.api.v1.PartitionInfoR\n" +
-	"partitions\"\xb5\x01\n" +
+	"partitions\x125\n" +
+	"\aconfigs\x18< \x03(\v2\x1b.reprise.api.v1.TopicConfigR\aconfigs\"V\n" +
+	"\vTopicConfig\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\x12\x1d\n" +
+	"\n" +
+	"is_default\x18\x03 \x01(\bR\tisDefault\"\xb5\x01\n" +
 	"\rPartitionInfo\x12\x1c\n" +
 	"\tpartition\x18\x01 \x01(\x05R\tpartition\x12\x14\n" +
 	"\x05group\x18\x02 \x01(\x04R\x05group\x12\x16\n" +
@@ -3668,19 +4067,32 @@ const file_broker_api_api_proto_rawDesc = "" +
 	"\x04node\x18\x01 \x01(\x04R\x04node\x12\x18\n" +
 	"\areplica\x18\x02 \x01(\x04R\areplica\x12\x16\n" +
 	"\x06adding\x18\x03 \x01(\bR\x06adding\x12\x1a\n" +
-	"\bremoving\x18\x04 \x01(\bR\bremoving\"\x9c\x01\n" +
+	"\bremoving\x18\x04 \x01(\bR\bremoving\"\xd3\x01\n" +
 	"\x12CreateTopicRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1e\n" +
 	"\n" +
 	"partitions\x18\x02 \x01(\x05R\n" +
 	"partitions\x12-\n" +
 	"\x12replication_factor\x18\x03 \x01(\x05R\x11replicationFactor\x12#\n" +
-	"\rsegment_bytes\x18\x04 \x01(\x04R\fsegmentBytes\"%\n" +
+	"\rsegment_bytes\x18\x04 \x01(\x04R\fsegmentBytes\x125\n" +
+	"\aconfigs\x18< \x03(\v2\x1b.reprise.api.v1.TopicConfigR\aconfigs\"%\n" +
 	"\x13CreateTopicResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\"D\n" +
 	"\x12DeleteTopicRequest\x12.\n" +
 	"\x05topic\x18\x01 \x01(\v2\x18.reprise.api.v1.TopicRefR\x05topic\"\x15\n" +
-	"\x13DeleteTopicResponse\"\x9e\x01\n" +
+	"\x13DeleteTopicResponse\"\xad\x01\n" +
+	"\x11AlterTopicRequest\x12.\n" +
+	"\x05topic\x18\x01 \x01(\v2\x18.reprise.api.v1.TopicRefR\x05topic\x12-\n" +
+	"\x03set\x18\x02 \x03(\v2\x1b.reprise.api.v1.TopicConfigR\x03set\x12\x14\n" +
+	"\x05unset\x18\x03 \x03(\tR\x05unset\x12#\n" +
+	"\rvalidate_only\x18\x04 \x01(\bR\fvalidateOnly\"\x14\n" +
+	"\x12AlterTopicResponse\"f\n" +
+	"\x14AddPartitionsRequest\x12.\n" +
+	"\x05topic\x18\x01 \x01(\v2\x18.reprise.api.v1.TopicRefR\x05topic\x12\x1e\n" +
+	"\n" +
+	"partitions\x18\x02 \x01(\x05R\n" +
+	"partitions\"\x17\n" +
+	"\x15AddPartitionsResponse\"\x9e\x01\n" +
 	"\x0eProduceRequest\x12.\n" +
 	"\x05topic\x18\x01 \x01(\v2\x18.reprise.api.v1.TopicRefR\x05topic\x12\x1c\n" +
 	"\tpartition\x18\x02 \x01(\x05R\tpartition\x12(\n" +
@@ -3700,13 +4112,17 @@ const file_broker_api_api_proto_rawDesc = "" +
 	"\rFetchResponse\x12\x18\n" +
 	"\abatches\x18\x01 \x01(\fR\abatches\x12%\n" +
 	"\x0ehigh_watermark\x18\x02 \x01(\x03R\rhighWatermark\x12\x1b\n" +
-	"\tlog_start\x18\x03 \x01(\x03R\blogStart\"\x92\x01\n" +
+	"\tlog_start\x18\x03 \x01(\x03R\blogStart\"\xa6\x01\n" +
 	"\x12ListOffsetsRequest\x12.\n" +
 	"\x05topic\x18\x01 \x01(\v2\x18.reprise.api.v1.TopicRefR\x05topic\x12\x1c\n" +
 	"\tpartition\x18\x02 \x01(\x05R\tpartition\x12.\n" +
-	"\x04spec\x18\x03 \x01(\x0e2\x1a.reprise.api.v1.OffsetSpecR\x04spec\"-\n" +
+	"\x04spec\x18\x03 \x01(\x0e2\x1a.reprise.api.v1.OffsetSpecR\x04spec\x12\x12\n" +
+	"\x04time\x18< \x01(\x03R\x04time\"t\n" +
 	"\x13ListOffsetsResponse\x12\x16\n" +
-	"\x06offset\x18\x01 \x01(\x03R\x06offset\"|\n" +
+	"\x06offset\x18\x01 \x01(\x03R\x06offset\x12\x14\n" +
+	"\x05found\x18< \x01(\bR\x05found\x12\x12\n" +
+	"\x04time\x18= \x01(\x03R\x04time\x12\x1b\n" +
+	"\tlog_start\x18> \x01(\x03R\blogStart\"|\n" +
 	"\x14DeleteRecordsRequest\x12.\n" +
 	"\x05topic\x18\x01 \x01(\v2\x18.reprise.api.v1.TopicRefR\x05topic\x12\x1c\n" +
 	"\tpartition\x18\x02 \x01(\x05R\tpartition\x12\x16\n" +
@@ -3808,7 +4224,7 @@ const file_broker_api_api_proto_rawDesc = "" +
 	"LeaderHint\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\x04R\x05group\x12\x12\n" +
 	"\x04term\x18\x02 \x01(\x04R\x04term\x12\x12\n" +
-	"\x04node\x18\x03 \x01(\x04R\x04node*\xa2\x05\n" +
+	"\x04node\x18\x03 \x01(\x04R\x04node*\xb6\x05\n" +
 	"\x04Code\x12\x06\n" +
 	"\x02OK\x10\x00\x12\x0e\n" +
 	"\n" +
@@ -3843,15 +4259,17 @@ const file_broker_api_api_proto_rawDesc = "" +
 	"\fSEGMENT_GONE\x10&\x12\x14\n" +
 	"\x10MOVE_IN_PROGRESS\x10'\x12\r\n" +
 	"\tLAST_NODE\x10(\x12\x0f\n" +
-	"\vLOG_DAMAGED\x10)*\x19\n" +
+	"\vLOG_DAMAGED\x10)\x12\x12\n" +
+	"\x0eINVALID_CONFIG\x10<*\x19\n" +
 	"\x04Acks\x12\a\n" +
 	"\x03ALL\x10\x00\x12\b\n" +
-	"\x04NONE\x10\x01*&\n" +
+	"\x04NONE\x10\x01*3\n" +
 	"\n" +
 	"OffsetSpec\x12\n" +
 	"\n" +
 	"\x06LATEST\x10\x00\x12\f\n" +
-	"\bEARLIEST\x10\x01B*Z(github.com/reprise-mq/reprise/broker/apib\x06proto3"
+	"\bEARLIEST\x10\x01\x12\v\n" +
+	"\aAT_TIME\x10\x02B*Z(github.com/reprise-mq/reprise/broker/apib\x06proto3"
 
 var (
 	file_broker_api_api_proto_rawDescOnce sync.Once
@@ -3866,7 +4284,7 @@ func file_broker_api_api_proto_rawDescGZIP() []byte {
 }
 
 var file_broker_api_api_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_broker_api_api_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
+var file_broker_api_api_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
 var file_broker_api_api_proto_goTypes = []any{
 	(Code)(0),                      // 0: reprise.api.v1.Code
 	(Acks)(0),                      // 1: reprise.api.v1.Acks
@@ -3880,105 +4298,119 @@ var file_broker_api_api_proto_goTypes = []any{
 	(*MetadataResponse)(nil),       // 9: reprise.api.v1.MetadataResponse
 	(*NodeInfo)(nil),               // 10: reprise.api.v1.NodeInfo
 	(*TopicInfo)(nil),              // 11: reprise.api.v1.TopicInfo
-	(*PartitionInfo)(nil),          // 12: reprise.api.v1.PartitionInfo
-	(*ReplicaInfo)(nil),            // 13: reprise.api.v1.ReplicaInfo
-	(*CreateTopicRequest)(nil),     // 14: reprise.api.v1.CreateTopicRequest
-	(*CreateTopicResponse)(nil),    // 15: reprise.api.v1.CreateTopicResponse
-	(*DeleteTopicRequest)(nil),     // 16: reprise.api.v1.DeleteTopicRequest
-	(*DeleteTopicResponse)(nil),    // 17: reprise.api.v1.DeleteTopicResponse
-	(*ProduceRequest)(nil),         // 18: reprise.api.v1.ProduceRequest
-	(*ProduceResponse)(nil),        // 19: reprise.api.v1.ProduceResponse
-	(*FetchRequest)(nil),           // 20: reprise.api.v1.FetchRequest
-	(*FetchResponse)(nil),          // 21: reprise.api.v1.FetchResponse
-	(*ListOffsetsRequest)(nil),     // 22: reprise.api.v1.ListOffsetsRequest
-	(*ListOffsetsResponse)(nil),    // 23: reprise.api.v1.ListOffsetsResponse
-	(*DeleteRecordsRequest)(nil),   // 24: reprise.api.v1.DeleteRecordsRequest
-	(*DeleteRecordsResponse)(nil),  // 25: reprise.api.v1.DeleteRecordsResponse
-	(*InitProducerRequest)(nil),    // 26: reprise.api.v1.InitProducerRequest
-	(*InitProducerResponse)(nil),   // 27: reprise.api.v1.InitProducerResponse
-	(*JoinRequest)(nil),            // 28: reprise.api.v1.JoinRequest
-	(*JoinResponse)(nil),           // 29: reprise.api.v1.JoinResponse
-	(*UpdateNodeRequest)(nil),      // 30: reprise.api.v1.UpdateNodeRequest
-	(*UpdateNodeResponse)(nil),     // 31: reprise.api.v1.UpdateNodeResponse
-	(*MoveReplicaRequest)(nil),     // 32: reprise.api.v1.MoveReplicaRequest
-	(*MoveReplicaResponse)(nil),    // 33: reprise.api.v1.MoveReplicaResponse
-	(*ElectLeaderRequest)(nil),     // 34: reprise.api.v1.ElectLeaderRequest
-	(*ElectLeaderResponse)(nil),    // 35: reprise.api.v1.ElectLeaderResponse
-	(*RemoveNodeRequest)(nil),      // 36: reprise.api.v1.RemoveNodeRequest
-	(*RemoveNodeResponse)(nil),     // 37: reprise.api.v1.RemoveNodeResponse
-	(*DescribeNodeRequest)(nil),    // 38: reprise.api.v1.DescribeNodeRequest
-	(*DescribeNodeResponse)(nil),   // 39: reprise.api.v1.DescribeNodeResponse
-	(*GroupStatus)(nil),            // 40: reprise.api.v1.GroupStatus
-	(*PeerProgress)(nil),           // 41: reprise.api.v1.PeerProgress
-	(*ReplicaChangedRequest)(nil),  // 42: reprise.api.v1.ReplicaChangedRequest
-	(*ReplicaChangedResponse)(nil), // 43: reprise.api.v1.ReplicaChangedResponse
-	(*CopySegmentRequest)(nil),     // 44: reprise.api.v1.CopySegmentRequest
-	(*CopySegmentResponse)(nil),    // 45: reprise.api.v1.CopySegmentResponse
-	(*PeerBatch)(nil),              // 46: reprise.api.v1.PeerBatch
-	(*RaftMessage)(nil),            // 47: reprise.api.v1.RaftMessage
-	(*LeaderHint)(nil),             // 48: reprise.api.v1.LeaderHint
+	(*TopicConfig)(nil),            // 12: reprise.api.v1.TopicConfig
+	(*PartitionInfo)(nil),          // 13: reprise.api.v1.PartitionInfo
+	(*ReplicaInfo)(nil),            // 14: reprise.api.v1.ReplicaInfo
+	(*CreateTopicRequest)(nil),     // 15: reprise.api.v1.CreateTopicRequest
+	(*CreateTopicResponse)(nil),    // 16: reprise.api.v1.CreateTopicResponse
+	(*DeleteTopicRequest)(nil),     // 17: reprise.api.v1.DeleteTopicRequest
+	(*DeleteTopicResponse)(nil),    // 18: reprise.api.v1.DeleteTopicResponse
+	(*AlterTopicRequest)(nil),      // 19: reprise.api.v1.AlterTopicRequest
+	(*AlterTopicResponse)(nil),     // 20: reprise.api.v1.AlterTopicResponse
+	(*AddPartitionsRequest)(nil),   // 21: reprise.api.v1.AddPartitionsRequest
+	(*AddPartitionsResponse)(nil),  // 22: reprise.api.v1.AddPartitionsResponse
+	(*ProduceRequest)(nil),         // 23: reprise.api.v1.ProduceRequest
+	(*ProduceResponse)(nil),        // 24: reprise.api.v1.ProduceResponse
+	(*FetchRequest)(nil),           // 25: reprise.api.v1.FetchRequest
+	(*FetchResponse)(nil),          // 26: reprise.api.v1.FetchResponse
+	(*ListOffsetsRequest)(nil),     // 27: reprise.api.v1.ListOffsetsRequest
+	(*ListOffsetsResponse)(nil),    // 28: reprise.api.v1.ListOffsetsResponse
+	(*DeleteRecordsRequest)(nil),   // 29: reprise.api.v1.DeleteRecordsRequest
+	(*DeleteRecordsResponse)(nil),  // 30: reprise.api.v1.DeleteRecordsResponse
+	(*InitProducerRequest)(nil),    // 31: reprise.api.v1.InitProducerRequest
+	(*InitProducerResponse)(nil),   // 32: reprise.api.v1.InitProducerResponse
+	(*JoinRequest)(nil),            // 33: reprise.api.v1.JoinRequest
+	(*JoinResponse)(nil),           // 34: reprise.api.v1.JoinResponse
+	(*UpdateNodeRequest)(nil),      // 35: reprise.api.v1.UpdateNodeRequest
+	(*UpdateNodeResponse)(nil),     // 36: reprise.api.v1.UpdateNodeResponse
+	(*MoveReplicaRequest)(nil),     // 37: reprise.api.v1.MoveReplicaRequest
+	(*MoveReplicaResponse)(nil),    // 38: reprise.api.v1.MoveReplicaResponse
+	(*ElectLeaderRequest)(nil),     // 39: reprise.api.v1.ElectLeaderRequest
+	(*ElectLeaderResponse)(nil),    // 40: reprise.api.v1.ElectLeaderResponse
+	(*RemoveNodeRequest)(nil),      // 41: reprise.api.v1.RemoveNodeRequest
+	(*RemoveNodeResponse)(nil),     // 42: reprise.api.v1.RemoveNodeResponse
+	(*DescribeNodeRequest)(nil),    // 43: reprise.api.v1.DescribeNodeRequest
+	(*DescribeNodeResponse)(nil),   // 44: reprise.api.v1.DescribeNodeResponse
+	(*GroupStatus)(nil),            // 45: reprise.api.v1.GroupStatus
+	(*PeerProgress)(nil),           // 46: reprise.api.v1.PeerProgress
+	(*ReplicaChangedRequest)(nil),  // 47: reprise.api.v1.ReplicaChangedRequest
+	(*ReplicaChangedResponse)(nil), // 48: reprise.api.v1.ReplicaChangedResponse
+	(*CopySegmentRequest)(nil),     // 49: reprise.api.v1.CopySegmentRequest
+	(*CopySegmentResponse)(nil),    // 50: reprise.api.v1.CopySegmentResponse
+	(*PeerBatch)(nil),              // 51: reprise.api.v1.PeerBatch
+	(*RaftMessage)(nil),            // 52: reprise.api.v1.RaftMessage
+	(*LeaderHint)(nil),             // 53: reprise.api.v1.LeaderHint
 }
 var file_broker_api_api_proto_depIdxs = []int32{
 	4,  // 0: reprise.api.v1.Message.request:type_name -> reprise.api.v1.Request
 	5,  // 1: reprise.api.v1.Message.response:type_name -> reprise.api.v1.Response
-	46, // 2: reprise.api.v1.Message.peer:type_name -> reprise.api.v1.PeerBatch
+	51, // 2: reprise.api.v1.Message.peer:type_name -> reprise.api.v1.PeerBatch
 	8,  // 3: reprise.api.v1.Request.metadata:type_name -> reprise.api.v1.MetadataRequest
-	14, // 4: reprise.api.v1.Request.create_topic:type_name -> reprise.api.v1.CreateTopicRequest
-	16, // 5: reprise.api.v1.Request.delete_topic:type_name -> reprise.api.v1.DeleteTopicRequest
-	18, // 6: reprise.api.v1.Request.produce:type_name -> reprise.api.v1.ProduceRequest
-	20, // 7: reprise.api.v1.Request.fetch:type_name -> reprise.api.v1.FetchRequest
-	22, // 8: reprise.api.v1.Request.list_offsets:type_name -> reprise.api.v1.ListOffsetsRequest
-	24, // 9: reprise.api.v1.Request.delete_records:type_name -> reprise.api.v1.DeleteRecordsRequest
-	26, // 10: reprise.api.v1.Request.init_producer:type_name -> reprise.api.v1.InitProducerRequest
-	28, // 11: reprise.api.v1.Request.join:type_name -> reprise.api.v1.JoinRequest
-	32, // 12: reprise.api.v1.Request.move_replica:type_name -> reprise.api.v1.MoveReplicaRequest
-	34, // 13: reprise.api.v1.Request.elect_leader:type_name -> reprise.api.v1.ElectLeaderRequest
-	36, // 14: reprise.api.v1.Request.remove_node:type_name -> reprise.api.v1.RemoveNodeRequest
-	38, // 15: reprise.api.v1.Request.describe_node:type_name -> reprise.api.v1.DescribeNodeRequest
-	44, // 16: reprise.api.v1.Request.copy_segment:type_name -> reprise.api.v1.CopySegmentRequest
-	42, // 17: reprise.api.v1.Request.replica_changed:type_name -> reprise.api.v1.ReplicaChangedRequest
-	30, // 18: reprise.api.v1.Request.update_node:type_name -> reprise.api.v1.UpdateNodeRequest
-	6,  // 19: reprise.api.v1.Response.error:type_name -> reprise.api.v1.Error
-	9,  // 20: reprise.api.v1.Response.metadata:type_name -> reprise.api.v1.MetadataResponse
-	15, // 21: reprise.api.v1.Response.create_topic:type_name -> reprise.api.v1.CreateTopicResponse
-	17, // 22: reprise.api.v1.Response.delete_topic:type_name -> reprise.api.v1.DeleteTopicResponse
-	19, // 23: reprise.api.v1.Response.produce:type_name -> reprise.api.v1.ProduceResponse
-	21, // 24: reprise.api.v1.Response.fetch:type_name -> reprise.api.v1.FetchResponse
-	23, // 25: reprise.api.v1.Response.list_offsets:type_name -> reprise.api.v1.ListOffsetsResponse
-	25, // 26: reprise.api.v1.Response.delete_records:type_name -> reprise.api.v1.DeleteRecordsResponse
-	27, // 27: reprise.api.v1.Response.init_producer:type_name -> reprise.api.v1.InitProducerResponse
-	29, // 28: reprise.api.v1.Response.join:type_name -> reprise.api.v1.JoinResponse
-	33, // 29: reprise.api.v1.Response.move_replica:type_name -> reprise.api.v1.MoveReplicaResponse
-	35, // 30: reprise.api.v1.Response.elect_leader:type_name -> reprise.api.v1.ElectLeaderResponse
-	37, // 31: reprise.api.v1.Response.remove_node:type_name -> reprise.api.v1.RemoveNodeResponse
-	39, // 32: reprise.api.v1.Response.describe_node:type_name -> reprise.api.v1.DescribeNodeResponse
-	45, // 33: reprise.api.v1.Response.copy_segment:type_name -> reprise.api.v1.CopySegmentResponse
-	43, // 34: reprise.api.v1.Response.replica_changed:type_name -> reprise.api.v1.ReplicaChangedResponse
-	31, // 35: reprise.api.v1.Response.update_node:type_name -> reprise.api.v1.UpdateNodeResponse
-	0,  // 36: reprise.api.v1.Error.code:type_name -> reprise.api.v1.Code
-	7,  // 37: reprise.api.v1.MetadataRequest.topics:type_name -> reprise.api.v1.TopicRef
-	10, // 38: reprise.api.v1.MetadataResponse.nodes:type_name -> reprise.api.v1.NodeInfo
-	11, // 39: reprise.api.v1.MetadataResponse.topics:type_name -> reprise.api.v1.TopicInfo
-	12, // 40: reprise.api.v1.TopicInfo.partitions:type_name -> reprise.api.v1.PartitionInfo
-	13, // 41: reprise.api.v1.PartitionInfo.replicas:type_name -> reprise.api.v1.ReplicaInfo
-	7,  // 42: reprise.api.v1.DeleteTopicRequest.topic:type_name -> reprise.api.v1.TopicRef
-	7,  // 43: reprise.api.v1.ProduceRequest.topic:type_name -> reprise.api.v1.TopicRef
-	1,  // 44: reprise.api.v1.ProduceRequest.acks:type_name -> reprise.api.v1.Acks
-	7,  // 45: reprise.api.v1.FetchRequest.topic:type_name -> reprise.api.v1.TopicRef
-	7,  // 46: reprise.api.v1.ListOffsetsRequest.topic:type_name -> reprise.api.v1.TopicRef
-	2,  // 47: reprise.api.v1.ListOffsetsRequest.spec:type_name -> reprise.api.v1.OffsetSpec
-	7,  // 48: reprise.api.v1.DeleteRecordsRequest.topic:type_name -> reprise.api.v1.TopicRef
-	7,  // 49: reprise.api.v1.MoveReplicaRequest.topic:type_name -> reprise.api.v1.TopicRef
-	7,  // 50: reprise.api.v1.ElectLeaderRequest.topic:type_name -> reprise.api.v1.TopicRef
-	40, // 51: reprise.api.v1.DescribeNodeResponse.groups:type_name -> reprise.api.v1.GroupStatus
-	41, // 52: reprise.api.v1.GroupStatus.progress:type_name -> reprise.api.v1.PeerProgress
-	47, // 53: reprise.api.v1.PeerBatch.raft:type_name -> reprise.api.v1.RaftMessage
-	48, // 54: reprise.api.v1.PeerBatch.leaders:type_name -> reprise.api.v1.LeaderHint
-	55, // [55:55] is the sub-list for method output_type
-	55, // [55:55] is the sub-list for method input_type
-	55, // [55:55] is the sub-list for extension type_name
-	55, // [55:55] is the sub-list for extension extendee
-	0,  // [0:55] is the sub-list for field type_name
+	15, // 4: reprise.api.v1.Request.create_topic:type_name -> reprise.api.v1.CreateTopicRequest
+	17, // 5: reprise.api.v1.Request.delete_topic:type_name -> reprise.api.v1.DeleteTopicRequest
+	23, // 6: reprise.api.v1.Request.produce:type_name -> reprise.api.v1.ProduceRequest
+	25, // 7: reprise.api.v1.Request.fetch:type_name -> reprise.api.v1.FetchRequest
+	27, // 8: reprise.api.v1.Request.list_offsets:type_name -> reprise.api.v1.ListOffsetsRequest
+	29, // 9: reprise.api.v1.Request.delete_records:type_name -> reprise.api.v1.DeleteRecordsRequest
+	31, // 10: reprise.api.v1.Request.init_producer:type_name -> reprise.api.v1.InitProducerRequest
+	33, // 11: reprise.api.v1.Request.join:type_name -> reprise.api.v1.JoinRequest
+	37, // 12: reprise.api.v1.Request.move_replica:type_name -> reprise.api.v1.MoveReplicaRequest
+	39, // 13: reprise.api.v1.Request.elect_leader:type_name -> reprise.api.v1.ElectLeaderRequest
+	41, // 14: reprise.api.v1.Request.remove_node:type_name -> reprise.api.v1.RemoveNodeRequest
+	43, // 15: reprise.api.v1.Request.describe_node:type_name -> reprise.api.v1.DescribeNodeRequest
+	49, // 16: reprise.api.v1.Request.copy_segment:type_name -> reprise.api.v1.CopySegmentRequest
+	47, // 17: reprise.api.v1.Request.replica_changed:type_name -> reprise.api.v1.ReplicaChangedRequest
+	35, // 18: reprise.api.v1.Request.update_node:type_name -> reprise.api.v1.UpdateNodeRequest
+	19, // 19: reprise.api.v1.Request.alter_topic:type_name -> reprise.api.v1.AlterTopicRequest
+	21, // 20: reprise.api.v1.Request.add_partitions:type_name -> reprise.api.v1.AddPartitionsRequest
+	6,  // 21: reprise.api.v1.Response.error:type_name -> reprise.api.v1.Error
+	9,  // 22: reprise.api.v1.Response.metadata:type_name -> reprise.api.v1.MetadataResponse
+	16, // 23: reprise.api.v1.Response.create_topic:type_name -> reprise.api.v1.CreateTopicResponse
+	18, // 24: reprise.api.v1.Response.delete_topic:type_name -> reprise.api.v1.DeleteTopicResponse
+	24, // 25: reprise.api.v1.Response.produce:type_name -> reprise.api.v1.ProduceResponse
+	26, // 26: reprise.api.v1.Response.fetch:type_name -> reprise.api.v1.FetchResponse
+	28, // 27: reprise.api.v1.Response.list_offsets:type_name -> reprise.api.v1.ListOffsetsResponse
+	30, // 28: reprise.api.v1.Response.delete_records:type_name -> reprise.api.v1.DeleteRecordsResponse
+	32, // 29: reprise.api.v1.Response.init_producer:type_name -> reprise.api.v1.InitProducerResponse
+	34, // 30: reprise.api.v1.Response.join:type_name -> reprise.api.v1.JoinResponse
+	38, // 31: reprise.api.v1.Response.move_replica:type_name -> reprise.api.v1.MoveReplicaResponse
+	40, // 32: reprise.api.v1.Response.elect_leader:type_name -> reprise.api.v1.ElectLeaderResponse
+	42, // 33: reprise.api.v1.Response.remove_node:type_name -> reprise.api.v1.RemoveNodeResponse
+	44, // 34: reprise.api.v1.Response.describe_node:type_name -> reprise.api.v1.DescribeNodeResponse
+	50, // 35: reprise.api.v1.Response.copy_segment:type_name -> reprise.api.v1.CopySegmentResponse
+	48, // 36: reprise.api.v1.Response.replica_changed:type_name -> reprise.api.v1.ReplicaChangedResponse
+	36, // 37: reprise.api.v1.Response.update_node:type_name -> reprise.api.v1.UpdateNodeResponse
+	20, // 38: reprise.api.v1.Response.alter_topic:type_name -> reprise.api.v1.AlterTopicResponse
+	22, // 39: reprise.api.v1.Response.add_partitions:type_name -> reprise.api.v1.AddPartitionsResponse
+	0,  // 40: reprise.api.v1.Error.code:type_name -> reprise.api.v1.Code
+	7,  // 41: reprise.api.v1.MetadataRequest.topics:type_name -> reprise.api.v1.TopicRef
+	10, // 42: reprise.api.v1.MetadataResponse.nodes:type_name -> reprise.api.v1.NodeInfo
+	11, // 43: reprise.api.v1.MetadataResponse.topics:type_name -> reprise.api.v1.TopicInfo
+	13, // 44: reprise.api.v1.TopicInfo.partitions:type_name -> reprise.api.v1.PartitionInfo
+	12, // 45: reprise.api.v1.TopicInfo.configs:type_name -> reprise.api.v1.TopicConfig
+	14, // 46: reprise.api.v1.PartitionInfo.replicas:type_name -> reprise.api.v1.ReplicaInfo
+	12, // 47: reprise.api.v1.CreateTopicRequest.configs:type_name -> reprise.api.v1.TopicConfig
+	7,  // 48: reprise.api.v1.DeleteTopicRequest.topic:type_name -> reprise.api.v1.TopicRef
+	7,  // 49: reprise.api.v1.AlterTopicRequest.topic:type_name -> reprise.api.v1.TopicRef
+	12, // 50: reprise.api.v1.AlterTopicRequest.set:type_name -> reprise.api.v1.TopicConfig
+	7,  // 51: reprise.api.v1.AddPartitionsRequest.topic:type_name -> reprise.api.v1.TopicRef
+	7,  // 52: reprise.api.v1.ProduceRequest.topic:type_name -> reprise.api.v1.TopicRef
+	1,  // 53: reprise.api.v1.ProduceRequest.acks:type_name -> reprise.api.v1.Acks
+	7,  // 54: reprise.api.v1.FetchRequest.topic:type_name -> reprise.api.v1.TopicRef
+	7,  // 55: reprise.api.v1.ListOffsetsRequest.topic:type_name -> reprise.api.v1.TopicRef
+	2,  // 56: reprise.api.v1.ListOffsetsRequest.spec:type_name -> reprise.api.v1.OffsetSpec
+	7,  // 57: reprise.api.v1.DeleteRecordsRequest.topic:type_name -> reprise.api.v1.TopicRef
+	7,  // 58: reprise.api.v1.MoveReplicaRequest.topic:type_name -> reprise.api.v1.TopicRef
+	7,  // 59: reprise.api.v1.ElectLeaderRequest.topic:type_name -> reprise.api.v1.TopicRef
+	45, // 60: reprise.api.v1.DescribeNodeResponse.groups:type_name -> reprise.api.v1.GroupStatus
+	46, // 61: reprise.api.v1.GroupStatus.progress:type_name -> reprise.api.v1.PeerProgress
+	52, // 62: reprise.api.v1.PeerBatch.raft:type_name -> reprise.api.v1.RaftMessage
+	53, // 63: reprise.api.v1.PeerBatch.leaders:type_name -> reprise.api.v1.LeaderHint
+	64, // [64:64] is the sub-list for method output_type
+	64, // [64:64] is the sub-list for method input_type
+	64, // [64:64] is the sub-list for extension type_name
+	64, // [64:64] is the sub-list for extension extendee
+	0,  // [0:64] is the sub-list for field type_name
 }
 
 func init() { file_broker_api_api_proto_init() }
@@ -4008,6 +4440,8 @@ func file_broker_api_api_proto_init() {
 		(*Request_CopySegment)(nil),
 		(*Request_ReplicaChanged)(nil),
 		(*Request_UpdateNode)(nil),
+		(*Request_AlterTopic)(nil),
+		(*Request_AddPartitions)(nil),
 	}
 	file_broker_api_api_proto_msgTypes[2].OneofWrappers = []any{
 		(*Response_Metadata)(nil),
@@ -4026,6 +4460,8 @@ func file_broker_api_api_proto_init() {
 		(*Response_CopySegment)(nil),
 		(*Response_ReplicaChanged)(nil),
 		(*Response_UpdateNode)(nil),
+		(*Response_AlterTopic)(nil),
+		(*Response_AddPartitions)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -4033,7 +4469,7 @@ func file_broker_api_api_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_broker_api_api_proto_rawDesc), len(file_broker_api_api_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   46,
+			NumMessages:   51,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

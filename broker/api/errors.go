@@ -34,6 +34,7 @@ var Traits = map[Code]Trait{
 	Code_INVALID_TOPIC_NAME:         {false, true, "topic names have 1 to 249 of the characters a-z A-Z 0-9 . _ - and are not . or .."},
 	Code_INVALID_PARTITIONS:         {false, true, "the number of partitions is out of range"},
 	Code_INVALID_REPLICATION_FACTOR: {false, true, "the replication factor is below 1 or above the number of nodes"},
+	Code_INVALID_CONFIG:             {false, true, "there is no such config of a topic, or it cannot have the value; the message says what there is and may be"},
 	Code_INVALID_REQUEST:            {false, true, "the request makes no sense as it stands; the message says why"},
 	Code_CORRUPT_BATCH:              {false, true, "the record batch fails its checks (CRC, counts, lengths); encode it again"},
 	Code_BATCH_TOO_LARGE:            {false, true, "the record batch is over the size limit; send smaller batches"},

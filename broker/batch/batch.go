@@ -102,6 +102,9 @@ const (
 	headerSize      = 61
 )
 
+// Overhead is what a batch takes beside its records, in bytes.
+const Overhead = headerSize
+
 const (
 	magic           = 2
 	compressionBits = 7

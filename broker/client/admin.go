@@ -3,6 +3,8 @@ package client
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/client/core"
@@ -23,6 +25,26 @@ func (c *Client) ListOffsets(ctx context.Context, topic string, partition int32,
 		},
 	})
 	return r.Response.GetListOffsets().GetOffset(), err
+}
+
+// OffsetAtTime gives the offset of the first record of a partition whose time stamp is
+// at or after a time, in milliseconds since 1970, and that time stamp. found is false if
+// there is none; the offset is then the end of the log, so that whoever goes on there
+// misses none that comes later. Time stamps are the producers': they need not ascend.
+func (c *Client) OffsetAtTime(ctx context.Context, topic string, partition int32, time int64) (offset, stamp int64, found bool, err error) {
+	r, err := c.do(ctx, request{
+		op: fmt.Sprintf("find time %d in %s partition %d", time, topic, partition),
+		start: func(timeout env.Time, done func(core.Result)) {
+			c.core.OffsetAtTime(topic, api.Partition(partition), api.Milliseconds(time), timeout, done)
+		},
+		call: func() histories.Call {
+			return histories.Call{
+				Op: histories.ListOffsets, Topic: topic, Partition: api.Partition(partition), Spec: api.OffsetSpec_AT_TIME, Time: time,
+			}
+		},
+	})
+	body := r.Response.GetListOffsets()
+	return body.GetOffset(), body.GetTime(), body.GetFound(), err
 }
 
 // DeleteRecords deletes the records of a partition below an offset, or with -1 all
@@ -49,6 +71,8 @@ type TopicOptions struct {
 	Replicas int32
 	// SegmentBytes is the size at which a segment is rolled.
 	SegmentBytes uint64
+	// Configs are set by name, such as retention.ms; see AlterTopic.
+	Configs map[string]string
 }
 
 // CreateTopic creates a topic. If that is not definite, see whether it is there
@@ -56,12 +80,59 @@ type TopicOptions struct {
 func (c *Client) CreateTopic(ctx context.Context, topic string, options TopicOptions) error {
 	q := &api.CreateTopicRequest{
 		Name: topic, Partitions: options.Partitions, ReplicationFactor: options.Replicas, SegmentBytes: options.SegmentBytes,
+		Configs: configs(options.Configs),
 	}
 	_, err := c.do(ctx, request{
 		op:    "create topic " + topic,
 		start: func(timeout env.Time, done func(core.Result)) { c.core.CreateTopic(q, timeout, done) },
 		call: func() histories.Call {
 			return histories.Call{Op: histories.CreateTopic, Topic: topic, Partitions: options.Partitions}
+		},
+	})
+	return err
+}
+
+// configs lists configs by name.
+func configs(byName map[string]string) []*api.TopicConfig {
+	var list []*api.TopicConfig
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		list = append(list, &api.TopicConfig{Name: name, Value: byName[name]})
+	}
+	return list
+}
+
+// TopicChange is a change of a topic's configs. Those that it does not name stay.
+type TopicChange struct {
+	// Set gives configs a value, by name.
+	Set map[string]string
+	// Unset puts configs back to their defaults.
+	Unset []string
+	// ValidateOnly: change nothing, only say whether it could be done.
+	ValidateOnly bool
+}
+
+// AlterTopic changes configs of a topic: max.message.bytes, retention.bytes,
+// retention.ms and segment.bytes. Partitions follow within a second or so. What is set
+// is found in Metadata. A name or value that cannot be is refused with INVALID_CONFIG.
+func (c *Client) AlterTopic(ctx context.Context, topic string, change TopicChange) error {
+	_, err := c.do(ctx, request{
+		op: "alter topic " + topic,
+		start: func(timeout env.Time, done func(core.Result)) {
+			q := &api.AlterTopicRequest{Set: configs(change.Set), Unset: change.Unset, ValidateOnly: change.ValidateOnly}
+			c.core.AlterTopic(topic, q, timeout, done)
+		},
+	})
+	return err
+}
+
+// AddPartitions gives a topic more partitions: as many as it is to have in the end. A
+// key may go to another partition from then on. If the outcome is not definite, see how
+// many there are before asking again.
+func (c *Client) AddPartitions(ctx context.Context, topic string, partitions int32) error {
+	_, err := c.do(ctx, request{
+		op: fmt.Sprintf("give topic %s %d partitions", topic, partitions),
+		start: func(timeout env.Time, done func(core.Result)) {
+			c.core.AddPartitions(topic, partitions, timeout, done)
 		},
 	})
 	return err

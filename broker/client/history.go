@@ -122,7 +122,10 @@ func answer(op histories.Op, r core.Result) histories.Answer {
 		}
 		return a
 	case histories.ListOffsets:
-		return histories.Answer{Offset: api.Offset(r.Response.GetListOffsets().GetOffset())}
+		body := r.Response.GetListOffsets()
+		return histories.Answer{
+			Offset: api.Offset(body.GetOffset()), Found: body.GetFound(), Time: body.GetTime(), LogStart: api.Offset(body.GetLogStart()),
+		}
 	case histories.DeleteRecords:
 		return histories.Answer{LogStart: api.Offset(r.Response.GetDeleteRecords().GetLogStart())}
 	}

@@ -25,8 +25,8 @@ type spread struct {
 }
 
 const (
-	// spreadAge is how old the number of partitions may be. It never changes for
-	// one incarnation of a topic.
+	// spreadAge is how old the number of partitions may be: so late those that were
+	// added get records.
 	spreadAge = time.Minute
 	// stickyBytes is about a batch: a new partition begins a new batch (KIP-794).
 	stickyBytes = 16 << 10

@@ -2,6 +2,7 @@ package meta
 
 import (
 	"math"
+	"slices"
 
 	"github.com/reprise-mq/reprise/broker/api"
 )
@@ -22,6 +23,10 @@ func check(request *api.Request) *api.Error {
 		return checkCreateTopic(body.CreateTopic)
 	case *api.Request_DeleteTopic:
 		return checkTopicRef(body.DeleteTopic.GetTopic())
+	case *api.Request_AlterTopic:
+		return checkAlterTopic(body.AlterTopic)
+	case *api.Request_AddPartitions:
+		return checkAddPartitions(body.AddPartitions)
 	case *api.Request_InitProducer:
 		return checkInitProducer(body.InitProducer)
 	case *api.Request_Join:
@@ -55,10 +60,22 @@ func checkCreateTopic(r *api.CreateTopicRequest) *api.Error {
 	case r.GetReplicationFactor() < 0 || r.GetReplicationFactor() > MaxReplicas:
 		return api.Errorf(api.Code_INVALID_REPLICATION_FACTOR,
 			"a partition has 1 to %d replicas, not %d; 0 takes the default", MaxReplicas, r.GetReplicationFactor())
-	case r.GetSegmentBytes() == 0:
-		return nil
+	}
+	if err := checkConfigs(r.GetConfigs()); err != nil || r.GetSegmentBytes() == 0 {
+		return err
+	}
+	if slices.ContainsFunc(r.GetConfigs(), func(c *api.TopicConfig) bool { return c.GetName() == kinds[SegmentBytes].name }) {
+		return api.Errorf(api.Code_INVALID_CONFIG, "the size of segments is given twice, as %d and as a config; give one", r.GetSegmentBytes())
 	}
 	return checkSegmentBytes(r.GetSegmentBytes())
+}
+
+func checkAddPartitions(r *api.AddPartitionsRequest) *api.Error {
+	if r.GetPartitions() < 1 || r.GetPartitions() > MaxPartitionsOfTopic {
+		return api.Errorf(api.Code_INVALID_PARTITIONS,
+			"a topic has 1 to %d partitions, not %d", MaxPartitionsOfTopic, r.GetPartitions())
+	}
+	return checkTopicRef(r.GetTopic())
 }
 
 func checkSegmentBytes(n uint64) *api.Error {

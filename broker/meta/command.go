@@ -21,8 +21,14 @@ const (
 	kindReplicaChanged
 )
 
+// Kinds that came later.
+const (
+	kindAlterTopic    = 60
+	kindAddPartitions = 61
+)
+
 // Encode makes the command that carries a request out: CreateTopic, DeleteTopic,
-// InitProducer, Join, UpdateNode, MoveReplica, ElectLeader, RemoveNode or
+// AlterTopic, AddPartitions, InitProducer, Join, UpdateNode, MoveReplica, ElectLeader, RemoveNode or
 // ReplicaChanged. now is the leader's wall clock; it is stamped into the entry and
 // is the only time that Apply knows. A request that is wrong whatever the state is,
 // or another kind of request, is refused with the error to answer.
@@ -41,9 +47,21 @@ func appendFields(b []byte, request *api.Request) (byte, []byte) {
 	case *api.Request_CreateTopic:
 		r := body.CreateTopic
 		b = codec.AppendBytes(b, r.GetName())
-		return kindCreateTopic, appendNumbers(b, uint64(r.GetPartitions()), uint64(r.GetReplicationFactor()), r.GetSegmentBytes())
+		b = appendNumbers(b, uint64(r.GetPartitions()), uint64(r.GetReplicationFactor()), r.GetSegmentBytes())
+		return kindCreateTopic, appendConfigs(b, r.GetConfigs())
 	case *api.Request_DeleteTopic:
 		return kindDeleteTopic, appendTopicRef(b, body.DeleteTopic.GetTopic())
+	case *api.Request_AlterTopic:
+		r := body.AlterTopic
+		b = appendConfigs(appendTopicRef(b, r.GetTopic()), r.GetSet())
+		b = codec.AppendUvarint(b, uint64(len(r.GetUnset())))
+		for _, name := range r.GetUnset() {
+			b = codec.AppendBytes(b, name)
+		}
+		return kindAlterTopic, b
+	case *api.Request_AddPartitions:
+		r := body.AddPartitions
+		return kindAddPartitions, appendNumbers(appendTopicRef(b, r.GetTopic()), uint64(r.GetPartitions()))
 	case *api.Request_InitProducer:
 		r := body.InitProducer
 		return kindInitProducer, appendNumbers(b, uint64(r.GetProducerId()), uint64(r.GetEpoch()))
@@ -83,6 +101,14 @@ func appendList(b []byte, numbers []uint64) []byte {
 	return appendNumbers(codec.AppendUvarint(b, uint64(len(numbers))), numbers...)
 }
 
+func appendConfigs(b []byte, list []*api.TopicConfig) []byte {
+	b = codec.AppendUvarint(b, uint64(len(list)))
+	for _, c := range list {
+		b = codec.AppendBytes(codec.AppendBytes(b, c.GetName()), c.GetValue())
+	}
+	return b
+}
+
 func appendTopicRef(b []byte, ref *api.TopicRef) []byte {
 	return codec.AppendUvarint(codec.AppendBytes(b, ref.GetName()), ref.GetId())
 }
@@ -112,10 +138,16 @@ func (r fields) request(kind byte) *api.Request {
 	switch kind {
 	case kindCreateTopic:
 		return &api.Request{Body: &api.Request_CreateTopic{CreateTopic: &api.CreateTopicRequest{
-			Name: r.String(), Partitions: r.int32(), ReplicationFactor: r.int32(), SegmentBytes: r.Uvarint()}}}
+			Name: r.String(), Partitions: r.int32(), ReplicationFactor: r.int32(), SegmentBytes: r.Uvarint(), Configs: r.configs()}}}
 	case kindDeleteTopic:
 		return &api.Request{Body: &api.Request_DeleteTopic{DeleteTopic: &api.DeleteTopicRequest{
 			Topic: r.topicRef()}}}
+	case kindAlterTopic:
+		return &api.Request{Body: &api.Request_AlterTopic{AlterTopic: &api.AlterTopicRequest{
+			Topic: r.topicRef(), Set: r.configs(), Unset: r.names()}}}
+	case kindAddPartitions:
+		return &api.Request{Body: &api.Request_AddPartitions{AddPartitions: &api.AddPartitionsRequest{
+			Topic: r.topicRef(), Partitions: r.int32()}}}
 	case kindInitProducer:
 		return &api.Request{Body: &api.Request_InitProducer{InitProducer: &api.InitProducerRequest{
 			ProducerId: int64(r.Uvarint()), Epoch: r.int32()}}}
@@ -152,6 +184,23 @@ func (r fields) int32() int32 {
 
 func (r fields) topicRef() *api.TopicRef {
 	return &api.TopicRef{Name: r.String(), Id: r.Uvarint()}
+}
+
+func (r fields) configs() []*api.TopicConfig {
+	const leastBytes = 2
+	var list []*api.TopicConfig
+	for range r.Count(leastBytes) {
+		list = append(list, &api.TopicConfig{Name: r.String(), Value: r.String()})
+	}
+	return list
+}
+
+func (r fields) names() []string {
+	var list []string
+	for range r.Count(1) {
+		list = append(list, r.String())
+	}
+	return list
 }
 
 func (r fields) list() []uint64 {

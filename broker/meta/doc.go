@@ -11,7 +11,7 @@
 // A command is the head of package command, then the fields of its request, in the
 // numbers of broker/codec:
 //
-//	1 create topic     name, partitions, replication factor, segment bytes
+//	1 create topic     name, partitions, replication factor, segment bytes, configs
 //	2 delete topic     topic
 //	3 init producer    producer id, epoch
 //	4 join             token, address
@@ -20,13 +20,16 @@
 //	7 elect leader     topic, partition, node
 //	8 remove node      node
 //	9 replica changed  group, index, voters, learners
+//	60 alter topic     topic, configs to set, names of those to unset
+//	61 add partitions  topic, number of partitions
 //
 // Numbers are uvarints; names, tokens and addresses are bytes; a topic is its name
-// and its id; voters and learners are a count and so many numbers.
+// and its id; voters and learners are a count and so many numbers; configs are a count and for each its name
+// and its value, as the client wrote them, and names a count and so many names.
 //
 // A saved state is
 //
-//	byte     format version, 1
+//	byte     format version, 2
 //	bytes    cluster id
 //	uvarint  default segment bytes
 //	clock    of package idle
@@ -41,7 +44,12 @@
 //	uvarint  number of topics, then for each, ascending by id
 //	  uvarint  id
 //	  bytes    name
-//	  uvarint  segment bytes
+//	  uvarint  segment bytes that its partitions begin with
+//	  uvarint  version of its configs
+//	  uvarint  number of configs that are set, then for each, ascending
+//	    byte     its number: 0 max.message.bytes, 1 retention.bytes, 2 retention.ms,
+//	             3 segment.bytes
+//	    uvarint  value + 1
 //	  uvarint  number of partitions, then for each, by number
 //	    uvarint  group
 //	    uvarint  last replica given out

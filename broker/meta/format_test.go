@@ -19,7 +19,8 @@ func everyKind() []*api.Request {
 	topic := &api.TopicRef{Name: "t", Id: 1}
 	return []*api.Request{
 		{Body: &api.Request_CreateTopic{CreateTopic: &api.CreateTopicRequest{
-			Name: "t", Partitions: 2, ReplicationFactor: 1, SegmentBytes: 1 << 20}}},
+			Name: "t", Partitions: 2, ReplicationFactor: 1, SegmentBytes: 1 << 20,
+			Configs: []*api.TopicConfig{config("retention.ms", "5000"), config("retention.bytes", "-1")}}}},
 		join("b", "h:2"),
 		{Body: &api.Request_UpdateNode{UpdateNode: &api.UpdateNodeRequest{NodeId: 2, Token: []byte("b"), Address: "h:3"}}},
 		initProducer(0, 0),
@@ -30,6 +31,8 @@ func everyKind() []*api.Request {
 		changed(2, 300, []uint64{1}, []uint64{2}),
 		join("c", "h:4"),
 		removeNode(3),
+		alter(topic, []*api.TopicConfig{config("max.message.bytes", "1024")}, "retention.bytes"),
+		addPartitions(topic, 3),
 		{Body: &api.Request_DeleteTopic{DeleteTopic: &api.DeleteTopicRequest{Topic: topic}}},
 	}
 }
@@ -37,7 +40,8 @@ func everyKind() []*api.Request {
 // The bytes stand in logs: a change here is a change of the format.
 func TestGoldenCommands(t *testing.T) {
 	want := []string{
-		"0101030407" + "0174" + "020180804" + "0",
+		"0101030407" + "0174" + "020180804" + "0" +
+			"02" + "0c726574656e74696f6e2e6d73" + "0435303030" + "0f726574656e74696f6e2e6279746573" + "022d31",
 		"0104030407" + "0162" + "03683a32",
 		"0105030407" + "02" + "0162" + "03683a33",
 		"0103030407" + "0000",
@@ -48,6 +52,8 @@ func TestGoldenCommands(t *testing.T) {
 		"0109030407" + "02" + "ac02" + "0101" + "0102",
 		"0104030407" + "0163" + "03683a34",
 		"0108030407" + "03",
+		"013c030407" + "017401" + "01" + "116d61782e6d6573736167652e6279746573" + "0431303234" + "01" + "0f726574656e74696f6e2e6279746573",
+		"013d030407" + "017401" + "03",
 		"0102030407" + "017401",
 	}
 	for i, request := range everyKind() {
@@ -79,16 +85,17 @@ func TestGoldenState(t *testing.T) {
 		got  []byte
 		want string
 	}{
-		{"unfounded", New().Save(), "01" + "00" + "00" + "0000" + "00000000" + "0000" + "00" + "00" + "0000"},
-		{"founded", founded(t).Save(), "01" + "026331" + "80808020" + "0000" + "01000000" + "0000" +
+		{"unfounded", New().Save(), "02" + "00" + "00" + "0000" + "00000000" + "0000" + "00" + "00" + "0000"},
+		{"founded", founded(t).Save(), "02" + "026331" + "80808020" + "0000" + "01000000" + "0000" +
 			"01" + "010a686f7374313a39303932" + "06746f6b656e31" + "01" + "00" + "0000"},
-		{"example", example(t).Save(), "01" + "026331" + "80808020" + "0000" + "03010201" + "0100" +
+		{"example", example(t).Save(), "02" + "026331" + "80808020" + "0000" + "03010301" + "0100" +
 			"03" + "010a686f7374313a39303932" + "06746f6b656e31" + "01" +
 			"0203683a33" + "0162" + "00" +
 			"0303683a34" + "0163" + "02" +
-			"01" + "010174" + "808040" + "02" +
+			"01" + "010174" + "808040" + "02" + "03" + "008108" + "028927" + "03818040" + "03" +
 			"010100" + "0101" + "01" + "010100" +
 			"0202ac02" + "0101" + "02" + "010102" + "020201" +
+			"030100" + "0101" + "01" + "010100" +
 			"0001" + "010001"},
 	} {
 		if got := hex.EncodeToString(test.got); got != test.want {
@@ -104,6 +111,9 @@ func TestEncodeRefuses(t *testing.T) {
 		{Body: &api.Request_Produce{}},
 		{Body: &api.Request_CreateTopic{}},
 		{Body: &api.Request_DeleteTopic{}},
+		{Body: &api.Request_AlterTopic{}},
+		{Body: &api.Request_AddPartitions{}},
+		alter(nil, []*api.TopicConfig{config("retention.ms", "1")}),
 		{Body: &api.Request_Join{}},
 		{Body: &api.Request_UpdateNode{}},
 		{Body: &api.Request_MoveReplica{}},
@@ -218,6 +228,7 @@ func TestRestoreRefusesWhatCannotBe(t *testing.T) {
 		{"a topic twice", func(s *State) { s.topics = append(s.topics, s.topics[0]) }},
 		{"a topic without partitions", func(s *State) { s.topics[0].Partitions = nil }},
 		{"segments of no size", func(s *State) { s.topics[0].SegmentBytes = 0 }},
+		{"a config out of range", func(s *State) { s.topics[0].configs.values[RetentionTime] = 0 }},
 		{"a group that was not given out", func(s *State) { s.lastGroup = 1 }},
 		{"group 0", func(s *State) { s.topics[0].Partitions[0].Group = 0 }},
 		{"a group twice", func(s *State) { s.topics[0].Partitions[1].Group = 1 }},

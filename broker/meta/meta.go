@@ -111,6 +111,10 @@ func (s *State) apply(request *api.Request) *api.Response {
 		return s.createTopic(r.CreateTopic)
 	case *api.Request_DeleteTopic:
 		return s.deleteTopic(r.DeleteTopic)
+	case *api.Request_AlterTopic:
+		return s.alterTopic(r.AlterTopic)
+	case *api.Request_AddPartitions:
+		return s.addPartitions(r.AddPartitions)
 	case *api.Request_InitProducer:
 		return s.initProducer(r.InitProducer)
 	case *api.Request_Join:

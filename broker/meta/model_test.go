@@ -87,7 +87,12 @@ func (m *clusterMachine) create(t *rapid.T, partitions, replicas int32) {
 		return
 	}
 	m.fresh(t, "topic %d", r.GetCreateTopic().GetId())
-	for _, p := range m.live.TopicByName(name).Partitions {
+	m.found(t, m.live.TopicByName(name).Partitions)
+}
+
+// found begins the groups of new partitions.
+func (m *clusterMachine) found(t *rapid.T, partitions []*Partition) {
+	for _, p := range partitions {
 		m.fresh(t, "group %d", p.Group)
 		g := &raftGroup{}
 		m.groups[p.Group] = g
@@ -98,6 +103,49 @@ func (m *clusterMachine) create(t *rapid.T, partitions, replicas int32) {
 			g.voters = append(g.voters, uint64(i+1))
 		}
 		g.commit(p.Group, g.voters, nil)
+	}
+}
+
+// AddPartitions asks for more partitions, or for as many as there are, or fewer.
+func (m *clusterMachine) AddPartitions(t *rapid.T) {
+	topic := m.partition(t).Topic
+	had := slices.Clone(topic.Partitions)
+	n := rapid.IntRange(1, 5).Draw(t, "partitions")
+	r := m.apply(t, addPartitions(&api.TopicRef{Id: uint64(topic.ID)}, int32(n)))
+	if more := n > len(had); more == (r.Error != nil) || !slices.Equal(topic.Partitions[:len(had)], had) {
+		t.Fatalf("from %d partitions to %d: %v, and now %v", len(had), n, r.Error, topic.Partitions)
+	}
+	m.found(t, topic.Partitions[len(had):])
+}
+
+// Alter changes configs, and looks whether all others stayed.
+func (m *clusterMachine) Alter(t *rapid.T) {
+	topic := m.partition(t).Topic
+	version, want := topic.ConfigVersion, topic.configs
+	q := &api.AlterTopicRequest{Topic: &api.TopicRef{Id: uint64(topic.ID)}}
+	valid := true
+	for c := range configCount {
+		value := rapid.SampledFrom([]int64{math.MinInt64, NoLimit, 0, 1, 1024, 4096, 8 << 20, math.MaxInt64}).Draw(t, "value")
+		switch rapid.SampledFrom([]string{"leave", "leave", "set", "unset"}).Draw(t, "what") {
+		case "set":
+			q.Set = append(q.Set, config(kinds[c].name, fmt.Sprint(value)))
+			want.set[c], want.values[c] = true, value
+			valid = valid && validConfig(c, value)
+		case "unset":
+			q.Unset = append(q.Unset, kinds[c].name)
+			want.set[c], want.values[c] = false, 0
+		}
+	}
+	request := &api.Request{Body: &api.Request_AlterTopic{AlterTopic: q}}
+	if _, err := Encode(Tag{}, 0, request); err != nil {
+		if valid && len(q.Set)+len(q.Unset) > 0 || m.live.ValidateAlter(q) == nil {
+			t.Fatalf("%v is refused: %v", q, err)
+		}
+		return
+	}
+	r := m.apply(t, request)
+	if !valid || r.Error != nil || topic.configs != want || topic.ConfigVersion != version+1 {
+		t.Fatalf("%v: %v, and then %v of version %d", q, r.Error, topic.configs, topic.ConfigVersion)
 	}
 }
 

@@ -95,7 +95,6 @@ func (s *State) PartitionOf(group api.GroupID) *Partition { return s.byGroup[gro
 // ascending by group.
 func (s *State) ReplicasOn(node api.NodeID) []*Partition {
 	var on []*Partition
-	// Groups are numbered as topics are made, so this walk ascends.
 	for _, t := range s.topics {
 		for _, p := range t.Partitions {
 			if p.position(node) >= 0 {
@@ -103,6 +102,8 @@ func (s *State) ReplicasOn(node api.NodeID) []*Partition {
 			}
 		}
 	}
+	// Partitions that a topic was given later have groups above those of later topics.
+	slices.SortFunc(on, func(a, b *Partition) int { return cmp.Compare(a.Group, b.Group) })
 	return on
 }
 

@@ -77,6 +77,16 @@ func createTopic(name string, partitions, replicas int32) *api.Request {
 		Name: name, Partitions: partitions, ReplicationFactor: replicas}}}
 }
 
+func config(name, value string) *api.TopicConfig { return &api.TopicConfig{Name: name, Value: value} }
+
+func alter(topic *api.TopicRef, set []*api.TopicConfig, unset ...string) *api.Request {
+	return &api.Request{Body: &api.Request_AlterTopic{AlterTopic: &api.AlterTopicRequest{Topic: topic, Set: set, Unset: unset}}}
+}
+
+func addPartitions(topic *api.TopicRef, partitions int32) *api.Request {
+	return &api.Request{Body: &api.Request_AddPartitions{AddPartitions: &api.AddPartitionsRequest{Topic: topic, Partitions: partitions}}}
+}
+
 func move(topic string, partition int32, from, to api.NodeID) *api.Request {
 	return &api.Request{Body: &api.Request_MoveReplica{MoveReplica: &api.MoveReplicaRequest{
 		Topic: &api.TopicRef{Name: topic}, Partition: partition, From: uint64(from), To: uint64(to)}}}
@@ -107,6 +117,20 @@ func (a arguments) number(key string) int64 {
 	return n
 }
 
+// configs reads NAME:VALUE,...
+func (a arguments) configs(key string) []*api.TopicConfig {
+	var list []*api.TopicConfig
+	for _, text := range a.names(key) {
+		name, value, _ := strings.Cut(text, ":")
+		list = append(list, config(name, value))
+	}
+	return list
+}
+
+func (a arguments) names(key string) []string {
+	return strings.FieldsFunc(a.values[key], func(c rune) bool { return c == ',' })
+}
+
 func (a arguments) list(key string) []uint64 {
 	var list []uint64
 	for _, text := range strings.FieldsFunc(a.values[key], func(c rune) bool { return c == ',' }) {
@@ -132,7 +156,12 @@ func (a arguments) request(name string) *api.Request {
 	case "create":
 		return &api.Request{Body: &api.Request_CreateTopic{CreateTopic: &api.CreateTopicRequest{
 			Name: a.values["name"], Partitions: int32(a.number("partitions")),
-			ReplicationFactor: int32(a.number("replicas")), SegmentBytes: uint64(a.number("segment"))}}}
+			ReplicationFactor: int32(a.number("replicas")), SegmentBytes: uint64(a.number("segment")),
+			Configs: a.configs("configs")}}}
+	case "alter":
+		return alter(topic, a.configs("set"), a.names("unset")...)
+	case "add":
+		return addPartitions(topic, int32(a.number("partitions")))
 	case "delete":
 		return &api.Request{Body: &api.Request_DeleteTopic{DeleteTopic: &api.DeleteTopicRequest{Topic: topic}}}
 	case "producer":

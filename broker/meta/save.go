@@ -14,7 +14,7 @@ import (
 var ErrState = errors.New("malformed meta state")
 
 const (
-	stateVersion = 1
+	stateVersion = 2
 	// maxNumber bounds every number that is given out, so that none of them can
 	// overflow.
 	maxNumber = 1 << 62
@@ -48,9 +48,27 @@ func (n *Node) append(b []byte) []byte {
 func (t *Topic) append(b []byte) []byte {
 	b = codec.AppendUvarint(b, uint64(t.ID))
 	b = codec.AppendBytes(b, t.Name)
-	b = appendNumbers(b, t.SegmentBytes, uint64(len(t.Partitions)))
+	b = appendNumbers(b, t.SegmentBytes, t.ConfigVersion)
+	b = t.configs.append(b)
+	b = codec.AppendUvarint(b, uint64(len(t.Partitions)))
 	for _, p := range t.Partitions {
 		b = p.append(b)
+	}
+	return b
+}
+
+func (k *configs) append(b []byte) []byte {
+	n := 0
+	for _, set := range k.set {
+		if set {
+			n++
+		}
+	}
+	b = codec.AppendUvarint(b, uint64(n))
+	for c, set := range k.set {
+		if set {
+			b = codec.AppendUvarint(append(b, byte(c)), uint64(k.values[c])+1)
+		}
 	}
 	return b
 }
@@ -96,7 +114,7 @@ func (s *State) Restore(data []byte) error {
 type loader struct {
 	*codec.Reader
 	state *State
-	group api.GroupID // the last one read
+	group api.GroupID // the last one read of the topic
 	bad   bool
 }
 
@@ -162,7 +180,8 @@ func (r *loader) topics() {
 	const leastBytes = 4
 	s, last := r.state, api.TopicID(0)
 	for range r.Count(leastBytes) {
-		t := &Topic{ID: api.TopicID(r.Uvarint()), Name: r.String(), SegmentBytes: r.Uvarint()}
+		t := &Topic{ID: api.TopicID(r.Uvarint()), Name: r.String(), SegmentBytes: r.Uvarint(), ConfigVersion: r.Uvarint()}
+		r.configs(&t.configs)
 		r.need(t.ID > last && t.ID <= s.lastTopic && checkSegmentBytes(t.SegmentBytes) == nil)
 		r.need(validName(t.Name) && s.byName[t.Name] == nil)
 		r.partitions(t)
@@ -175,14 +194,30 @@ func (r *loader) topics() {
 	}
 }
 
-// partitions reads a topic's. The groups of all topics ascend.
+// configs reads those that are set, which ascend.
+func (r *loader) configs(k *configs) {
+	const leastBytes = 2
+	least := Config(0)
+	for range r.Count(leastBytes) {
+		c, value := Config(r.Byte()), int64(r.Uvarint()-1)
+		r.need(c >= least && c < configCount && validConfig(c, value))
+		if r.bad {
+			return
+		}
+		k.set[c], k.values[c] = true, value
+		least = c + 1
+	}
+}
+
+// partitions reads a topic's, whose groups ascend.
 func (r *loader) partitions(t *Topic) {
 	const leastBytes = 5
 	n := r.Count(leastBytes)
 	r.need(n >= 1 && n <= MaxPartitionsOfTopic && len(r.state.byGroup)+n <= MaxPartitions)
+	r.group = 0
 	for number := range api.Partition(n) {
 		p := &Partition{Topic: t, Number: number, Group: api.GroupID(r.Uvarint())}
-		r.need(p.Group > r.group && p.Group <= r.state.lastGroup)
+		r.need(p.Group > r.group && p.Group <= r.state.lastGroup && r.state.byGroup[p.Group] == nil)
 		p.lastReplica, p.changed = api.ReplicaID(r.number()), api.Index(r.Uvarint())
 		r.founders(p)
 		r.replicas(p)

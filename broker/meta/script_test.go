@@ -20,7 +20,9 @@ var rewrite = flag.Bool("rewrite", false, "write what the scripts in testdata an
 // it, indented. Every story begins with a cluster of node 1.
 //
 //	join token=T address=A            update node=N token=T address=A
-//	create name=S [partitions=N] [replicas=N] [segment=N]
+//	create name=S [partitions=N] [replicas=N] [segment=N] [configs=NAME:VALUE,...]
+//	alter name=S [set=NAME:VALUE,...] [unset=NAME,...]
+//	add name=S partitions=N           configs name=S
 //	delete name=S [topic=N]           producer [id=N epoch=N]
 //	move name=S [partition=N] [from=N] [to=N]
 //	elect [name=S] [partition=N] node=N
@@ -91,6 +93,13 @@ func (s *story) run(line string) string {
 		return "ok"
 	case "show":
 		return show(s.state)
+	case "configs":
+		t := s.state.TopicByName(args.values["name"])
+		text := fmt.Sprint("version ", t.ConfigVersion)
+		for _, c := range s.state.Configs(t) {
+			text += fmt.Sprintf("\n%s=%s%s", c.Name, c.Value, marks(c.IsDefault, " (default)", false, ""))
+		}
+		return text
 	}
 	data, err := Encode(Tag{Origin: 1, Number: 1}, s.now, args.request(name))
 	if err != nil {

@@ -10,8 +10,15 @@ import (
 type Topic struct {
 	ID   api.TopicID
 	Name string
-	// SegmentBytes is the size at which segments are rolled.
+	// SegmentBytes is the size at which the segments of its partitions are rolled to
+	// begin with. It never changes: founders of a partition that are late have to
+	// begin as the others did.
 	SegmentBytes uint64
+	// ConfigVersion counts the changes of the configs, so that a partition's leader
+	// that hears late of one does not take it for the latest. It is 0 where a partition
+	// need not be told of any, for it begins with what it is to have.
+	ConfigVersion uint64
+	configs       configs
 	// Partitions by number.
 	Partitions []*Partition
 }
@@ -70,22 +77,58 @@ func (s *State) createTopic(r *api.CreateTopicRequest) *api.Response {
 
 func (s *State) addTopic(r *api.CreateTopicRequest, loads []load, replicas int) *Topic {
 	s.lastTopic++
-	t := &Topic{ID: s.lastTopic, Name: r.Name, SegmentBytes: r.SegmentBytes}
-	if t.SegmentBytes == 0 {
-		t.SegmentBytes = s.segmentBytes
+	t := &Topic{ID: s.lastTopic, Name: r.Name}
+	t.configs.put(r.Configs)
+	if r.SegmentBytes != 0 {
+		t.configs.set[SegmentBytes], t.configs.values[SegmentBytes] = true, int64(r.SegmentBytes)
 	}
-	for number := range api.Partition(r.Partitions) {
+	segmentBytes, _ := s.Config(t, SegmentBytes)
+	t.SegmentBytes = uint64(segmentBytes)
+	if t.configs.set[RetentionBytes] || t.configs.set[RetentionTime] {
+		t.ConfigVersion = 1
+	}
+	s.addPartitionsTo(t, loads, int(r.Partitions), replicas)
+	s.topics = append(s.topics, t)
+	s.index(t)
+	return t
+}
+
+// addPartitionsTo gives a topic partitions up to a number.
+func (s *State) addPartitionsTo(t *Topic, loads []load, partitions, replicas int) {
+	for number := len(t.Partitions); number < partitions; number++ {
 		s.lastGroup++
-		p := &Partition{Topic: t, Number: number, Group: s.lastGroup, Founders: place(loads, replicas)}
+		p := &Partition{Topic: t, Number: api.Partition(number), Group: s.lastGroup, Founders: place(loads, replicas)}
 		for _, node := range p.Founders {
 			p.lastReplica++
 			p.Replicas = append(p.Replicas, Replica{Node: node, ID: p.lastReplica})
 		}
 		t.Partitions = append(t.Partitions, p)
 	}
-	s.topics = append(s.topics, t)
+}
+
+// addPartitions gives a topic more partitions, with as many replicas as are wanted of
+// its first, or as there are nodes by now. Those that it has stay as they are.
+func (s *State) addPartitions(r *api.AddPartitionsRequest) *api.Response {
+	t, err := s.ResolveTopic(r.Topic)
+	if err != nil {
+		return &api.Response{Error: err}
+	}
+	have, all := len(t.Partitions), len(s.byGroup)
+	switch more := int(r.Partitions) - have; {
+	case more <= 0:
+		return refuse(api.Code_INVALID_PARTITIONS,
+			"topic %s has %d partitions, and %d were asked for; there can only be more", quote(t.Name), have, r.Partitions)
+	case all+more > MaxPartitions:
+		return refuse(api.Code_INVALID_PARTITIONS,
+			"%d more partitions are too many: the cluster has %d of at most %d", more, all, MaxPartitions)
+	}
+	loads := s.loads()
+	if len(loads) == 0 {
+		return refuse(api.Code_INVALID_REPLICATION_FACTOR, "there is no node for a replica; join one")
+	}
+	s.addPartitionsTo(t, loads, int(r.Partitions), min(len(t.Partitions[0].wanted()), len(loads)))
 	s.index(t)
-	return t
+	return &api.Response{Body: &api.Response_AddPartitions{AddPartitions: &api.AddPartitionsResponse{}}}
 }
 
 // index makes a topic findable.

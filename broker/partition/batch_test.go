@@ -21,6 +21,13 @@ func header(id, epoch, sequence, count int64) []byte {
 	binary.BigEndian.PutUint16(b[51:], uint16(epoch))
 	binary.BigEndian.PutUint32(b[53:], uint32(sequence))
 	binary.BigEndian.PutUint32(b[57:], uint32(count))
+	return stamped(b, 0)
+}
+
+// stamped gives a batch's records a time stamp.
+func stamped(b []byte, time int64) []byte {
+	binary.BigEndian.PutUint64(b[27:], uint64(time))
+	binary.BigEndian.PutUint64(b[35:], uint64(time))
 	binary.BigEndian.PutUint32(b[17:], crc32.Checksum(b[21:], crc32.MakeTable(crc32.Castagnoli)))
 	return b
 }

@@ -16,6 +16,7 @@ type model struct {
 	start, end, now int64
 	stamp           int64
 	producers       map[int64]*modelProducer
+	kept            modelLog
 }
 
 type modelProducer struct {
@@ -78,6 +79,7 @@ func (p *modelProducer) known(b modelBatch) (api.Code, int64) {
 func (m *model) append(count int64) int64 {
 	base := m.end
 	m.end += count
+	m.kept.batches = append(m.kept.batches, modelAppended{end: m.end, age: m.kept.age, time: m.kept.time})
 	return base
 }
 
@@ -100,6 +102,7 @@ type machine struct {
 	live, saved *State
 	number      uint64
 	wall        int64
+	age         int64
 }
 
 const (
@@ -156,14 +159,11 @@ func (m *machine) Trim(t *rapid.T) {
 	before := rapid.Int64Range(-2, m.model.end+1).Draw(t, "before")
 	out := m.apply(t, EncodeTrim(m.tag(), api.Milliseconds(m.wall), api.Offset(before)))
 	m.model.advance(m.wall)
+	m.model.settle(t, out.LogStart, before)
 	want := api.Code_OK
 	switch {
 	case before < -1 || before > m.model.end:
 		want = api.Code_OFFSET_OUT_OF_RANGE
-	case before == -1:
-		m.model.start = m.model.end
-	default:
-		m.model.start = max(m.model.start, before)
 	}
 	if out.Code != want || out.Base != NoOffset || out.Count != 0 {
 		t.Fatalf("trim before %d: %+v, want %v", before, out, want)
@@ -171,6 +171,7 @@ func (m *machine) Trim(t *rapid.T) {
 }
 
 func (m *machine) Wait(t *rapid.T) {
+	m.age += rapid.Int64Range(0, 3000).Draw(t, "age")
 	m.wall += rapid.SampledFrom([]int64{1, 1000, int64(idle.MaxStep), int64(idle.Expiry), -int64(idle.Expiry)}).Draw(t, "step")
 }
 
@@ -196,18 +197,52 @@ func (m *machine) Garbage(t *rapid.T) {
 }
 
 func (m *machine) Restart(t *rapid.T) {
-	restarted := New()
+	restarted := New(9)
 	if err := restarted.Restore(m.saved.Save()); err != nil {
 		t.Fatal(err)
 	}
 	m.saved = restarted
 }
 
+// Age writes down how long the log has lasted, as a leader does that is ahead of the
+// log or behind it.
+func (m *machine) Age(t *rapid.T) {
+	age := max(0, m.age-rapid.SampledFrom([]int64{0, 0, 0, 700}).Draw(t, "behind"))
+	out := m.apply(t, EncodeAge(m.tag(), api.Milliseconds(m.wall), api.Milliseconds(age)))
+	m.model.advance(m.wall)
+	m.model.kept.age = max(m.model.kept.age, age)
+	m.model.settle(t, out.LogStart, 0)
+}
+
+// Settings changes what is kept, or tries to go back to what was before.
+func (m *machine) Settings(t *rapid.T) {
+	now := m.live.Settings()
+	next := Settings{
+		Version: now.Version + rapid.Uint64Range(0, 1).Draw(t, "version"), SegmentBytes: modelSegment,
+		RetentionTime:  api.Milliseconds(rapid.SampledFrom([]int64{NoLimit, 0, 1, 800, 5000}).Draw(t, "time")),
+		RetentionBytes: rapid.SampledFrom([]int64{NoLimit, 0, 100, 600}).Draw(t, "bytes"),
+	}
+	out := m.apply(t, EncodeSettings(m.tag(), api.Milliseconds(m.wall), next))
+	m.model.advance(m.wall)
+	if next.Version > now.Version {
+		m.model.kept.settings, m.model.kept.since = next, len(m.model.kept.batches)
+	}
+	m.model.settle(t, out.LogStart, 0)
+}
+
+// Seek looks for a time stamp.
+func (m *machine) Seek(t *rapid.T) {
+	from := rapid.Int64Range(0, m.model.end).Draw(t, "from")
+	time := rapid.Int64Range(-21, 21).Draw(t, "time")
+	at, found := m.live.Seek(api.Offset(from), api.Milliseconds(time))
+	m.model.checkSeek(t, from, time, int64(at), found)
+}
+
 // Check holds both replicas to the model and to each other.
 func (m *machine) Check(t *rapid.T) {
-	got := fmt.Sprint(m.live.LogStart(), m.live.End(), m.live.producers.Len())
-	if want := fmt.Sprint(m.model.start, m.model.end, len(m.model.producers)); got != want {
-		t.Fatalf("start, end, producers: %s, want %s", got, want)
+	got := fmt.Sprint(m.live.LogStart(), m.live.End(), m.live.Age(), m.live.producers.Len())
+	if want := fmt.Sprint(m.model.start, m.model.end, m.model.kept.age, len(m.model.producers)); got != want {
+		t.Fatalf("start, end, age, producers: %s, want %s", got, want)
 	}
 	if live, saved := m.live.Save(), m.saved.Save(); !bytes.Equal(live, saved) {
 		t.Fatalf("a replica that started again has the state\n%x, not\n%x", saved, live)
@@ -220,13 +255,16 @@ func (m *machine) tag() Tag {
 }
 
 func (m *machine) produce(t *rapid.T, id, epoch int64, b modelBatch) {
-	wrapped := header(id, epoch, b.sequence%wrap, b.count)
 	if b.sequence < 0 {
 		t.Skip("before the first sequence")
 	}
-	out := m.apply(t, EncodeProduce(m.tag(), api.Milliseconds(m.wall), wrapped))
+	m.model.kept.time = rapid.Int64Range(-20, 20).Draw(t, "time")
+	wrapped := stamped(header(id, epoch, b.sequence%wrap, b.count), m.model.kept.time)
+	out := m.apply(t, EncodeProduce(m.tag(), api.Milliseconds(m.wall), api.Milliseconds(m.age), wrapped))
 	m.model.advance(m.wall)
+	m.model.kept.age = m.age
 	code, base, duplicate := m.model.produce(id, epoch, b)
+	m.model.settle(t, out.LogStart, 0)
 	count := b.count
 	if duplicate || code != api.Code_OK {
 		count = 0
@@ -248,7 +286,8 @@ func (m *machine) apply(t *rapid.T, command []byte) Outcome {
 
 func TestAgainstModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		m := &machine{live: New(), saved: New()}
+		m := &machine{live: New(modelSegment), saved: New(modelSegment)}
+		m.model.kept.settings = m.live.Settings()
 		m.model.producers = make(map[int64]*modelProducer)
 		t.Repeat(rapid.StateMachineActions(m))
 	})

@@ -1,22 +1,36 @@
 // Package partition is the replicated state machine of a partition: where its
-// records begin and end, and what each idempotent producer has appended. It
-// decides, from a command and the state alone, which offset a batch takes, whether
-// it is a duplicate, and which producer is fenced; so every replica, and every
-// replay of the log, decides the same. It never holds a record, reads a clock or
-// answers a request.
+// records begin and end, which of them retention has given up, and what each
+// idempotent producer has appended. It decides, from a command and the state alone,
+// which offset a batch takes, whether it is a duplicate, which producer is fenced,
+// and what is too old or too much; so every replica, and every replay of the log,
+// decides the same. It never holds a record, reads a clock or answers a request.
 //
 // A command is the head of package command, then by kind
 //
-//	1 produce  bytes    a record batch
-//	2 trim     uvarint  before + 1: records below before go; 0: all there are
+//	1 produce   uvarint  age of the log, as the leader has it
+//	            bytes    a record batch
+//	2 trim      uvarint  before + 1: records below before go; 0: all there are
+//	3 age       uvarint  age of the log, as the leader has it
+//	4 settings  uvarint  version; those of an older one than is known change nothing
+//	            uvarint  segment bytes
+//	            uvarint  retention in milliseconds, + 1; 0: without limit
+//	            uvarint  retention in bytes, + 1; 0: without limit
 //
 // and a saved state, whose producers stand from the longest idle to the latest
 // used, is
 //
-//	byte     format version, 1
+//	byte     format version, 2
+//	uvarint  settings, as in the command (4 numbers)
 //	uvarint  log start
 //	uvarint  end
 //	clock    of package idle
+//	uvarint  age of the log in milliseconds
+//	uvarint  number of spans, then for each, oldest first
+//	  uvarint  its end, less that of the one before (the first: less the log start)
+//	  uvarint  age of the log when its first batch was appended
+//	  uvarint  and its last
+//	  uvarint  bytes of its batches
+//	  uvarint  latest time stamp of its records (two's complement)
 //	uvarint  number of producers, then for each
 //	  uvarint  id
 //	  uvarint  time of last use, by the clock
@@ -49,10 +63,21 @@ type State struct {
 	start, end api.Offset
 	clock      idle.Clock
 	producers  producers
+	settings   Settings
+	// age is how long the log has lasted, by the monotonic clocks of its leaders. It
+	// never goes back.
+	age   api.Milliseconds
+	spans spans
 }
 
-// New is the state of a partition without records.
-func New() *State { return &State{producers: newProducers()} }
+// New is the state of a partition without records, whose segments roll at a size,
+// and which keeps everything.
+func New(segmentBytes uint64) *State {
+	return &State{
+		producers: newProducers(),
+		settings:  Settings{SegmentBytes: segmentBytes, RetentionTime: NoLimit, RetentionBytes: NoLimit},
+	}
+}
 
 // LogStart is the first offset that can be read.
 func (s *State) LogStart() api.Offset { return s.start }
@@ -104,11 +129,18 @@ func (s *State) apply(data []byte, out *Outcome) {
 	}
 	s.clock.Advance(c.head.Now)
 	s.producers.Expire(s.clock.Elapsed())
-	if c.head.Kind == kindTrim {
+	s.age = max(s.age, c.age)
+	switch c.head.Kind {
+	case kindTrim:
 		s.trim(c.before, out)
-		return
+	case kindProduce:
+		s.produce(c.batch, out)
+	case kindSettings:
+		if c.settings.Version > s.settings.Version {
+			s.settings = c.settings
+		}
 	}
-	s.produce(c.batch, out)
+	s.retain()
 }
 
 func (s *State) trim(before api.Offset, out *Outcome) {
@@ -138,6 +170,7 @@ func (s *State) produce(data []byte, out *Outcome) {
 	}
 	out.Base, out.Count = s.end, info.Count
 	s.end += api.Offset(info.Count)
+	s.extend(info)
 	if info.Producer != 0 {
 		s.producers.record(info, out.Base, s.clock.Elapsed())
 	}
@@ -161,14 +194,18 @@ func codeOf(err error) api.Code {
 // version. The state frame must come from elsewhere.
 var ErrState = errors.New("malformed partition state")
 
-const stateVersion = 1
+const stateVersion = 2
 
 // Save gives the state as bytes: equal states give equal bytes.
 func (s *State) Save() []byte {
-	b := append(make([]byte, 0, 64+s.producers.Len()*bytesPerProducer), stateVersion)
+	size := 128 + len(s.spans.list)*bytesPerSpan + s.producers.Len()*bytesPerProducer
+	b := append(make([]byte, 0, size), stateVersion)
+	b = s.settings.append(b)
 	b = codec.AppendUvarint(b, uint64(s.start))
 	b = codec.AppendUvarint(b, uint64(s.end))
 	b = s.clock.Append(b)
+	b = codec.AppendUvarint(b, uint64(s.age))
+	b = s.spans.append(b, s.start)
 	return s.producers.append(b)
 }
 
@@ -179,12 +216,19 @@ func (s *State) Restore(data []byte) error {
 	if r.Byte() != stateVersion {
 		return ErrState
 	}
-	n := State{start: api.Offset(r.Uvarint()), end: api.Offset(r.Uvarint())}
-	clock, ok := idle.ReadClock(r)
+	settings, ok := readSettings(r)
+	n := State{settings: settings, start: api.Offset(r.Uvarint()), end: api.Offset(r.Uvarint())}
 	if !ok || n.start < 0 || n.end < n.start {
 		return ErrState
 	}
-	n.clock = clock
+	clock, ok := idle.ReadClock(r)
+	n.clock, n.age = clock, api.Milliseconds(r.Uvarint())
+	if !ok || n.age < 0 {
+		return ErrState
+	}
+	if n.spans, ok = readSpans(r, &n); !ok {
+		return ErrState
+	}
 	n.producers, ok = readProducers(r, n.end, clock.Elapsed())
 	if !ok || r.Close() != nil {
 		return ErrState

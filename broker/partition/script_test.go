@@ -21,6 +21,8 @@ var rewrite = flag.Bool("rewrite", false, "write what the scripts in testdata an
 //
 //	produce id=N epoch=N seq=N count=N   a batch; no id: not idempotent
 //	trim before=N
+//	settings version=N [segment=N] [time=N] [bytes=N]   no time, no bytes: no limit
+//	age ms=N                              the log has lasted so much longer
 //	wait minutes=N                        commands once a minute, which do nothing
 //	jump minutes=N                        the leader's wall clock leaps
 //	restart                               into another state, by Save and Restore
@@ -39,7 +41,7 @@ func runFile(t *testing.T, file string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, story := &bytes.Buffer{}, &story{t: t, state: New()}
+	got, story := &bytes.Buffer{}, &story{t: t, state: New(0)}
 	lines := bufio.NewScanner(bytes.NewReader(want))
 	for lines.Scan() {
 		line := lines.Text()
@@ -64,16 +66,19 @@ type story struct {
 	t      *testing.T
 	state  *State
 	now    api.Milliseconds
+	age    api.Milliseconds
 	number uint64
 }
 
 func (s *story) run(line string) string {
 	name, args, _ := strings.Cut(line, " ")
-	var id, epoch, seq, count, before, minutes int64
+	var id, epoch, seq, count, before, minutes, version, segment, ms int64
+	var time, bytes int64 = NoLimit, NoLimit
 	for _, arg := range strings.Fields(args) {
 		key, value, _ := strings.Cut(arg, "=")
 		to := map[string]*int64{"id": &id, "epoch": &epoch, "seq": &seq, "count": &count,
-			"before": &before, "minutes": &minutes}[key]
+			"before": &before, "minutes": &minutes,
+			"version": &version, "segment": &segment, "time": &time, "bytes": &bytes, "ms": &ms}[key]
 		if to == nil {
 			s.t.Fatalf("no such argument: %s", line)
 		}
@@ -85,9 +90,16 @@ func (s *story) run(line string) string {
 	tag := Tag{Origin: 1, Number: s.number}
 	switch name {
 	case "produce":
-		return s.apply(EncodeProduce(tag, s.now, header(id, epoch, seq, count)))
+		return s.apply(EncodeProduce(tag, s.now, s.age, header(id, epoch, seq, count)))
 	case "trim":
 		return s.apply(EncodeTrim(tag, s.now, api.Offset(before)))
+	case "settings":
+		return s.apply(EncodeSettings(tag, s.now, Settings{
+			Version: uint64(version), SegmentBytes: uint64(segment), RetentionTime: api.Milliseconds(time), RetentionBytes: bytes,
+		}))
+	case "age":
+		s.age += api.Milliseconds(ms)
+		return s.apply(EncodeAge(tag, s.now, s.age))
 	case "wait":
 		for range minutes {
 			s.now += idle.MaxStep
@@ -96,7 +108,7 @@ func (s *story) run(line string) string {
 	case "jump":
 		s.now += api.Milliseconds(minutes) * idle.MaxStep
 	case "restart":
-		restarted := New()
+		restarted := New(0)
 		if err := restarted.Restore(s.state.Save()); err != nil {
 			s.t.Fatal(err)
 		}

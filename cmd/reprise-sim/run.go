@@ -24,6 +24,8 @@ type runFlags struct {
 	seeds string
 	// scenario that the plans consist of; "" for standard plans.
 	scenario string
+	// workload of the plans; "" for what the seeds draw.
+	workload string
 	// unrestricted: plans that keep no majority from damage.
 	unrestricted bool
 	jobs         int
@@ -53,6 +55,7 @@ The same seed gives the same run, bit for bit, and the same trace hash.`,
   reprise-sim run --seeds 1..1000 --shard 2/10 --json > part-2.jsonl
   reprise-sim run --seeds 1..50 --twice
   reprise-sim run --scenario double-failover --seeds 1..20
+  reprise-sim run --workload retention --seeds 1..20
   reprise-sim run --unrestricted --seeds 1..20
   reprise-sim run --plan failures/seed-7.plan.json`,
 		Args: cli.NoArguments,
@@ -62,6 +65,7 @@ The same seed gives the same run, bit for bit, and the same trace hash.`,
 	flags.Uint64Var(&f.seed, "seed", 0, "run this seed")
 	flags.StringVar(&f.seeds, "seeds", "", "run the seeds `A..B`, both included")
 	flags.StringVar(&f.scenario, "scenario", "", "run plans that consist of the scenario of this `name`; 'scenarios' lists them")
+	flags.StringVar(&f.workload, "workload", "", "run plans with the workload of this `name`: log or retention; otherwise each seed draws one")
 	flags.BoolVar(&f.unrestricted, "unrestricted", false, "let damage hit any number of nodes: they may refuse to serve, but what they serve must be right")
 	flags.IntVar(&f.jobs, "jobs", runtime.NumCPU(), "how many to run at the same time")
 	flags.StringVar(&f.plan, "plan", "", "run the plan in this `file`")
@@ -72,7 +76,7 @@ The same seed gives the same run, bit for bit, and the same trace hash.`,
 	flags.BoolVar(&f.twice, "twice", false, "run each seed in two processes that are scheduled and collected otherwise, and compare the traces")
 	flags.StringVar(&f.shard, "shard", "", "run only part `I/N` of the seeds, from 0/N to N-1/N; 'merge' joins what --json prints")
 	cmd.MarkFlagsMutuallyExclusive("seed", "seeds", "plan")
-	cmd.MarkFlagsMutuallyExclusive("scenario", "plan", "unrestricted")
+	cmd.MarkFlagsMutuallyExclusive("scenario", "plan", "unrestricted", "workload")
 	return cmd
 }
 
@@ -112,6 +116,11 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 	if f.scenario != "" {
 		if _, err := plan.GenerateScenario(f.scenario, first); err != nil {
 			return cli.Usagef("--scenario: %v", err)
+		}
+	}
+	if f.workload != "" {
+		if _, err := plan.GenerateWorkload(f.workload, first); err != nil {
+			return cli.Usagef("--workload: %v", err)
 		}
 	}
 	one := first == last
@@ -173,7 +182,7 @@ func parseSeeds(text string) (first, last uint64, err error) {
 }
 
 func (f *runFlags) task(seed uint64) task {
-	return task{Seed: seed, Scenario: f.scenario, Unrestricted: f.unrestricted, Plan: absolute(f.plan), Save: absolute(f.save), Trace: absolute(f.trace), BlackBox: f.blackBox}
+	return task{Seed: seed, Scenario: f.scenario, Workload: f.workload, Unrestricted: f.unrestricted, Plan: absolute(f.plan), Save: absolute(f.save), Trace: absolute(f.trace), BlackBox: f.blackBox}
 }
 
 func absolute(name string) string {
@@ -252,6 +261,9 @@ func again(t task) string {
 	}
 	if t.Scenario != "" {
 		return fmt.Sprintf("reprise-sim run --scenario %s --seed %d", t.Scenario, t.Seed)
+	}
+	if t.Workload != "" {
+		return fmt.Sprintf("reprise-sim run --workload %s --seed %d", t.Workload, t.Seed)
 	}
 	return fmt.Sprintf("reprise-sim run --seed %d", t.Seed)
 }

@@ -26,6 +26,8 @@ type task struct {
 	// Scenario is the name of what the plan of the seed consists of; "" for the
 	// standard plan.
 	Scenario string `json:"scenario,omitempty"`
+	// Workload is the kind of workload of the plan of the seed; "" leaves it to the seed.
+	Workload string `json:"workload,omitempty"`
 	// Unrestricted: the plan keeps no majority from damage.
 	Unrestricted bool `json:"unrestricted,omitempty"`
 	// Plan is the file of a plan; "" for the plan of the seed.
@@ -125,6 +127,8 @@ func (t *task) plan() (*plan.Plan, error) {
 		return plan.GenerateUnrestricted(t.Seed), nil
 	case t.Scenario != "":
 		return plan.GenerateScenario(t.Scenario, t.Seed)
+	case t.Workload != "":
+		return plan.GenerateWorkload(t.Workload, t.Seed)
 	}
 	return plan.Generate(t.Seed), nil
 }

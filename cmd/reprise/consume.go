@@ -21,9 +21,9 @@ import (
 
 type consumeFlags struct {
 	connection
-	topic, from, format string
-	partition           int32
-	max                 int64
+	topic, from, fromTime, format string
+	partition                     int32
+	max                           int64
 }
 
 func newConsume() *cobra.Command {
@@ -34,6 +34,10 @@ func newConsume() *cobra.Command {
 		Long: `Print the records of a topic, or of one of its partitions, until --max of them
 were printed or the command is stopped. Within a partition they come in order.
 
+--from-time begins, in each partition, with the first record whose time stamp is not
+before a time: 2026-01-31T15:04:05Z, milliseconds since 1970, or a time ago such as
+90m. Time stamps are the producers' own; records after that one may have earlier ones.
+
 --format is a text in which %v is a record's value, %k its key, %o its offset, %p
 its partition, %t the topic, %T its time in milliseconds, %% a percent sign and
 \n, \t what they usually are; or json, which prints one object a line.`,
@@ -41,7 +45,7 @@ its partition, %t the topic, %T its time in milliseconds, %% a percent sign and
   reprise consume --topic orders --format '%p/%o %k=%v\n' --bootstrap 127.0.0.1:9001`,
 		Args: cli.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			from, err := f.check()
+			from, err := f.check(cmd.Flags().Changed("from"))
 			if err != nil {
 				return err
 			}
@@ -55,33 +59,75 @@ its partition, %t the topic, %T its time in milliseconds, %% a percent sign and
 	flags.StringVar(&f.topic, "topic", "", "name of the topic")
 	flags.Int32Var(&f.partition, "partition", -1, "number of the partition (-1: all)")
 	flags.StringVar(&f.from, "from", "latest", "where to begin: earliest, latest, or an offset")
+	flags.StringVar(&f.fromTime, "from-time", "", "begin at a time: RFC 3339, milliseconds since 1970, or a duration ago")
 	flags.Int64Var(&f.max, "max", 0, "stop after so many records (0: never)")
 	flags.StringVar(&f.format, "format", `%v\n`, "how to print a record, or json")
 	return cmd
 }
 
-func (f *consumeFlags) check() (int64, error) {
+// check gives where to begin: an offset of every partition, Earliest or Latest, or a
+// time.
+func (f *consumeFlags) check(fromGiven bool) (start, error) {
 	if f.topic == "" {
-		return 0, cli.Usagef("consume needs --topic")
+		return start{}, cli.Usagef("consume needs --topic")
 	}
 	if f.max < 0 {
-		return 0, cli.Usagef("--max %d: it must not be negative", f.max)
+		return start{}, cli.Usagef("--max %d: it must not be negative", f.max)
+	}
+	if f.fromTime != "" {
+		if fromGiven {
+			return start{}, cli.Usagef("--from and --from-time both say where to begin; give one")
+		}
+		at, err := parseTime(f.fromTime, time.Now())
+		return start{time: at, byTime: true}, err
 	}
 	switch f.from {
 	case "earliest":
-		return client.Earliest, nil
+		return start{offset: client.Earliest}, nil
 	case "latest":
-		return client.Latest, nil
+		return start{offset: client.Latest}, nil
 	}
 	from, err := strconv.ParseInt(f.from, 10, 64)
 	if err != nil || from < 0 {
-		return 0, cli.Usagef("--from %q is none of earliest, latest, or an offset from 0", f.from)
+		return start{}, cli.Usagef("--from %q is none of earliest, latest, or an offset from 0", f.from)
 	}
-	return from, nil
+	return start{offset: from}, nil
+}
+
+// start is where to begin in each partition.
+type start struct {
+	offset int64
+	// time in milliseconds since 1970, if byTime.
+	time   int64
+	byTime bool
+}
+
+// parseTime reads a time: as RFC 3339 has it, milliseconds, or how long ago.
+func parseTime(text string, now time.Time) (int64, error) {
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return n, nil
+	}
+	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
+		return now.Add(-d).UnixMilli(), nil
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return 0, cli.Usagef("--from-time %q is no time; give one like 2026-01-31T15:04:05Z, milliseconds since 1970, or a duration ago like 90m", text)
+	}
+	return t.UnixMilli(), nil
+}
+
+// in gives the offset at which to begin in a partition.
+func (s start) in(ctx context.Context, cl *client.Client, topic string, partition int32) (int64, error) {
+	if !s.byTime {
+		return s.offset, nil
+	}
+	offset, _, _, err := cl.OffsetAtTime(ctx, topic, partition, s.time)
+	return offset, err
 }
 
 // consume reads the partitions side by side until enough was printed.
-func (f *consumeFlags) consume(ctx context.Context, cl *client.Client, from int64, out io.Writer) error {
+func (f *consumeFlags) consume(ctx context.Context, cl *client.Client, from start, out io.Writer) error {
 	partitions := []int32{f.partition}
 	if f.partition < 0 {
 		m, err := cl.Metadata(ctx, f.topic)
@@ -99,7 +145,11 @@ func (f *consumeFlags) consume(ctx context.Context, cl *client.Client, from int6
 	var wg sync.WaitGroup
 	for _, partition := range partitions {
 		wg.Go(func() {
-			if err := p.follow(ctx, cl.Consume(f.topic, partition, from), partition); err != nil {
+			offset, err := from.in(ctx, cl, f.topic, partition)
+			if err == nil {
+				err = p.follow(ctx, cl.Consume(f.topic, partition, offset), partition)
+			}
+			if err != nil {
 				stop(err)
 			}
 		})

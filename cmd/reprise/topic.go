@@ -18,16 +18,24 @@ import (
 )
 
 func newTopic() *cobra.Command {
-	return cli.Group("topic", "Create, list, describe and delete topics",
-		newTopicCreate(), newTopicList(), newTopicDescribe(), newTopicDelete(), newDeleteRecords())
+	return cli.Group("topic", "Create, list, describe, alter and delete topics",
+		newTopicCreate(), newTopicList(), newTopicDescribe(), newTopicConfig(), newAddPartitions(), newTopicDelete(), newDeleteRecords())
 }
 
 func newTopicCreate() *cobra.Command {
 	var c connection
 	var options client.TopicOptions
+	var set []string
 	cmd := &cobra.Command{
 		Use: "create NAME", Short: "Create a topic", Args: cli.Arguments(1, 1, "the name of a topic"),
+		Long:    "Create a topic.\n\n" + configHelp,
+		Example: `  reprise topic create orders --partitions 4 --config retention.ms=604800000 --bootstrap 127.0.0.1:9001`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			byName, err := parseConfigs("config", set)
+			if err != nil {
+				return err
+			}
+			options.Configs = byName
 			return c.with(cmd.Context(), batch.None, func(cl *client.Client) error {
 				return cl.CreateTopic(cmd.Context(), args[0], options)
 			})
@@ -36,7 +44,8 @@ func newTopicCreate() *cobra.Command {
 	c.register(cmd)
 	cmd.Flags().Int32Var(&options.Partitions, "partitions", 1, "number of partitions")
 	cmd.Flags().Int32Var(&options.Replicas, "replicas", 0, "replicas of each partition (0: three, or one on each node where there are fewer)")
-	cmd.Flags().Uint64Var(&options.SegmentBytes, "segment-bytes", 0, "size at which segments roll (0: the cluster's default)")
+	cmd.Flags().Uint64Var(&options.SegmentBytes, "segment-bytes", 0, "size at which segments roll (0: the cluster's default); the same as --config segment.bytes=N")
+	cmd.Flags().StringArrayVar(&set, "config", nil, "a config to set, as NAME=VALUE; may be given several times")
 	return cmd
 }
 
@@ -46,12 +55,14 @@ type topicView struct {
 	Name         string `json:"name"`
 	ID           uint64 `json:"id"`
 	SegmentBytes uint64 `json:"segment_bytes"`
+	// Configs are all there are, by name.
+	Configs []configView `json:"configs"`
 	// Partitions have offsets where they were asked for.
 	Partitions []partitionView `json:"partitions"`
 }
 
 func viewTopic(t *api.TopicInfo) topicView {
-	v := topicView{Name: t.Name, ID: t.Id, SegmentBytes: t.SegmentBytes}
+	v := topicView{Name: t.Name, ID: t.Id, SegmentBytes: t.SegmentBytes, Configs: viewConfigs(t)}
 	for _, p := range t.Partitions {
 		v.Partitions = append(v.Partitions, viewPartition(t.Name, p, nil))
 	}
@@ -133,7 +144,7 @@ func describeTopic(ctx context.Context, cl *client.Client, name string) (*topicV
 
 // table prints the topic for people.
 func (t *topicView) table(out io.Writer) error {
-	fmt.Fprintf(out, "topic %s, id %d, segments of %d bytes\n", t.Name, t.ID, t.SegmentBytes)
+	fmt.Fprintf(out, "topic %s, id %d, segments of %d bytes%s\n", t.Name, t.ID, t.SegmentBytes, t.setConfigs())
 	table := newTable(out, "PARTITION", "LEADER", "REPLICAS", "START", "END")
 	for _, p := range t.Partitions {
 		fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\n", p.Partition, leaderName(p.Leader), p.names(), known(p.Start), known(p.End))

@@ -86,7 +86,7 @@ func (o *Oracle) response(from, to env.Endpoint, r *api.Response) {
 	}
 	part := o.partition(q.GetTopic(), q.GetPartition())
 	switch {
-	case part == nil && o.known(api.TopicID(q.GetTopic().GetId())):
+	case part == nil && o.known(api.TopicID(q.GetTopic().GetId())) != nil:
 		return // deleted since, of which that leader has not heard
 	case part == nil:
 		o.fail(AckNotCommitted, "%s acknowledges a produce to %v/%d, a partition that meta does not know",

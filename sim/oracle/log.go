@@ -27,6 +27,7 @@ type group struct {
 	heads map[api.Index]head
 	// records finds entries by their base offset, which ascends.
 	records []located
+	kept    kept
 }
 
 // entry is one committed entry and what the log amounts to after it.
@@ -240,6 +241,7 @@ func (o *Oracle) extend(h *host, g *group, f *segment.Frame) {
 		g.records = append(g.records, located{base: base, count: count, index: f.Index})
 	}
 	g.entries = append(g.entries, entry{frame: kept, state: fingerprint(g.machine.save()), conf: conf})
+	o.checkRetention(g, &kept)
 	if g.id == api.MetaGroup {
 		o.noteTopics()
 	}
@@ -252,6 +254,7 @@ func (o *Oracle) head(h *host, g *group, f *segment.Frame) {
 			o.fail(LogMismatch, "%s: group %d begins with a state frame at index %d of term %d", h.name, g.id, f.Index, f.Term)
 			return
 		}
+		g.kept.began = o.world.Now()
 		if err := g.machine.begin(g.id, f); err != nil {
 			o.fail(LiveReplay, "%s: the first state frame of group %d: %v", h.name, g.id, err)
 			return

@@ -21,8 +21,6 @@ type machine struct {
 	// One of the two, once the group has begun.
 	meta      *meta.State
 	partition *partition.State
-	// prefix stands before a partition's own state: what the node keeps with it.
-	prefix []byte
 
 	firstState string
 	firstConf  *raftpb.ConfState
@@ -45,14 +43,11 @@ func (m *machine) begin(id api.GroupID, f *segment.Frame) error {
 		m.meta = s
 		return nil
 	}
-	r := codec.NewReader(st.machine)
-	r.Uvarint() // segment bytes
-	own := len(st.machine) - r.Len()
-	s := partition.New()
-	if err := s.Restore(st.machine[own:]); err != nil {
+	s := partition.New(0)
+	if err := s.Restore(st.machine); err != nil {
 		return err
 	}
-	m.partition, m.prefix = s, slices.Clone(st.machine[:own])
+	m.partition = s
 	return nil
 }
 
@@ -77,7 +72,7 @@ func (m *machine) save() []byte {
 	if m.meta != nil {
 		return m.meta.Save()
 	}
-	return append(slices.Clone(m.prefix), m.partition.Save()...)
+	return m.partition.Save()
 }
 
 // state is what a state frame holds; see package segment.

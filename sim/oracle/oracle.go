@@ -11,6 +11,7 @@
 //   - election safety and leader completeness;
 //   - log matching: what any replica writes to a segment, in any life;
 //   - live = replay: a replica's state, at every look, against the reference's;
+//   - retention: what it gives up, and the age of the log, against the true time;
 //   - the files of two replicas, byte for byte.
 //
 // It never changes what it watches. The first violation is kept; a run is over
@@ -64,6 +65,10 @@ const (
 	CommitRegress Name = "commit-regress"
 	// RecordsMissing: a replica's files begin above the log start.
 	RecordsMissing Name = "records-missing"
+	// AgeLeapt: a log is older, by its own account, than its group.
+	AgeLeapt Name = "age-leapt"
+	// GivenUp: retention gave records up that it was to keep.
+	GivenUp Name = "given-up"
 	// ReplicaMismatch: files of two replicas that are caught up differ.
 	ReplicaMismatch Name = "replica-mismatch"
 )

@@ -2,6 +2,7 @@ package oracle
 
 import (
 	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/meta"
 )
 
 // Topic is one incarnation of a topic, from its creation on.
@@ -19,7 +20,8 @@ func (o *Oracle) Topics() []Topic { return o.topics }
 // noteTopics takes in the topics that an entry of the meta group has created.
 func (o *Oracle) noteTopics() {
 	for _, t := range o.Meta().Topics() {
-		if o.known(t.ID) {
+		if known := o.known(t.ID); known != nil {
+			known.Groups = groupsOf(t)
 			continue
 		}
 		made := Topic{ID: t.ID, Name: t.Name, Nth: 1}
@@ -28,18 +30,25 @@ func (o *Oracle) noteTopics() {
 				made.Nth++
 			}
 		}
-		for _, p := range t.Partitions {
-			made.Groups = append(made.Groups, p.Group)
-		}
+		made.Groups = groupsOf(t)
 		o.topics = append(o.topics, made)
 	}
 }
 
-func (o *Oracle) known(id api.TopicID) bool {
+// groupsOf are the groups of a topic's partitions, of which there may be more later.
+func groupsOf(t *meta.Topic) []api.GroupID {
+	var groups []api.GroupID
+	for _, p := range t.Partitions {
+		groups = append(groups, p.Group)
+	}
+	return groups
+}
+
+func (o *Oracle) known(id api.TopicID) *Topic {
 	for i := range o.topics {
 		if o.topics[i].ID == id {
-			return true
+			return &o.topics[i]
 		}
 	}
-	return false
+	return nil
 }

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 
 	"github.com/reprise-mq/reprise/netsim"
@@ -51,9 +52,30 @@ func newGenerator(seed uint64) *generator {
 // Generate makes the standard plan of a seed.
 func Generate(seed uint64) *Plan {
 	g := newGenerator(seed)
+	if g.seed.Split("workload").Chance(1, 6) {
+		g.retention()
+	}
+	return g.standard()
+}
+
+// GenerateWorkload makes a plan as Generate does, with a workload of a kind: "log" or
+// workloads.Retention.
+func GenerateWorkload(kind string, seed uint64) (*Plan, error) {
+	g := newGenerator(seed)
+	switch kind {
+	case "log":
+	case workloads.Retention:
+		g.retention()
+	default:
+		return nil, fmt.Errorf("there is no workload %q; there are log and %s", kind, workloads.Retention)
+	}
+	return g.standard(), nil
+}
+
+func (g *generator) standard() *Plan {
 	g.families()
 	g.faults()
-	g.finish(workloads.Generate(seed, g.plan.Workload))
+	g.finish(workloads.Generate(g.plan.Seed, g.plan.Workload))
 	return g.plan
 }
 

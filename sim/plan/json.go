@@ -90,7 +90,7 @@ func (p *Plan) checkFaults() error {
 var actions = []workloads.Action{
 	workloads.Produce, workloads.ProducePlain, workloads.ProduceNone, workloads.Poll, workloads.Reread,
 	workloads.Tail, workloads.Beyond, workloads.Earliest, workloads.Latest, workloads.Trim, workloads.TrimAll,
-	workloads.Create, workloads.Delete, workloads.Init, workloads.Renew,
+	workloads.Create, workloads.Delete, workloads.Init, workloads.Renew, workloads.AtTime,
 }
 
 func (p *Plan) checkOperations() error {

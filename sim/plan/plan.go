@@ -199,6 +199,11 @@ const (
 	Leave Kind = "leave"
 	// Elect: another replica of a partition is made its leader.
 	Elect Kind = "elect"
+	// RetainTime and RetainBytes: a topic's retention becomes Strength, 0 for none.
+	RetainTime  Kind = "retain-time"
+	RetainBytes Kind = "retain-bytes"
+	// AddPartitions: a topic gets Strength more partitions.
+	AddPartitions Kind = "add-partitions"
 )
 
 // Kinds are all of them.
@@ -207,7 +212,7 @@ var Kinds = []Kind{
 	BitFlip, BadSector, Misdirect, StaleRead, LostDisk, JournalRot, OldImage, FailWrite, FailSync,
 	Weather, Isolate, CutOff, OneWay, CutPair, Flap, CutClients, Join, Move, Leave, Elect,
 	CrashLoop, RollingRestart, Bridge, Ring, Drift, Freeze, WallJump, PauseClient, ClientClock,
-	Malformed, RogueProducer,
+	Malformed, RogueProducer, RetainTime, RetainBytes, AddPartitions,
 }
 
 // Family that a kind belongs to.
@@ -224,6 +229,8 @@ func (k Kind) Family() string {
 		return "clock"
 	case Malformed, RogueProducer:
 		return "load"
+	case RetainTime, RetainBytes, AddPartitions:
+		return "topics"
 	}
 	return "membership"
 }

@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/reprise-mq/reprise/workloads"
 )
 
 // Over many seeds every kind of fault is planned often, no seed plans one of a
@@ -23,6 +25,7 @@ func TestSwarm(t *testing.T) {
 			"process": p.Families.Process, "disk": p.Families.Disk,
 			"network": p.Families.Network, "membership": p.Families.Membership,
 			"clock": p.Families.Clock, "load": p.Families.Load,
+			"topics": p.Workload.Kind == workloads.Retention,
 		}
 		here := make(map[Kind]bool)
 		for i, f := range p.Faults {

@@ -103,6 +103,7 @@ func families(p *plan.Plan) plan.Families {
 			f.Clock = true
 		case "load":
 			f.Load = true
+		case "topics": // no family that can be off
 		default:
 			f.Membership = true
 		}

@@ -28,6 +28,8 @@ func (r *Runner) begin(s *slot, op *workloads.Op) {
 		r.produce(s, op)
 	case workloads.Poll, workloads.Reread, workloads.Tail, workloads.Beyond:
 		r.fetch(s, op)
+	case workloads.AtTime:
+		r.atTime(s, op)
 	case workloads.Earliest:
 		r.list(s, op, api.OffsetSpec_EARLIEST)
 	case workloads.Latest:
@@ -82,7 +84,10 @@ func (r *Runner) produce(s *slot, op *workloads.Op) {
 	var records []batch.Record
 	for i := range op.Count {
 		call.Values = append(call.Values, op.Value(i))
-		records = append(records, batch.Record{Value: histories.Payload(op.Value(i), op.Size)})
+		records = append(records, batch.Record{Value: histories.Payload(op.Value(i), op.Size), Timestamp: op.Time(i)})
+		if op.Stamp != 0 {
+			call.Times = append(call.Times, int64(op.Time(i)))
+		}
 	}
 	done := r.invoke(s, call, func(result core.Result) {
 		if result.Err != nil || !result.Definite {
@@ -183,6 +188,22 @@ func (r *Runner) list(s *slot, op *workloads.Op, spec api.OffsetSpec) {
 		r.ok(s, histories.Answer{Offset: offset})
 	})
 	r.client.ListOffsets(op.Topic, op.Partition, spec, r.config.Timeout, done)
+}
+
+func (r *Runner) atTime(s *slot, op *workloads.Op) {
+	p, _ := r.know(op)
+	call := histories.Call{
+		Op: histories.ListOffsets, Topic: p.topic, Partition: p.partition, Spec: api.OffsetSpec_AT_TIME, Time: op.Stamp,
+	}
+	done := r.invoke(s, call, func(result core.Result) {
+		if result.Err != nil {
+			r.fail(s, result.Err.Code)
+			return
+		}
+		a := result.Response.GetListOffsets()
+		r.ok(s, histories.Answer{Offset: api.Offset(a.Offset), Found: a.Found, Time: a.Time, LogStart: api.Offset(a.LogStart)})
+	})
+	r.client.OffsetAtTime(op.Topic, op.Partition, api.Milliseconds(op.Stamp), r.config.Timeout, done)
 }
 
 func (r *Runner) trim(s *slot, op *workloads.Op) {

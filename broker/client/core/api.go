@@ -87,6 +87,18 @@ func (c *Client) ListOffsets(topic string, p api.Partition, spec api.OffsetSpec,
 	}, timeout)
 }
 
+// OffsetAtTime asks for the first record of a partition whose time stamp is not before a
+// time. The answer is in Response; where there is none, its offset is the end.
+func (c *Client) OffsetAtTime(topic string, p api.Partition, time api.Milliseconds, timeout env.Time, done func(Result)) {
+	request := &api.ListOffsetsRequest{
+		Topic: &api.TopicRef{Name: topic}, Partition: int32(p), Spec: api.OffsetSpec_AT_TIME, Time: int64(time),
+	}
+	c.start(&operation{
+		request: &api.Request{Body: &api.Request_ListOffsets{ListOffsets: request}},
+		effect:  harmless, target: targetPartition, ref: request.Topic, partition: p, done: done,
+	}, timeout)
+}
+
 // DeleteRecords deletes what lies below an offset; -1 is all that is there when
 // the node takes the request, which is not tried again after a doubt.
 func (c *Client) DeleteRecords(topic string, p api.Partition, before api.Offset, timeout env.Time, done func(Result)) {
@@ -116,6 +128,41 @@ func (c *Client) DeleteTopic(topic string, timeout env.Time, done func(Result)) 
 	o := &operation{
 		request: &api.Request{Body: &api.Request_DeleteTopic{DeleteTopic: request}},
 		effect:  repeatable, target: targetMeta, ref: request.Topic,
+	}
+	o.done = func(r Result) {
+		if r.Err == nil {
+			c.cluster.topics[topic].forget(r.Topic)
+		}
+		done(r)
+	}
+	c.start(o, timeout)
+}
+
+// AlterTopic sets and unsets configs of the topic that has the name when it is first
+// asked.
+func (c *Client) AlterTopic(topic string, request *api.AlterTopicRequest, timeout env.Time, done func(Result)) {
+	request.Topic = &api.TopicRef{Name: topic}
+	o := &operation{
+		request: &api.Request{Body: &api.Request_AlterTopic{AlterTopic: request}},
+		effect:  repeatable, target: targetMeta, ref: request.Topic,
+	}
+	o.done = func(r Result) {
+		if t := c.cluster.topics[topic]; r.Err == nil && t != nil {
+			c.refresh(t, true)
+		}
+		done(r)
+	}
+	c.start(o, timeout)
+}
+
+// AddPartitions gives a topic more partitions: as many as it is to have. It is not
+// tried again after a doubt, so that "it has them already" is never said of the
+// operation's own.
+func (c *Client) AddPartitions(topic string, partitions int32, timeout env.Time, done func(Result)) {
+	request := &api.AddPartitionsRequest{Topic: &api.TopicRef{Name: topic}, Partitions: partitions}
+	o := &operation{
+		request: &api.Request{Body: &api.Request_AddPartitions{AddPartitions: request}},
+		target:  targetMeta, ref: request.Topic,
 	}
 	o.done = func(r Result) {
 		if r.Err == nil {

@@ -75,6 +75,10 @@ func fits(request *api.Request, response *api.Response) bool {
 		return response.GetMetadata() != nil
 	case *api.Request_CreateTopic:
 		return response.GetCreateTopic() != nil
+	case *api.Request_AlterTopic:
+		return response.GetAlterTopic() != nil
+	case *api.Request_AddPartitions:
+		return response.GetAddPartitions() != nil
 	case *api.Request_DeleteTopic:
 		return response.GetDeleteTopic() != nil
 	case *api.Request_Produce:

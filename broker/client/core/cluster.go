@@ -3,8 +3,10 @@ package core
 import (
 	"maps"
 	"slices"
+	"strconv"
 
 	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/batch"
 	"github.com/reprise-mq/reprise/broker/env"
 	"github.com/reprise-mq/reprise/sim/prng"
 )
@@ -30,6 +32,8 @@ type topic struct {
 	name       string
 	id         api.TopicID
 	partitions []partition
+	// batchBytes is what a batch may have; 0 where it is not known.
+	batchBytes int
 	// refreshing: a look-up is under way; it asks the meta leader itself if
 	// linearizable.
 	refreshing, linearizable bool
@@ -110,6 +114,7 @@ func (k *cluster) learn(m *api.MetadataResponse, linearizable bool) {
 
 func (t *topic) learn(info *api.TopicInfo) {
 	known := t.partitions
+	t.batchBytes = maxMessageBytes(info)
 	if t.id != api.TopicID(info.Id) {
 		t.id = api.TopicID(info.Id)
 		known = nil
@@ -128,6 +133,19 @@ func (t *topic) learn(info *api.TopicInfo) {
 			p.replicas = append(p.replicas, api.NodeID(r.Node))
 		}
 	}
+}
+
+// maxMessageBytes is the topic's bound of a batch, 0 if it does not say.
+func maxMessageBytes(info *api.TopicInfo) int {
+	for _, c := range info.Configs {
+		if c.Name == "max.message.bytes" {
+			n, err := strconv.Atoi(c.Value)
+			if err == nil && n > batch.Overhead {
+				return n - batch.Overhead
+			}
+		}
+	}
+	return 0
 }
 
 // forget drops what is known of a topic, if it is still that incarnation.

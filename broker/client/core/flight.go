@@ -92,8 +92,17 @@ func (l *lane) ripe(now env.Time) bool {
 	if l.broken || len(l.queue) == 0 || !l.room() {
 		return false
 	}
-	config := &l.client.config
-	return l.queued >= config.BatchBytes || now >= l.queue[0].queued+config.Linger
+	return l.queued >= l.batchBytes() || now >= l.queue[0].queued+l.client.config.Linger
+}
+
+// batchBytes is up to what size calls share a batch: the client's, but no more than the
+// topic takes, as far as that is known.
+func (l *lane) batchBytes() int {
+	most := l.client.config.BatchBytes
+	if t := l.client.cluster.topics[l.key.topic]; t != nil && t.batchBytes > 0 {
+		most = min(most, t.batchBytes)
+	}
+	return most
 }
 
 // room reports whether another batch may be in flight. With an identity it goes by
@@ -114,7 +123,7 @@ func (l *lane) form() *flight {
 	var records []batch.Record
 	n, bytes := 0, 0
 	for _, p := range l.queue {
-		if n > 0 && bytes+p.bytes > l.client.config.BatchBytes {
+		if n > 0 && bytes+p.bytes > l.batchBytes() {
 			break
 		}
 		n++

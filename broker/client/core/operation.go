@@ -1,6 +1,7 @@
 package core
 
 import (
+	"slices"
 	"unicode/utf8"
 
 	"github.com/reprise-mq/reprise/broker/api"
@@ -93,6 +94,12 @@ func (c *Client) start(o *operation, timeout env.Time) {
 			return
 		}
 	}
+	for _, text := range configTexts(o.request) {
+		if !utf8.ValidString(text) {
+			c.refuse(done, api.Errorf(api.Code_INVALID_CONFIG, "%+q cannot stand in a config: it is not UTF-8", text))
+			return
+		}
+	}
 	if !c.admit(0, done) {
 		return
 	}
@@ -108,6 +115,15 @@ func names(q *api.Request) []string {
 		list = append(list, ref.GetName())
 	}
 	return list
+}
+
+// configTexts are what a request has of configs.
+func configTexts(q *api.Request) []string {
+	texts := slices.Clone(q.GetAlterTopic().GetUnset())
+	for _, c := range slices.Concat(q.GetCreateTopic().GetConfigs(), q.GetAlterTopic().GetSet()) {
+		texts = append(texts, c.GetName(), c.GetValue())
+	}
+	return texts
 }
 
 func notText(name string) *api.Error {
