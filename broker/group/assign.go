@@ -85,51 +85,86 @@ func assignRoundRobin(members []*candidate, topics []Topic) {
 }
 
 // assignSticky lets every owner keep what it has, gives the rest to whoever has least, and
-// then evens out, one partition at a time, from a member to one that has at least two
-// fewer. Each such step makes the sum of the squares of what members have smaller, so it
-// comes to an end.
+// then evens out, one partition at a time, from whoever has most above another that could
+// take it, by two at least. Each such step makes the sum of the squares of what members
+// have smaller, so it comes to an end; and who gives is never below its share afterwards,
+// so nobody gives what it will need again.
 func assignSticky(members []*candidate, topics []Topic) {
-	holder := make(map[Partition]*candidate)
-	load := make(map[MemberID]int)
-	give := func(p Partition, to *candidate) {
-		if from := holder[p]; from != nil {
-			load[from.id]--
-		}
-		holder[p] = to
-		load[to.id]++
-	}
-	least := func(among []*candidate) *candidate {
-		return slices.MinFunc(among, func(a, b *candidate) int {
-			return cmp.Or(cmp.Compare(load[a.id], load[b.id]), cmp.Compare(a.id, b.id))
-		})
-	}
-	each := func(do func(Partition, []*candidate)) {
-		for _, t := range topics {
-			if among := wanting(members, t.ID); len(among) > 0 {
-				for n := range t.Partitions {
-					do(Partition{t.ID, api.Partition(n)}, among)
-				}
-			}
+	s := &spread{holder: make(map[Partition]*candidate), load: make(map[MemberID]int)}
+	for _, t := range topics {
+		if among := wanting(members, t.ID); len(among) > 0 {
+			s.topics, s.among = append(s.topics, t), append(s.among, among)
 		}
 	}
-	each(func(p Partition, among []*candidate) {
+	s.each(func(p Partition, among []*candidate) {
 		if i := slices.IndexFunc(among, func(c *candidate) bool { return c.owned[p] }); i >= 0 {
-			give(p, among[i])
+			s.give(p, among[i])
 		}
 	})
-	each(func(p Partition, among []*candidate) {
-		if holder[p] == nil {
-			give(p, least(among))
+	s.each(func(p Partition, among []*candidate) {
+		if s.holder[p] == nil {
+			s.give(p, s.least(among))
 		}
 	})
-	for moved := true; moved; {
-		moved = false
-		each(func(p Partition, among []*candidate) {
-			if to := least(among); load[holder[p].id] > load[to.id]+1 {
-				give(p, to)
-				moved = true
+	for {
+		worst := 0
+		s.uneven(func(_ Partition, by int, _ *candidate) bool {
+			worst = max(worst, by)
+			return false
+		})
+		if worst < 2 {
+			break
+		}
+		s.uneven(func(p Partition, by int, to *candidate) bool {
+			if by == worst {
+				s.give(p, to)
 			}
+			return by == worst
 		})
 	}
-	each(func(p Partition, _ []*candidate) { holder[p].given = append(holder[p].given, p) })
+	s.each(func(p Partition, _ []*candidate) { s.holder[p].given = append(s.holder[p].given, p) })
+}
+
+// spread is who holds what, while it changes.
+type spread struct {
+	holder map[Partition]*candidate
+	load   map[MemberID]int
+	topics []Topic
+	among  [][]*candidate // those who want each of the topics
+}
+
+func (s *spread) give(p Partition, to *candidate) {
+	if from := s.holder[p]; from != nil {
+		s.load[from.id]--
+	}
+	s.holder[p] = to
+	s.load[to.id]++
+}
+
+func (s *spread) least(among []*candidate) *candidate {
+	return slices.MinFunc(among, func(a, b *candidate) int {
+		return cmp.Or(cmp.Compare(s.load[a.id], s.load[b.id]), cmp.Compare(a.id, b.id))
+	})
+}
+
+func (s *spread) each(do func(Partition, []*candidate)) {
+	for i, t := range s.topics {
+		for n := range t.Partitions {
+			do(Partition{t.ID, api.Partition(n)}, s.among[i])
+		}
+	}
+}
+
+// uneven tells of each partition by how many its holder has more than who has least of
+// those that could take it. move says that it was moved there.
+func (s *spread) uneven(move func(p Partition, by int, to *candidate) bool) {
+	for i, t := range s.topics {
+		to := s.least(s.among[i])
+		for n := range t.Partitions {
+			p := Partition{t.ID, api.Partition(n)}
+			if move(p, s.load[s.holder[p].id]-s.load[to.id], to) {
+				to = s.least(s.among[i])
+			}
+		}
+	}
 }

@@ -46,6 +46,9 @@ type Topic struct {
 type Join struct {
 	// Member is 0 for a new one.
 	Member MemberID
+	// Token of a new member: a join that is repeated with the token of a member that is
+	// there answers that one, and makes no second. "" is none.
+	Token string
 	// Instance is the name of a static member: whoever joins by it takes the place of the
 	// member that has it. "" is none.
 	Instance string
@@ -81,27 +84,20 @@ type Commit struct {
 func EncodeJoin(tag command.Tag, now api.Milliseconds, group string, j Join) []byte {
 	b := head(kindJoin, tag, now, group)
 	b = codec.AppendUvarint(b, uint64(j.Member))
+	b = codec.AppendBytes(b, j.Token)
 	b = codec.AppendBytes(b, j.Instance)
 	b = codec.AppendUvarint(b, uint64(j.Session))
 	b = codec.AppendUvarint(b, uint64(j.Rebalance))
 	b = append(b, byte(j.Assignor))
-	b = codec.AppendUvarint(b, uint64(len(j.Topics)))
-	for _, name := range j.Topics {
-		b = codec.AppendBytes(b, name)
-	}
-	return b
+	return appendNames(b, j.Topics)
 }
 
-// EncodeSync makes the command by which a member says which partitions it still has, of
-// those that it knew to be its own in an epoch.
-func EncodeSync(tag command.Tag, now api.Milliseconds, group string, m MemberID, e Epoch, has []Partition) []byte {
+// EncodeSync makes the command by which a member says which partitions it has given up,
+// of those that it knew to be its own in an epoch.
+func EncodeSync(tag command.Tag, now api.Milliseconds, group string, m MemberID, e Epoch, given []Partition) []byte {
 	b := codec.AppendUvarint(head(kindSync, tag, now, group), uint64(m))
 	b = codec.AppendUvarint(b, uint64(e))
-	b = codec.AppendUvarint(b, uint64(len(has)))
-	for _, p := range has {
-		b = appendPartition(b, p)
-	}
-	return b
+	return appendPartitions(b, given)
 }
 
 // EncodeLeave makes the command by which a member leaves.
@@ -117,24 +113,34 @@ func EncodeExpire(tag command.Tag, now api.Milliseconds, group string, m MemberI
 	return codec.AppendUvarint(b, beats)
 }
 
-// EncodeTopics makes the command that says which topics there are, of those that the
-// group's members want.
-func EncodeTopics(tag command.Tag, now api.Milliseconds, group string, topics []Topic) []byte {
-	b := head(kindTopics, tag, now, group)
-	return appendTopics(b, topics)
+// Catalogue is what meta says of topics.
+type Catalogue struct {
+	// Version is the index of the meta log as of which it is so: one older than the
+	// group knows changes nothing, so a leader that is behind revokes nothing.
+	Version api.Index
+	// Topics that there are, of those that the group's members want, ascending by id.
+	Topics []Topic
+	// Gone are topics, of those that the group has something of, that there never will be
+	// again. Ascending.
+	Gone []api.TopicID
+}
+
+// EncodeTopics makes the command that says which topics there are.
+func EncodeTopics(tag command.Tag, now api.Milliseconds, group string, c Catalogue) []byte {
+	b := codec.AppendUvarint(head(kindTopics, tag, now, group), uint64(c.Version))
+	b = appendTopics(b, c.Topics)
+	b = codec.AppendUvarint(b, uint64(len(c.Gone)))
+	for _, id := range c.Gone {
+		b = codec.AppendUvarint(b, uint64(id))
+	}
+	return b
 }
 
 // EncodeCommit makes the command that commits offsets.
 func EncodeCommit(tag command.Tag, now api.Milliseconds, group string, c Commit) []byte {
 	b := codec.AppendUvarint(head(kindCommit, tag, now, group), uint64(c.Member))
 	b = codec.AppendUvarint(b, uint64(c.Epoch))
-	b = codec.AppendUvarint(b, uint64(len(c.Offsets)))
-	for _, o := range c.Offsets {
-		b = appendPartition(b, o.Partition)
-		b = codec.AppendUvarint(b, uint64(o.Offset))
-		b = codec.AppendBytes(b, o.Metadata)
-	}
-	return b
+	return appendOffsets(b, c.Offsets)
 }
 
 // EncodeReset makes the command that sets offsets of a group without members, or with
@@ -160,12 +166,62 @@ func head(kind byte, tag command.Tag, now api.Milliseconds, group string) []byte
 	return codec.AppendBytes(command.Append(nil, command.Head{Kind: kind, Tag: tag, Now: now}), group)
 }
 
+func appendNames(b []byte, names []string) []byte {
+	b = codec.AppendUvarint(b, uint64(len(names)))
+	for _, name := range names {
+		b = codec.AppendBytes(b, name)
+	}
+	return b
+}
+
+func readNames(r *codec.Reader) []string {
+	var names []string
+	for range r.Count(1) {
+		names = append(names, r.String())
+	}
+	return names
+}
+
 func appendPartition(b []byte, p Partition) []byte {
 	return codec.AppendUvarint(codec.AppendUvarint(b, uint64(p.Topic)), uint64(p.Number))
 }
 
 func readPartition(r *codec.Reader) Partition {
 	return Partition{api.TopicID(r.Uvarint()), api.Partition(r.Uvarint())}
+}
+
+func appendPartitions(b []byte, list []Partition) []byte {
+	b = codec.AppendUvarint(b, uint64(len(list)))
+	for _, p := range list {
+		b = appendPartition(b, p)
+	}
+	return b
+}
+
+func readPartitions(r *codec.Reader) []Partition {
+	var list []Partition
+	for range r.Count(2) {
+		list = append(list, readPartition(r))
+	}
+	return list
+}
+
+func appendOffsets(b []byte, list []Offset) []byte {
+	b = codec.AppendUvarint(b, uint64(len(list)))
+	for _, o := range list {
+		b = appendPartition(b, o.Partition)
+		b = codec.AppendUvarint(b, uint64(o.Offset))
+		b = codec.AppendBytes(b, o.Metadata)
+	}
+	return b
+}
+
+func readOffsets(r *codec.Reader) []Offset {
+	var list []Offset
+	for range r.Count(4) {
+		list = append(list, Offset{readPartition(r), api.Offset(r.Uvarint()), r.String()})
+	}
+	return list
 }
 
 func appendTopics(b []byte, topics []Topic) []byte {
@@ -188,16 +244,16 @@ func readTopics(r *codec.Reader) []Topic {
 
 // decoded is a command; which fields it has depends on its kind.
 type decoded struct {
-	head    command.Head
-	group   string
-	member  MemberID
-	epoch   Epoch
-	beats   uint64
-	join    Join
-	has     []Partition
-	topics  []Topic
-	commit  Commit
-	offsets []Offset
+	head      command.Head
+	group     string
+	member    MemberID
+	epoch     Epoch
+	beats     uint64
+	join      Join
+	given     []Partition
+	catalogue Catalogue
+	commit    Commit
+	offsets   []Offset
 }
 
 // decode reads a command. The head is there even if the rest is malformed, so that the
@@ -208,23 +264,22 @@ func decode(data []byte) (decoded, bool) {
 	c := decoded{head: head, group: r.String()}
 	switch head.Kind {
 	case kindJoin:
-		c.join = readJoin(r)
+		c.join = Join{Member: MemberID(r.Uvarint()), Token: r.String(), Instance: r.String()}
+		c.join.Session, c.join.Rebalance = api.Milliseconds(r.Uvarint()), api.Milliseconds(r.Uvarint())
+		c.join.Assignor, c.join.Topics = Assignor(r.Byte()), readNames(r)
 	case kindSync:
-		c.member, c.epoch = MemberID(r.Uvarint()), Epoch(r.Uvarint())
-		for range r.Count(2) {
-			c.has = append(c.has, readPartition(r))
-		}
+		c.member, c.epoch, c.given = MemberID(r.Uvarint()), Epoch(r.Uvarint()), readPartitions(r)
 	case kindLeave:
 		c.member = MemberID(r.Uvarint())
 	case kindExpire:
 		c.member, c.beats = MemberID(r.Uvarint()), r.Uvarint()
 	case kindTopics:
-		c.topics = readTopics(r)
-	case kindCommit:
-		c.commit = Commit{Member: MemberID(r.Uvarint()), Epoch: Epoch(r.Uvarint())}
-		for range r.Count(4) {
-			c.commit.Offsets = append(c.commit.Offsets, Offset{readPartition(r), api.Offset(r.Uvarint()), r.String()})
+		c.catalogue = Catalogue{Version: api.Index(r.Uvarint()), Topics: readTopics(r)}
+		for range r.Count(1) {
+			c.catalogue.Gone = append(c.catalogue.Gone, api.TopicID(r.Uvarint()))
 		}
+	case kindCommit:
+		c.commit = Commit{Member: MemberID(r.Uvarint()), Epoch: Epoch(r.Uvarint()), Offsets: readOffsets(r)}
 	case kindReset:
 		for range r.Count(3) {
 			c.offsets = append(c.offsets, Offset{Partition: readPartition(r), Offset: api.Offset(r.Uvarint()) - 1})
@@ -234,17 +289,6 @@ func decode(data []byte) (decoded, bool) {
 		return c, false
 	}
 	return c, ok && r.Close() == nil
-}
-
-func readJoin(r *codec.Reader) Join {
-	j := Join{
-		Member: MemberID(r.Uvarint()), Instance: r.String(),
-		Session: api.Milliseconds(r.Uvarint()), Rebalance: api.Milliseconds(r.Uvarint()), Assignor: Assignor(r.Byte()),
-	}
-	for range r.Count(1) {
-		j.Topics = append(j.Topics, r.String())
-	}
-	return j
 }
 
 func (out *Outcome) refuse(code api.Code, format string, args ...any) {

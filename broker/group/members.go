@@ -14,15 +14,19 @@ func (s *State) join(name string, j *Join, out *Outcome) {
 	}
 	g := s.groups[name]
 	if g == nil {
-		g = &group{members: map[MemberID]*member{}, owners: map[Partition]owner{}, offsets: map[Partition]Offset{}}
+		g = newGroup()
 		s.groups[name] = g
 	}
 	m := g.members[j.Member]
+	if m == nil {
+		m = g.byToken(j.Token)
+	}
 	switch static := g.static(j.Instance); {
 	case m == nil && static != nil:
 		m = g.replace(static, s.nextMember())
+		m.token = j.Token
 	case m == nil:
-		m = &member{id: s.nextMember(), instance: j.Instance, epoch: 1}
+		m = &member{id: s.nextMember(), token: j.Token, instance: j.Instance, epoch: 1}
 		g.members[m.id] = m
 	}
 	wants := slices.Compact(slices.Sorted(slices.Values(j.Topics)))
@@ -40,15 +44,21 @@ func (s *State) admits(name string, j *Join, out *Outcome) bool {
 	g := s.groups[name]
 	within := func(t api.Milliseconds) bool { return t >= MinSession && t <= MaxSession }
 	switch {
-	case j.Assignor >= assignors || len(j.Instance) > MaxName || len(j.Topics) > MaxTopics:
-		out.refuse(api.Code_INVALID_REQUEST, "assignor %d, an instance of %d bytes, %d topics: assignors go to %d, names to %d bytes, topics to %d",
-			j.Assignor, len(j.Instance), len(j.Topics), assignors-1, MaxName, MaxTopics)
+	case j.Assignor >= assignors || len(j.Instance) > MaxName || len(j.Token) > MaxToken || slices.ContainsFunc(j.Topics, wrongName):
+		out.refuse(api.Code_INVALID_REQUEST, "assignor %d, an instance of %d bytes, a token of %d: assignors go to %d, tokens to %d bytes, names of instances and of topics to %d",
+			j.Assignor, len(j.Instance), len(j.Token), assignors-1, MaxToken, MaxName)
 	case !within(j.Session) || !within(j.Rebalance):
 		out.refuse(api.Code_INVALID_REQUEST, "a session of %d ms, a rebalance of %d ms: both are from %d to %d", j.Session, j.Rebalance, MinSession, MaxSession)
 	case j.Member != 0 && (g == nil || g.members[j.Member] == nil):
 		out.unknown(name, j.Member)
-	case j.Member == 0 && g != nil && len(g.members) >= MaxMembers && g.static(j.Instance) == nil:
+	case j.Member != 0 && g.members[j.Member].instance != j.Instance:
+		out.refuse(api.Code_INVALID_REQUEST, "member %d of group %q is not of instance %q; join as a new one", j.Member, name, j.Instance)
+	case g == nil && len(s.groups) >= MaxGroups:
+		out.tooManyGroups()
+	case j.Member == 0 && g != nil && len(g.members) >= MaxMembers && g.static(j.Instance) == nil && g.byToken(j.Token) == nil:
 		out.refuse(api.Code_OVERLOADED, "group %q has %d members, which is as many as there may be", name, MaxMembers)
+	case len(j.Topics) > MaxTopics || g != nil && len(g.wanted(j.Topics)) > MaxTopics:
+		out.refuse(api.Code_INVALID_REQUEST, "the members of group %q want more than %d topics; use more groups", name, MaxTopics)
 	default:
 		return true
 	}
@@ -59,9 +69,40 @@ func (out *Outcome) unknown(name string, id MemberID) {
 	out.refuse(api.Code_UNKNOWN_MEMBER, "group %q has no member %d: it left, or was silent for too long; join again", name, id)
 }
 
+func (out *Outcome) tooManyGroups() {
+	out.refuse(api.Code_OVERLOADED, "the coordinator has %d groups, which is as many as there may be; delete some", MaxGroups)
+}
+
+func wrongName(name string) bool { return !validName(name) }
+
 func (s *State) nextMember() MemberID {
 	s.lastMember++
 	return s.lastMember
+}
+
+// wanted gives the names of the topics that members want, and more, ascending.
+func (g *group) wanted(more []string) []string {
+	names := slices.Clone(more)
+	//detvet:allow maporder the names are sorted
+	for _, m := range g.members {
+		names = append(names, m.topics...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// byToken is the member that joined with a token, nil if there is none.
+func (g *group) byToken(token string) *member {
+	if token == "" {
+		return nil
+	}
+	//detvet:allow maporder a token has one member
+	for _, m := range g.members {
+		if m.token == token {
+			return m
+		}
+	}
+	return nil
 }
 
 // static is the member with an instance's name, nil if there is none.
@@ -92,7 +133,7 @@ func (g *group) replace(old *member, id MemberID) *member {
 	return &m
 }
 
-// sync takes what a member still has, and tells it what it owns.
+// sync takes what a member has given up, and tells it what it owns.
 func (s *State) sync(c *decoded, out *Outcome) {
 	g := s.groups[c.group]
 	if g == nil || g.members[c.member] == nil {
@@ -102,8 +143,8 @@ func (s *State) sync(c *decoded, out *Outcome) {
 	m := g.members[c.member]
 	m.beats++
 	given := false
-	for _, p := range g.ownedBy(m.id) {
-		if !m.target[p] && g.owners[p].since <= c.epoch && !slices.Contains(c.has, p) {
+	for _, p := range c.given {
+		if o, owned := g.owners[p]; owned && o.member == m.id && !m.target[p] && o.since <= c.epoch {
 			delete(g.owners, p)
 			given = true
 		}
@@ -132,23 +173,61 @@ func (s *State) leave(c *decoded, out *Outcome) {
 	}
 	if len(g.members) == 0 {
 		g.emptied = s.clock.Elapsed()
+		g.topics = nil
 	}
 	g.begin()
 }
 
-// learn takes which topics there are. What was committed in a topic that is gone goes too.
-func (s *State) learn(c *decoded) {
+// learn takes which topics there are, unless it knows better. Of a topic that is gone
+// nothing stays: neither who owns its partitions nor what was committed there.
+func (s *State) learn(c *decoded, out *Outcome) {
 	g := s.groups[c.group]
-	if g == nil {
+	if !validTopics(c.catalogue.Topics) {
+		out.refuse(api.Code_INVALID_REQUEST, "%d topics are no catalogue", len(c.catalogue.Topics))
 		return
 	}
-	topics := slices.Clone(c.topics)
-	slices.SortFunc(topics, func(a, b Topic) int { return comparePartitions(Partition{a.ID, 0}, Partition{b.ID, 0}) })
-	if slices.Equal(topics, g.topics) {
+	if g == nil || c.catalogue.Version < g.catalogue {
 		return
 	}
-	g.topics = topics
+	g.catalogue = c.catalogue.Version
+	lost := g.forget(c.catalogue.Gone)
+	if !lost && slices.Equal(c.catalogue.Topics, g.topics) {
+		return
+	}
+	g.topics = c.catalogue.Topics
 	g.begin()
+}
+
+// validTopics reports whether topics ascend by id, and are not too many.
+func validTopics(topics []Topic) bool {
+	all, last := int64(0), api.TopicID(0)
+	for _, t := range topics {
+		all += int64(t.Partitions)
+		if t.ID <= last || t.Partitions < 1 || !validName(t.Name) {
+			return false
+		}
+		last = t.ID
+	}
+	return len(topics) <= MaxTopics && all <= MaxPartitions
+}
+
+// forget takes away what hangs on topics that are gone, and reports whether somebody
+// owned a part of them.
+func (g *group) forget(gone []api.TopicID) bool {
+	losers := make(map[MemberID]bool)
+	for _, p := range slices.SortedFunc(maps.Keys(g.owners), comparePartitions) {
+		if slices.Contains(gone, p.Topic) {
+			losers[g.owners[p].member] = true
+			delete(g.owners, p)
+		}
+	}
+	for _, m := range g.ordered() {
+		if losers[m.id] {
+			m.epoch++
+		}
+	}
+	maps.DeleteFunc(g.offsets, func(p Partition, _ Offset) bool { return slices.Contains(gone, p.Topic) })
+	return len(losers) > 0
 }
 
 // begin begins a generation: everybody gets a target, and what is free its owner.

@@ -1,32 +1,19 @@
 package group
 
-import "github.com/reprise-mq/reprise/broker/api"
+import (
+	"slices"
+
+	"github.com/reprise-mq/reprise/broker/api"
+)
 
 // commit takes how far a member has come: all of it, or nothing.
 func (s *State) commit(name string, c *Commit, out *Outcome) {
+	if !s.mayCommit(name, c, out) {
+		return
+	}
 	g := s.groups[name]
-	switch {
-	case c.Member != 0 && (g == nil || g.members[c.Member] == nil):
-		out.unknown(name, c.Member)
-		return
-	case c.Member == 0 && g != nil && len(g.members) > 0:
-		out.refuse(api.Code_GROUP_NOT_EMPTY, "group %q has members: only they commit; join it, or use another group", name)
-		return
-	}
-	for _, o := range c.Offsets {
-		switch {
-		case o.Offset < 0 || len(o.Metadata) > MaxMetadata:
-			out.refuse(api.Code_INVALID_REQUEST, "offset %d with metadata of %d bytes: offsets begin at 0, and metadata ends at %d bytes",
-				o.Offset, len(o.Metadata), MaxMetadata)
-			return
-		case c.Member != 0 && !g.may(c, o.Partition):
-			out.refuse(api.Code_MEMBER_FENCED, "member %d of group %q does not own partition %d of topic %d since epoch %d; sync, and commit what it keeps",
-				c.Member, name, o.Partition.Number, o.Partition.Topic, c.Epoch)
-			return
-		}
-	}
 	if g == nil {
-		g = &group{members: map[MemberID]*member{}, owners: map[Partition]owner{}, offsets: map[Partition]Offset{}}
+		g = newGroup()
 		s.groups[name] = g
 	}
 	for _, o := range c.Offsets {
@@ -37,6 +24,63 @@ func (s *State) commit(name string, c *Commit, out *Outcome) {
 	} else {
 		g.emptied = s.clock.Elapsed()
 	}
+}
+
+// mayCommit says what is wrong with a commit.
+func (s *State) mayCommit(name string, c *Commit, out *Outcome) bool {
+	g := s.groups[name]
+	switch {
+	case c.Member != 0 && (g == nil || g.members[c.Member] == nil):
+		out.unknown(name, c.Member)
+	case c.Member == 0 && g != nil && len(g.members) > 0:
+		out.refuse(api.Code_GROUP_NOT_EMPTY, "group %q has members: only they commit; join it, or use another group", name)
+	case g == nil && len(s.groups) >= MaxGroups:
+		out.tooManyGroups()
+	default:
+		return g.mayHold(name, c.Offsets, out) && (c.Member == 0 || g.owns(name, c, out))
+	}
+	return false
+}
+
+// mayHold says what is wrong with offsets that a group is to have; nil is a group that is
+// not there yet.
+func (g *group) mayHold(name string, offsets []Offset, out *Outcome) bool {
+	more := make(map[Partition]bool)
+	for _, o := range offsets {
+		if o.Offset < 0 || len(o.Metadata) > MaxMetadata {
+			out.refuse(api.Code_INVALID_REQUEST, "offset %d with metadata of %d bytes: offsets begin at 0, and metadata ends at %d bytes",
+				o.Offset, len(o.Metadata), MaxMetadata)
+			return false
+		}
+		more[o.Partition] = true
+	}
+	all := len(more)
+	if g != nil {
+		all += len(g.offsets)
+		//detvet:allow maporder they are counted
+		for p := range more {
+			if _, known := g.offsets[p]; known {
+				all--
+			}
+		}
+	}
+	if all > MaxOffsets {
+		out.refuse(api.Code_OVERLOADED, "group %q would have %d offsets, and %d is as many as there may be; reset some", name, all, MaxOffsets)
+		return false
+	}
+	return true
+}
+
+// owns says of which partition a commit's member is not the owner.
+func (g *group) owns(name string, c *Commit, out *Outcome) bool {
+	for _, o := range c.Offsets {
+		if !g.may(c, o.Partition) {
+			out.refuse(api.Code_MEMBER_FENCED, "member %d of group %q does not own partition %d of topic %d since epoch %d; beat, and commit what it keeps",
+				c.Member, name, o.Partition.Number, o.Partition.Topic, c.Epoch)
+			return false
+		}
+	}
+	return true
 }
 
 // may reports whether a commit's member owns a partition, and has since the epoch that it
@@ -52,11 +96,9 @@ func (s *State) reset(c *decoded, out *Outcome) {
 	if g == nil {
 		return
 	}
-	for _, o := range c.offsets {
-		if o.Offset < Forget {
-			out.refuse(api.Code_INVALID_REQUEST, "offset %d: offsets begin at 0", o.Offset)
-			return
-		}
+	set := slices.DeleteFunc(slices.Clone(c.offsets), func(o Offset) bool { return o.Offset == Forget })
+	if !g.mayHold(c.group, set, out) {
+		return
 	}
 	for _, o := range c.offsets {
 		if o.Offset == Forget {

@@ -14,31 +14,55 @@ import (
 const (
 	// MaxName is the longest name of a group, and of an instance.
 	MaxName = 249
-	// MaxMembers of a group, MaxTopics that a member subscribes to, MaxMetadata bytes of an
-	// offset's.
-	MaxMembers, MaxTopics, MaxMetadata = 1000, 1000, 4096
+	// MaxGroups of a coordinator, MaxMembers of a group, MaxTopics that its members
+	// subscribe to together, and MaxPartitions of these.
+	MaxGroups, MaxMembers, MaxTopics, MaxPartitions = 10_000, 1000, 1000, 100_000
+	// MaxOffsets of a group, MaxMetadata bytes of an offset's, MaxToken bytes of a join's.
+	MaxOffsets, MaxMetadata, MaxToken = 100_000, 4096, 64
 	// MinSession and MaxSession bound how long a member may be silent, and may take to give
 	// partitions up.
 	MinSession, MaxSession api.Milliseconds = 1_000, 30 * 60_000
 	// Retention is how long the offsets of a group without members are kept.
 	Retention api.Milliseconds = 7 * 24 * 60 * 60_000
+	// lookEvery is how often, by the clock, groups are looked at that may be forgotten.
+	lookEvery api.Milliseconds = 60_000
+	// keptCommands is how many commands of the log are kept. Every segment begins with the
+	// whole state, so none is needed; people may want to see what happened last.
+	keptCommands = 4096
 )
 
 // State is the state of one coordinator.
 type State struct {
-	clock  idle.Clock
-	groups map[string]*group
+	// segmentBytes is the size at which the log's segments roll.
+	segmentBytes uint64
+	// commands counts the entries that were not empty: each takes an offset of the log.
+	commands int64
+	clock    idle.Clock
+	groups   map[string]*group
 	// lastMember is the last id given out.
 	lastMember MemberID
 }
 
-// New is a coordinator without groups.
-func New() *State { return &State{groups: make(map[string]*group)} }
+// New is a coordinator without groups, whose segments roll at a size.
+func New(segmentBytes uint64) *State {
+	return &State{segmentBytes: segmentBytes, groups: make(map[string]*group)}
+}
+
+// SegmentBytes is the size at which the log's segments roll.
+func (s *State) SegmentBytes() uint64 { return s.segmentBytes }
+
+// End is one past the offset of the last command.
+func (s *State) End() api.Offset { return api.Offset(s.commands) }
+
+// LogStart is the offset of the first command that need be kept.
+func (s *State) LogStart() api.Offset { return api.Offset(max(0, s.commands-keptCommands)) }
 
 // group is one consumer group.
 type group struct {
 	generation Generation
 	members    map[MemberID]*member
+	// catalogue is the version of what is known of topics.
+	catalogue api.Index
 	// topics that there are, of those that members want, ascending by id.
 	topics []Topic
 	// owners of the partitions that anybody owns.
@@ -48,6 +72,10 @@ type group struct {
 	emptied api.Milliseconds
 }
 
+func newGroup() *group {
+	return &group{members: map[MemberID]*member{}, owners: map[Partition]owner{}, offsets: map[Partition]Offset{}}
+}
+
 type owner struct {
 	member MemberID
 	since  Epoch // of the member
@@ -55,7 +83,7 @@ type owner struct {
 
 type member struct {
 	id                 MemberID
-	instance           string
+	token, instance    string
 	session, rebalance api.Milliseconds
 	assignor           Assignor
 	topics             []string // ascending
@@ -69,6 +97,10 @@ type member struct {
 type Outcome struct {
 	// Tag of the proposal; zero if the entry holds no command.
 	Tag command.Tag
+	// Count is 1 for a command, which takes an offset of the log, and 0 for an empty entry.
+	Count int32
+	// Group that the command is about, "" if it is none.
+	Group string
 	// Code is OK, or why nothing but the clock changed.
 	Code api.Code
 	// Message says more of an error to the client; "" with OK.
@@ -96,14 +128,20 @@ func (s *State) Apply(data []byte) Outcome {
 	if len(data) == 0 {
 		return out
 	}
+	s.commands++
+	out.Count = 1
 	c, ok := decode(data)
 	out.Tag = c.head.Tag
 	if !ok || !validName(c.group) {
 		out.refuse(api.Code_INVALID_REQUEST, "the entry is no command of this version")
 		return out
 	}
+	out.Group = c.group
+	looked := s.clock.Elapsed() / lookEvery
 	s.clock.Advance(c.head.Now)
-	s.expireGroups()
+	if s.clock.Elapsed()/lookEvery != looked {
+		s.expireGroups()
+	}
 	switch c.head.Kind {
 	case kindJoin:
 		s.join(c.group, &c.join, &out)
@@ -112,7 +150,7 @@ func (s *State) Apply(data []byte) Outcome {
 	case kindLeave, kindExpire:
 		s.leave(&c, &out)
 	case kindTopics:
-		s.learn(&c)
+		s.learn(&c, &out)
 	case kindCommit:
 		s.commit(c.group, &c.commit, &out)
 	case kindReset:
@@ -125,8 +163,7 @@ func (s *State) Apply(data []byte) Outcome {
 
 func validName(name string) bool { return name != "" && len(name) <= MaxName }
 
-// expireGroups forgets groups that have had no members for long. There are never many: one
-// look at each costs less than a list of them in order.
+// expireGroups forgets groups that have had no members for long.
 func (s *State) expireGroups() {
 	maps.DeleteFunc(s.groups, func(_ string, g *group) bool {
 		return len(g.members) == 0 && s.clock.Elapsed()-g.emptied >= Retention
@@ -140,15 +177,6 @@ func (g *group) ordered() []*member {
 
 func comparePartitions(a, b Partition) int {
 	return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Number, b.Number))
-}
-
-// Members gives the ids of a group's members, ascending, nil if there is no such group.
-func (s *State) Members(name string) []MemberID {
-	g := s.groups[name]
-	if g == nil {
-		return nil
-	}
-	return slices.Sorted(maps.Keys(g.members))
 }
 
 // View is what a member is told of itself, false if there is no such member.
@@ -183,15 +211,4 @@ func (g *group) ownedBy(id MemberID) []Partition {
 	}
 	slices.SortFunc(list, comparePartitions)
 	return list
-}
-
-// Committed is how far a group has come in a partition, false if it has committed nothing
-// there.
-func (s *State) Committed(name string, p Partition) (Offset, bool) {
-	g := s.groups[name]
-	if g == nil {
-		return Offset{}, false
-	}
-	o, there := g.offsets[p]
-	return o, there
 }
