@@ -247,7 +247,7 @@ func (k *Consumer) named(list []*api.GroupPartition) []TopicPartition {
 		}
 		all = append(all, p)
 	}
-	slices.SortFunc(all, compareTopicPartitions)
+	slices.SortFunc(all, CompareTopicPartitions)
 	return slices.CompactFunc(all, same)
 }
 

@@ -58,13 +58,14 @@ func groupPartition(p TopicPartition) *api.GroupPartition {
 // same reports whether two name the same partition of the same incarnation.
 func same(a, b TopicPartition) bool { return a.ID == b.ID && a.Partition == b.Partition }
 
-func compareTopicPartitions(a, b TopicPartition) int {
+// CompareTopicPartitions orders partitions by topic id and number.
+func CompareTopicPartitions(a, b TopicPartition) int {
 	return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(a.Partition, b.Partition))
 }
 
 // share gives the share of a partition, nil if there is none.
 func (k *Consumer) share(p TopicPartition) *share {
-	at, found := slices.BinarySearchFunc(k.shares, p, func(s *share, p TopicPartition) int { return compareTopicPartitions(s.key, p) })
+	at, found := slices.BinarySearchFunc(k.shares, p, func(s *share, p TopicPartition) int { return CompareTopicPartitions(s.key, p) })
 	if !found {
 		return nil
 	}
@@ -74,7 +75,7 @@ func (k *Consumer) share(p TopicPartition) *share {
 // own adds a share.
 func (k *Consumer) own(p TopicPartition) {
 	k.shares = append(k.shares, &share{consumer: k, key: p, committed: -1})
-	slices.SortFunc(k.shares, func(a, b *share) int { return compareTopicPartitions(a.key, b.key) })
+	slices.SortFunc(k.shares, func(a, b *share) int { return CompareTopicPartitions(a.key, b.key) })
 }
 
 // disown removes shares, with all that was fetched of them.
