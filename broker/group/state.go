@@ -165,6 +165,7 @@ func validName(name string) bool { return name != "" && len(name) <= MaxName }
 
 // expireGroups forgets groups that have had no members for long.
 func (s *State) expireGroups() {
+	//detvet:allow maporder each is looked at by itself
 	maps.DeleteFunc(s.groups, func(_ string, g *group) bool {
 		return len(g.members) == 0 && s.clock.Elapsed()-g.emptied >= Retention
 	})
@@ -172,7 +173,11 @@ func (s *State) expireGroups() {
 
 // ordered gives the members ascending by id.
 func (g *group) ordered() []*member {
-	return slices.SortedFunc(maps.Values(g.members), func(a, b *member) int { return cmp.Compare(a.id, b.id) })
+	list := make([]*member, 0, len(g.members))
+	for _, id := range slices.Sorted(maps.Keys(g.members)) {
+		list = append(list, g.members[id])
+	}
+	return list
 }
 
 func comparePartitions(a, b Partition) int {
