@@ -451,3 +451,31 @@ func TestGroupsTopicMadeByHand(t *testing.T) {
 	})
 	c.expectFine()
 }
+
+// Old commands go from a shard's log, and what is left is enough to begin again.
+func TestShardsLogIsTrimmed(t *testing.T) {
+	c := newCluster(t, 49, "n1:1")
+	q := createTopic(api.GroupsTopic, 1)
+	q.GetCreateTopic().SegmentBytes = 16 << 10
+	c.ok(func() *api.Request { return q }, "n1:1")
+	c.ok(func() *api.Request { return createTopic("t", 1) }, "n1:1")
+	at := &api.GroupPartition{TopicId: c.metadata("n1:1").GetTopics()[1].GetId()}
+	const commits = 5500
+	for n := range int64(commits) {
+		c.ok(committing(&api.MembershipResponse{}, n, at), "n1:1")
+	}
+	c.waitFor("end of the first segment", func() bool { return c.segments("n1:1", 1)["00000000000000000001.seg"] == nil })
+	c.hosts["n1:1"].Crash(disk.Crash{Lose: 100})
+	c.start("n1:1", func(*broker.Config) {})
+	r := c.ok(func() *api.Request {
+		return &api.Request{Body: &api.Request_FetchOffsets{FetchOffsets: &api.FetchOffsetsRequest{Shard: topic(api.GroupsTopic), Group: "g"}}}
+	}, "n1:1")
+	if got := r.GetFetchOffsets().GetOffsets(); len(got) != 1 || got[0].GetOffset() != commits-1 {
+		t.Errorf("committed is %v", got)
+	}
+	status := c.ask("n1:1", &api.Request{Body: &api.Request_DescribeNode{DescribeNode: &api.DescribeNodeRequest{}}}).GetDescribeNode().GetGroups()[1]
+	if status.GetLogEnd() < commits || status.GetLogStart() != status.GetLogEnd()-4096 {
+		t.Errorf("the log has %d to %d", status.GetLogStart(), status.GetLogEnd())
+	}
+	c.expectFine()
+}
