@@ -143,7 +143,7 @@ func (g *group) replace(old *member, id MemberID) *member {
 	delete(g.members, old.id)
 	g.members[id] = &m
 	for _, p := range g.ownedBy(old.id) {
-		g.owners[p] = owner{id, m.epoch}
+		g.owners[p] = owner{id, m.epoch, m.epoch}
 	}
 	return &m
 }
@@ -159,7 +159,7 @@ func (s *State) sync(c *decoded, out *Outcome) {
 	m.beats++
 	given := false
 	for _, p := range c.given {
-		if o, owned := g.owners[p]; owned && o.member == m.id && !m.target[p] && o.since <= c.epoch {
+		if o, owned := g.owners[p]; owned && o.member == m.id && !m.target[p] && o.kept <= c.epoch {
 			delete(g.owners, p)
 			given = true
 		}
@@ -265,12 +265,32 @@ func (g *group) begin() {
 		assign(members[0].assignor, candidates, g.topics)
 	}
 	for i, m := range members {
-		m.target = map[Partition]bool{}
+		given := map[Partition]bool{}
 		for _, p := range candidates[i].given {
-			m.target[p] = true
+			given[p] = true
 		}
+		g.retarget(m, given)
 	}
 	g.grant()
+}
+
+// retarget tells a member what is to be its own. What it had to give up, and may keep after
+// all, it keeps as of a new epoch.
+func (g *group) retarget(m *member, target map[Partition]bool) {
+	var kept []Partition
+	for _, p := range g.ownedBy(m.id) {
+		if target[p] && !m.target[p] {
+			kept = append(kept, p)
+		}
+	}
+	m.target = target
+	if len(kept) == 0 {
+		return
+	}
+	m.epoch++
+	for _, p := range kept {
+		g.owners[p] = owner{m.id, g.owners[p].since, m.epoch}
+	}
 }
 
 // grant gives every member what is its target and nobody's.
@@ -287,7 +307,7 @@ func (g *group) grant() {
 		}
 		m.epoch++
 		for _, p := range free {
-			g.owners[p] = owner{m.id, m.epoch}
+			g.owners[p] = owner{m.id, m.epoch, m.epoch}
 		}
 	}
 }

@@ -78,7 +78,11 @@ func newGroup() *group {
 
 type owner struct {
 	member MemberID
-	since  Epoch // of the member
+	since  Epoch // of the member, from which on it has been the owner
+	// kept is the member's epoch from which on it has been told to keep the partition, or
+	// to give it up since: what it says of an earlier one may be of an earlier time when it
+	// had to give it up, held up on its way, and gives nothing up.
+	kept Epoch
 }
 
 type member struct {
