@@ -33,7 +33,8 @@
 // member knew: it is taken if the member owns the partition, and has owned it without a
 // break since that epoch. (Kafka asks for the member's present epoch, so a commit fails that
 // crosses a change which has nothing to do with it.) A Sync gives up nothing that was
-// granted after the epoch that it names.
+// granted after the epoch that it names, or that the member was told after it to keep: its
+// epoch changes then, too.
 //
 // # Formats
 //
@@ -84,7 +85,8 @@
 //	    uvarint  number of its commands
 //	    uvarint  number of partitions of its target, then each
 //	  uvarint  number of partitions that are owned, then of each
-//	    partition, uvarint owner, uvarint the owner's epoch when it was granted
+//	    partition, uvarint owner, uvarint the owner's epoch when it was granted,
+//	    uvarint its epoch when it was last told to keep it
 //	  uvarint  number of offsets, then of each
 //	    partition, uvarint offset, bytes metadata
 //

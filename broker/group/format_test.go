@@ -61,7 +61,7 @@ func TestGolden(t *testing.T) {
 				"0167" + "03" + "00" + "07" + "01" + "01740302" + "02" + // g: generation 3, one topic, two members
 				"01" + "0178" + "0169" + "904e" + "e0d403" + "01" + "02" + "01620174" + "02" + "02" + "01" + "0300" +
 				"02" + "0179" + "00" + "904e" + "e0d403" + "00" + "01" + "0174" + "01" + "01" + "01" + "0301" +
-				"02" + "03000102" + "03010102" + // member 1 owns both partitions since its epoch 2
+				"02" + "0300010202" + "0301010202" + // member 1 owns both partitions since its epoch 2
 				"01" + "0300ac02046d657461"},
 	} {
 		if got := hex.EncodeToString(test.got); got != test.want {
@@ -95,9 +95,9 @@ func TestRestoreRefuses(t *testing.T) {
 		"a session too short":                {"0169904e", "016901"},
 		"an assignor that there is not":      {"e0d40301", "e0d40303"},
 		"a target of two":                    {"01010301", "01010300"},
-		"an owner who is no member":          {"03000102", "03000302"},
-		"an owner since what is to come":     {"03000102", "03000103"},
-		"partitions out of order":            {"0300010203010102", "0301010203000102"},
+		"an owner who is no member":          {"0300010202", "0300030202"},
+		"an owner since what is to come":     {"0300010202", "0300010303"},
+		"partitions out of order":            {"03000102020301010202", "03010102020300010202"},
 		"a topic of no partitions":           {"01740302", "01740300"},
 		"a group emptied when it is not yet": {"00eb07000000", "00ec07000000"},
 	} {

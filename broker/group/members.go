@@ -39,16 +39,31 @@ func (s *State) join(name string, j *Join, out *Outcome) {
 	out.Member = g.view(m)
 }
 
-// admits says what is wrong with a join.
-func (s *State) admits(name string, j *Join, out *Outcome) bool {
-	g := s.groups[name]
+// Check says what is wrong with a join whatever the state is, nil if nothing. It is for
+// before the command is made, so that no log carries it, and is done again when that is
+// applied.
+func (j *Join) Check() *api.Error {
 	within := func(t api.Milliseconds) bool { return t >= MinSession && t <= MaxSession }
 	switch {
-	case j.Assignor >= assignors || len(j.Instance) > MaxName || len(j.Token) > MaxToken || slices.ContainsFunc(j.Topics, wrongName):
-		out.refuse(api.Code_INVALID_REQUEST, "assignor %d, an instance of %d bytes, a token of %d: assignors go to %d, tokens to %d bytes, names of instances and of topics to %d",
-			j.Assignor, len(j.Instance), len(j.Token), assignors-1, MaxToken, MaxName)
+	case j.Assignor >= assignors || len(j.Instance) > MaxName || len(j.Token) > MaxToken:
+		return api.Errorf(api.Code_INVALID_REQUEST, "assignor %d, an instance of %d bytes, a token of %d: assignors go to %d, names of instances to %d bytes, tokens to %d",
+			j.Assignor, len(j.Instance), len(j.Token), assignors-1, MaxName, MaxToken)
 	case !within(j.Session) || !within(j.Rebalance):
-		out.refuse(api.Code_INVALID_REQUEST, "a session of %d ms, a rebalance of %d ms: both are from %d to %d", j.Session, j.Rebalance, MinSession, MaxSession)
+		return api.Errorf(api.Code_INVALID_REQUEST, "a session of %d ms, a rebalance of %d ms: both are from %d to %d", j.Session, j.Rebalance, MinSession, MaxSession)
+	case len(j.Topics) > MaxTopics || slices.ContainsFunc(j.Topics, wrongName):
+		return api.Errorf(api.Code_INVALID_REQUEST, "%d topics: a group wants at most %d, whose names have 1 to %d bytes", len(j.Topics), MaxTopics, MaxName)
+	}
+	return nil
+}
+
+// admits says what is wrong with a join.
+func (s *State) admits(name string, j *Join, out *Outcome) bool {
+	if e := j.Check(); e != nil {
+		out.Code, out.Message = e.GetCode(), e.GetMessage()
+		return false
+	}
+	g := s.groups[name]
+	switch {
 	case j.Member != 0 && (g == nil || g.members[j.Member] == nil):
 		out.unknown(name, j.Member)
 	case j.Member != 0 && g.members[j.Member].instance != j.Instance:
@@ -57,7 +72,7 @@ func (s *State) admits(name string, j *Join, out *Outcome) bool {
 		out.tooManyGroups()
 	case j.Member == 0 && g != nil && len(g.members) >= MaxMembers && g.static(j.Instance) == nil && g.byToken(j.Token) == nil:
 		out.refuse(api.Code_OVERLOADED, "group %q has %d members, which is as many as there may be", name, MaxMembers)
-	case len(j.Topics) > MaxTopics || g != nil && len(g.wanted(j.Topics)) > MaxTopics:
+	case g != nil && len(g.wanted(j.Topics)) > MaxTopics:
 		out.refuse(api.Code_INVALID_REQUEST, "the members of group %q want more than %d topics; use more groups", name, MaxTopics)
 	default:
 		return true
@@ -128,7 +143,7 @@ func (g *group) replace(old *member, id MemberID) *member {
 	delete(g.members, old.id)
 	g.members[id] = &m
 	for _, p := range g.ownedBy(old.id) {
-		g.owners[p] = owner{id, m.epoch}
+		g.owners[p] = owner{id, m.epoch, m.epoch}
 	}
 	return &m
 }
@@ -144,7 +159,7 @@ func (s *State) sync(c *decoded, out *Outcome) {
 	m.beats++
 	given := false
 	for _, p := range c.given {
-		if o, owned := g.owners[p]; owned && o.member == m.id && !m.target[p] && o.since <= c.epoch {
+		if o, owned := g.owners[p]; owned && o.member == m.id && !m.target[p] && o.kept <= c.epoch {
 			delete(g.owners, p)
 			given = true
 		}
@@ -226,6 +241,7 @@ func (g *group) forget(gone []api.TopicID) bool {
 			m.epoch++
 		}
 	}
+	//detvet:allow maporder each is looked at by itself
 	maps.DeleteFunc(g.offsets, func(p Partition, _ Offset) bool { return slices.Contains(gone, p.Topic) })
 	return len(losers) > 0
 }
@@ -249,12 +265,32 @@ func (g *group) begin() {
 		assign(members[0].assignor, candidates, g.topics)
 	}
 	for i, m := range members {
-		m.target = map[Partition]bool{}
+		given := map[Partition]bool{}
 		for _, p := range candidates[i].given {
-			m.target[p] = true
+			given[p] = true
 		}
+		g.retarget(m, given)
 	}
 	g.grant()
+}
+
+// retarget tells a member what is to be its own. What it had to give up, and may keep after
+// all, it keeps as of a new epoch.
+func (g *group) retarget(m *member, target map[Partition]bool) {
+	var kept []Partition
+	for _, p := range g.ownedBy(m.id) {
+		if target[p] && !m.target[p] {
+			kept = append(kept, p)
+		}
+	}
+	m.target = target
+	if len(kept) == 0 {
+		return
+	}
+	m.epoch++
+	for _, p := range kept {
+		g.owners[p] = owner{m.id, g.owners[p].since, m.epoch}
+	}
 }
 
 // grant gives every member what is its target and nobody's.
@@ -271,7 +307,7 @@ func (g *group) grant() {
 		}
 		m.epoch++
 		for _, p := range free {
-			g.owners[p] = owner{m.id, m.epoch}
+			g.owners[p] = owner{m.id, m.epoch, m.epoch}
 		}
 	}
 }

@@ -68,7 +68,7 @@ func (m *machine) note(t *rapid.T) {
 		if owner == nil {
 			t.Fatalf("%v has the owner %d, who is no member", p, o.member)
 		}
-		if old, known := m.since[p]; known && old != o {
+		if old, known := m.since[p]; known && (old.member != o.member || old.since != o.since) {
 			t.Fatalf("member %d owns %v since %d, and then since %d", o.member, p, old.since, o.since)
 		}
 		m.since[p] = o
@@ -118,9 +118,20 @@ func (m *machine) Sync(t *rapid.T) {
 	if rapid.Bool().Draw(t, "wrong") {
 		given = append(slices.Clone(view.Keeps), given...)
 	}
+	stale := make(map[Partition]bool)
+	if ok {
+		for _, p := range given {
+			stale[p] = m.live.groups[name].owners[p].kept > epoch
+		}
+	}
 	out := m.apply(t, EncodeSync(m.tag(), m.wall, name, id, epoch, given))
 	if (out.Code == api.Code_OK) != ok {
 		t.Fatalf("a sync of member %d is answered %+v", id, out)
+	}
+	for _, p := range view.Gives {
+		if stale[p] && m.live.groups[name].owners[p].member != id {
+			t.Fatalf("member %d gave up %v by what it said before it was told to keep it", id, p)
+		}
 	}
 	for _, p := range view.Keeps {
 		if m.live.groups[name].owners[p].member != id {

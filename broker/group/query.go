@@ -62,6 +62,12 @@ func (s *State) Describe(name string) (Description, bool) {
 	return d, true
 }
 
+// Has reports whether a group has a member.
+func (s *State) Has(name string, id MemberID) bool {
+	g := s.groups[name]
+	return g != nil && g.members[id] != nil
+}
+
 // Session is what whoever leads the coordinator has to know of a member, to watch it.
 type Session struct {
 	Member             MemberID

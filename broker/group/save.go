@@ -55,6 +55,7 @@ func (g *group) append(b []byte) []byte {
 		b = appendPartition(b, p)
 		b = codec.AppendUvarint(b, uint64(g.owners[p].member))
 		b = codec.AppendUvarint(b, uint64(g.owners[p].since))
+		b = codec.AppendUvarint(b, uint64(g.owners[p].kept))
 	}
 	return appendOffsets(b, g.committed())
 }
@@ -110,9 +111,9 @@ func readGroup(r *codec.Reader) (*group, bool) {
 		m := readMember(r)
 		g.members[m.id] = m
 	}
-	for range r.Count(4) {
+	for range r.Count(5) {
 		p := readPartition(r)
-		g.owners[p] = owner{MemberID(r.Uvarint()), Epoch(r.Uvarint())}
+		g.owners[p] = owner{MemberID(r.Uvarint()), Epoch(r.Uvarint()), Epoch(r.Uvarint())}
 	}
 	for _, o := range readOffsets(r) {
 		g.offsets[o.Partition] = o
@@ -152,7 +153,7 @@ func (s *State) holds(g *group) bool {
 	}
 	//detvet:allow maporder whether all are sound does not depend on the order
 	for _, o := range g.owners {
-		if m := g.members[o.member]; m == nil || o.since > m.epoch {
+		if m := g.members[o.member]; m == nil || o.since > o.kept || o.kept > m.epoch {
 			return false
 		}
 	}

@@ -102,8 +102,8 @@ func (k *Consumer) join(now env.Time) {
 	}
 	m.changed = false
 	k.ask(now, func(done func(Result)) {
-		// Half a session: what a later attempt is told is then of use for the other half.
-		k.client.JoinGroup(request, k.options.Session/2, done)
+		// Half of the lease: what a later attempt is told is then of use for the other half.
+		k.client.JoinGroup(request, k.options.silence()/2, done)
 	}, func(r Result) {
 		if r.Err != nil {
 			m.changed = true
@@ -124,7 +124,7 @@ func (k *Consumer) beat(now env.Time) {
 		request.Given = append(request.Given, groupPartition(p))
 	}
 	k.ask(now, func(done func(Result)) {
-		k.client.Beat(request, k.options.Session/beatsPerSession, done)
+		k.client.Beat(request, k.options.silence()/beatsPerSession, done)
 	}, func(Result) {})
 }
 
@@ -144,7 +144,7 @@ func (k *Consumer) ask(now env.Time, start func(done func(Result)), then func(Re
 			k.askFailed(r.Err)
 		} else {
 			m.failures = 0
-			m.at = now + k.options.Session/beatsPerSession
+			m.at = now + k.options.silence()/beatsPerSession
 			k.heard(now, r.Response.GetMembership())
 		}
 		if m.again {
@@ -184,7 +184,7 @@ func (k *Consumer) heard(sent env.Time, answer *api.MembershipResponse) {
 	}
 	before := m.heard
 	m.epoch, m.generation, m.heard = answer.Epoch, answer.Generation, sent
-	m.lease = sent + k.options.Session
+	m.lease = sent + k.options.silence()
 	keeps, gives := k.named(answer.Keeps), k.named(answer.Gives)
 	k.forfeit(keeps, gives)
 	for _, p := range gives {
