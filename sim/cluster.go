@@ -35,6 +35,8 @@ type node struct {
 	image disk.Image
 	// removed: it is out of the cluster, and runs all the same.
 	removed bool
+	// found are the files that it found damaged, with how often its disk had been then.
+	found map[string]int
 }
 
 // version is what simulated nodes say they are.
@@ -45,7 +47,7 @@ const founded = 30 * env.Second
 
 // addNode makes a machine and takes it under watch.
 func (r *run) addNode() *node {
-	n := &node{run: r, number: len(r.nodes) + 1}
+	n := &node{run: r, number: len(r.nodes) + 1, found: make(map[string]int)}
 	n.host = r.world.Host(nodeName(n.number), world.Config{
 		Disk:    speed(r.plan.Config.DiskFactor),
 		LateIn:  r.plan.Config.LateIn,
@@ -138,11 +140,22 @@ func (n *node) note(e trace.Event) {
 			r.fail(DamageIgnored, "%s serves, though it cannot read all that it has promised", n.host.Name)
 		}
 	case "damaged segment found":
+		n.found[e.File] = n.host.Disk.Wounds()
 		r.mends()
+	case "damaged segment restored":
+		n.restored(e)
 	}
 	if telling[e.Name] {
 		// Not now: the node is in the middle of it.
 		r.world.Agenda.After(0, n.look)
+	}
+}
+
+// restored holds it against the disk that a file is whole again. If the disk was damaged
+// once more since the file was found damaged, that may be what is wrong with it.
+func (n *node) restored(e trace.Event) {
+	if n.found[e.File] == n.host.Disk.Wounds() && n.host.Disk.Damaged(e.File, e.Bytes) {
+		n.run.fail(NotRestored, "%s says that it has restored %s, whose first %d bytes are not as they were written", n.host.Name, e.File, e.Bytes)
 	}
 }
 

@@ -37,6 +37,8 @@ const (
 	// DamageLeft: so long after the heal a file of a node is still not as it was
 	// written.
 	DamageLeft oracle.Name = "damage-left"
+	// NotRestored: a node says that it has restored a file, and the damage is still there.
+	NotRestored oracle.Name = "not-restored"
 	// DamageIgnored: a node serves, though a part of its journal that it needs and that
 	// was synced is not as it was written.
 	DamageIgnored oracle.Name = "damage-ignored"

@@ -50,7 +50,10 @@ func (m *mending) add(file segment.File) {
 }
 
 func (m *mending) note(what string, file segment.File) {
-	m.cfg.Trace(trace.Event{Level: trace.Warn, Name: what, Group: m.cfg.Group, Replica: m.cfg.ID, Index: file.Segment})
+	m.cfg.Trace(trace.Event{
+		Level: trace.Warn, Name: what, Group: m.cfg.Group, Replica: m.cfg.ID,
+		Index: file.Segment, File: file.Name(m.folder), Bytes: file.Length,
+	})
 }
 
 // begin restores the first file of the queue, from its beginning.

@@ -143,6 +143,9 @@ type File struct {
 	Length int64
 }
 
+// Name is the file's, in the folder of its log.
+func (f File) Name(folder string) string { return fileName(folder, f.Segment) }
+
 // Manifest lists the files up to what is appended now, ascending.
 func (s *Store) Manifest() []File {
 	var m []File

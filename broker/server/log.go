@@ -31,6 +31,9 @@ func logEvents(log *slog.Logger) trace.Sink {
 		if e.Index != 0 {
 			attrs = append(attrs, slog.Uint64("index", uint64(e.Index)))
 		}
+		if e.File != "" {
+			attrs = append(attrs, slog.String("file", e.File), slog.Int64("bytes", e.Bytes))
+		}
 		if e.Detail != "" {
 			attrs = append(attrs, slog.String("detail", e.Detail))
 		}

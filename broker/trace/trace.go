@@ -33,6 +33,9 @@ type Event struct {
 	Replica api.ReplicaID
 	Term    api.Term
 	Index   api.Index
+	// File that it is about, and how many of its bytes.
+	File  string
+	Bytes int64
 	// Detail is free text for people.
 	Detail string
 }

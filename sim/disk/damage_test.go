@@ -58,6 +58,14 @@ func TestWholeIsWhatWasWritten(t *testing.T) {
 					rt.Fatalf("whole: %v, spoilt %q; it is %v that the platter has what was written, with %d lost sectors",
 						s.Whole(name), s.Spoilt(), right, len(lost))
 				}
+				below := rapid.Int64Range(0, int64(len(written))).Draw(rt, "below")
+				wrong := !bytes.Equal(s.Platter(name)[:below], written[:below])
+				for sec := range lost {
+					wrong = wrong || sec*sector < below
+				}
+				if s.Damaged(name, below) != wrong {
+					rt.Fatalf("damaged below %d of %d: %v, and it is %v", below, len(written), !wrong, wrong)
+				}
 			},
 		})
 	})

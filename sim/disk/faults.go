@@ -20,6 +20,8 @@ type faults struct {
 	failed bool
 	// touched: there ever was any; rotten: what stood on the platter was.
 	touched, rotten bool
+	// wounds counts the damage.
+	wounds int
 }
 
 type spot struct {
@@ -86,6 +88,7 @@ func (d *Disk) spoil(name string, position int64, do func(*file, *wound)) bool {
 
 // wound adds to what is wrong with a spot.
 func (d *Disk) wound(at spot, how func(*wound)) {
+	d.wounds++
 	if d.spoilt == nil {
 		d.spoilt = make(map[spot]wound)
 	}
@@ -153,6 +156,29 @@ func (d *Disk) Whole(name string) bool {
 		}
 	}
 	return true
+}
+
+// Wounds counts the damage that there ever was.
+func (d *Disk) Wounds() int { return d.wounds }
+
+// Damaged reports whether a part of a file is not as it was written, and nobody has
+// written it again.
+func (d *Disk) Damaged(name string, below int64) bool {
+	f := d.files[name]
+	//detvet:allow maporder one is enough, whichever comes first
+	for at, w := range d.spoilt {
+		if at.file != f || at.rewritten(w) {
+			continue
+		}
+		inside := w.lost && at.sector*sector < below
+		for i := int64(0); i < sector && at.sector*sector+i < below; i++ {
+			inside = inside || w.bad[i]
+		}
+		if inside {
+			return true
+		}
+	}
+	return false
 }
 
 // mended takes note that a change has reached the platter.
