@@ -43,7 +43,7 @@ func (r *run) addMembers() {
 		}
 		options := core.ConsumerOptions{
 			Group: groupName, Topics: []string{w.Topic},
-			Session:    env.Second + env.Time(draw("session", 4000))*env.Millisecond,
+			Session:    2*env.Second + env.Time(draw("session", 6000))*env.Millisecond,
 			Rebalance:  2*env.Second + env.Time(draw("rebalance", 6000))*env.Millisecond,
 			Assignor:   api.Assignor(prng.Scale(prng.Hash(r.plan.Seed, prng.HashString("assignor")), 3)),
 			FetchBytes: 1 + int32(draw("fetch", 64<<10)), FetchWait: env.Time(draw("wait", 500)) * env.Millisecond,
@@ -54,8 +54,8 @@ func (r *run) addMembers() {
 		}
 		c := &client{run: r, host: r.clientHost(fmt.Sprintf("m%d", i+1)), attempt: hastyAttempt}
 		c.member = runner.NewMember(runner.MemberConfig{
-			Log: r.log(), Options: options, Max: int(1 + draw("max", 64)),
-			Work: env.Time(draw("work", 150)) * env.Millisecond, CommitEvery: int(1 + draw("commit", 5)),
+			Log: r.log(), Options: options, Max: int(16 + draw("max", 64)),
+			Work: env.Time(draw("work", 100)) * env.Millisecond, CommitEvery: int(1 + draw("commit", 5)),
 		})
 		r.clients = append(r.clients, c)
 	}
