@@ -280,6 +280,9 @@ func (k *Consumer) arm(now env.Time) {
 	note(k.poll != nil, k.pollEnd())
 	note(!k.commits.busy, k.commits.at)
 	note(k.revoking != nil, k.revoking.retryAt())
+	for _, g := range m.given {
+		note(true, g.by)
+	}
 	for _, s := range k.shares {
 		note(s.giving, s.giveBy)
 		note(!s.busy, s.retryAt)
