@@ -7,6 +7,7 @@ import (
 	"github.com/reprise-mq/reprise/broker"
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/env"
+	"github.com/reprise-mq/reprise/netsim"
 	"github.com/reprise-mq/reprise/sim/disk"
 	"github.com/reprise-mq/reprise/sim/prng"
 )
@@ -74,14 +75,15 @@ func (m *tenant) step() {
 
 // Whatever happens to nodes and members, no two members read a partition at one time.
 func TestNoTwoMembersReadAPartition(t *testing.T) {
-	for seed := range uint64(6) {
+	for seed := range uint64(8) {
 		c := grouped(t, 60+seed, 5)
 		random := prng.New(seed)
 		var all []*tenant
 		for i := range 4 {
 			all = append(all, &tenant{cluster: c, random: random, token: fmt.Sprint(i)})
 		}
-		read, down := 0, env.Endpoint("")
+		read, heal := 0, func() {}
+		troubled := false
 		for range 2400 {
 			for _, m := range all {
 				m.step()
@@ -98,8 +100,12 @@ func TestNoTwoMembersReadAPartition(t *testing.T) {
 					readers[p.GetPartition()] = m
 				}
 			}
-			if random.Chance(1, 120) {
-				down = disturb(c, random, down)
+			if random.Chance(1, 80) {
+				if troubled = !troubled; troubled {
+					heal = disturb(c, random)
+				} else {
+					heal()
+				}
 			}
 		}
 		if read < 2400 {
@@ -109,21 +115,20 @@ func TestNoTwoMembersReadAPartition(t *testing.T) {
 	}
 }
 
-// disturb ends or pauses a node, or lets the one that is down or paused go on.
-func disturb(c *cluster, random *prng.Stream, down env.Endpoint) env.Endpoint {
-	switch {
-	case down != "" && c.hosts[down].Paused():
-		c.hosts[down].Resume()
-		return ""
-	case down != "":
-		c.start(down, func(*broker.Config) {})
-		return ""
+// disturb ends, pauses or cuts off a node from the others, not from clients. What it gives
+// makes that good.
+func disturb(c *cluster, random *prng.Stream) (heal func()) {
+	at := random.Below(3)
+	name, others := three[at], []string{string(three[(at+1)%3]), string(three[(at+2)%3])}
+	switch random.Below(4) {
+	case 0:
+		c.hosts[name].Pause()
+		return c.hosts[name].Resume
+	case 1:
+		c.hosts[name].Crash(disk.Crash{Lose: 100})
+		return func() { c.start(name, func(*broker.Config) {}) }
+	default:
+		c.world.StartFault(1, netsim.Fault{Sides: netsim.Isolate(string(name), others), OneWay: random.Chance(1, 2), Cut: true})
+		return func() { c.world.HealFault(1) }
 	}
-	down = three[random.Below(3)]
-	if random.Chance(1, 2) {
-		c.hosts[down].Pause()
-	} else {
-		c.hosts[down].Crash(disk.Crash{Lose: 100})
-	}
-	return down
 }

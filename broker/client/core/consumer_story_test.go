@@ -94,7 +94,9 @@ func (m *participant) start() {
 	k, err := m.client.Subscribe(options, core.ConsumerEvents{
 		Assigned: func(list []core.AssignedPartition) {
 			for _, p := range list {
-				m.handed[keyOf(p.TopicPartition)], m.processed[keyOf(p.TopicPartition)] = p.Offset, p.Offset
+				key := keyOf(p.TopicPartition)
+				// A commit of the last time may still arrive: it was processed then.
+				m.handed[key], m.processed[key] = p.Offset, max(p.Offset, m.processed[key])
 			}
 		},
 		Revoked: func(list []core.TopicPartition, release func()) {
@@ -131,7 +133,7 @@ func (m *participant) free(key coretest.Key) {
 // finish says that what was handed out is processed.
 func (m *participant) finish() {
 	for key, offset := range m.handed {
-		m.processed[key] = offset
+		m.processed[key] = max(offset, m.processed[key])
 		m.free(key)
 	}
 }
