@@ -273,7 +273,12 @@ func (k *Consumer) release(r *revocation) {
 		return
 	}
 	k.revoking = nil
-	k.member.given = append(k.member.given, k.disown(r.has)...)
+	for _, s := range r.shares {
+		if !s.gone {
+			k.member.given = append(k.member.given, given{s.key, s.giveBy})
+		}
+	}
+	k.disown(r.has)
 	k.beatSoon()
 }
 

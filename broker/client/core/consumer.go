@@ -62,8 +62,12 @@ func (o ConsumerOptions) withDefaults() ConsumerOptions {
 	return o
 }
 
+// silence is how long a member may hear nothing and still own what it did: it might have
+// been told to give something up, and not have heard it.
+func (o ConsumerOptions) silence() env.Time { return min(o.Session, o.Rebalance) }
+
 const (
-	// beatsPerSession is how many beats there are in a session: two may be lost.
+	// beatsPerSession is how many beats there are in that time: two may be lost.
 	beatsPerSession = 4
 	// minFetch is the least that is asked for at a time, in bytes, however many
 	// partitions share the buffer.
@@ -113,8 +117,8 @@ type ConsumedRecord struct {
 // driven as the client is.
 //
 // What it may read, its coordinator says (see broker/group). It owns partitions by a
-// lease that it judges itself: until its session after it sent the last beat that was
-// answered. The coordinator, which counts from when that beat came, gives the partitions
+// lease that it judges itself: until its session (or the time to give partitions up, if
+// that is shorter) after it sent the last beat that was answered. The coordinator, which counts from when that beat came, gives the partitions
 // to nobody else before; so nothing is handed out by two members at a time, however the
 // clocks are set, as long as they run equally fast. The same holds for the time to give a
 // partition up, which counts from the last beat that did not ask for it.
@@ -276,6 +280,9 @@ func (k *Consumer) arm(now env.Time) {
 	note(k.poll != nil, k.pollEnd())
 	note(!k.commits.busy, k.commits.at)
 	note(k.revoking != nil, k.revoking.retryAt())
+	for _, g := range m.given {
+		note(true, g.by)
+	}
 	for _, s := range k.shares {
 		note(s.giving, s.giveBy)
 		note(!s.busy, s.retryAt)

@@ -30,7 +30,17 @@ type membership struct {
 	// is when the last question was sent that was answered.
 	lease, heard env.Time
 	// given are partitions that were given up, and that the coordinator may not know of.
-	given []TopicPartition
+	given []given
+}
+
+// given is a partition that was given up, and by when the coordinator has to hear of it.
+type given struct {
+	TopicPartition
+	by env.Time
+}
+
+func (m *membership) gave(p TopicPartition) bool {
+	return slices.ContainsFunc(m.given, func(g given) bool { return same(g.TopicPartition, p) })
 }
 
 func sortedSet(names []string) []string {
@@ -102,8 +112,8 @@ func (k *Consumer) join(now env.Time) {
 	}
 	m.changed = false
 	k.ask(now, func(done func(Result)) {
-		// Half a session: what a later attempt is told is then of use for the other half.
-		k.client.JoinGroup(request, k.options.Session/2, done)
+		// Half of the lease: what a later attempt is told is then of use for the other half.
+		k.client.JoinGroup(request, k.options.silence()/2, done)
 	}, func(r Result) {
 		if r.Err != nil {
 			m.changed = true
@@ -120,11 +130,11 @@ func (k *Consumer) join(now env.Time) {
 func (k *Consumer) beat(now env.Time) {
 	m := &k.member
 	request := &api.BeatRequest{Group: k.options.Group, Member: m.id, Epoch: m.epoch}
-	for _, p := range m.given {
-		request.Given = append(request.Given, groupPartition(p))
+	for _, g := range m.given {
+		request.Given = append(request.Given, groupPartition(g.TopicPartition))
 	}
 	k.ask(now, func(done func(Result)) {
-		k.client.Beat(request, k.options.Session/beatsPerSession, done)
+		k.client.Beat(request, k.options.silence()/beatsPerSession, done)
 	}, func(Result) {})
 }
 
@@ -144,7 +154,7 @@ func (k *Consumer) ask(now env.Time, start func(done func(Result)), then func(Re
 			k.askFailed(r.Err)
 		} else {
 			m.failures = 0
-			m.at = now + k.options.Session/beatsPerSession
+			m.at = now + k.options.silence()/beatsPerSession
 			k.heard(now, r.Response.GetMembership())
 		}
 		if m.again {
@@ -184,21 +194,21 @@ func (k *Consumer) heard(sent env.Time, answer *api.MembershipResponse) {
 	}
 	before := m.heard
 	m.epoch, m.generation, m.heard = answer.Epoch, answer.Generation, sent
-	m.lease = sent + k.options.Session
+	m.lease = sent + k.options.silence()
 	keeps, gives := k.named(answer.Keeps), k.named(answer.Gives)
 	k.forfeit(keeps, gives)
 	for _, p := range gives {
 		s := k.share(p)
 		switch {
-		case s == nil && !containsPartition(m.given, p):
+		case s == nil && !m.gave(p):
 			// Never begun, or known by no name: there is nothing to stop.
-			m.given = append(m.given, p)
+			m.given = append(m.given, given{p, before + k.options.Rebalance})
 			k.beatSoon()
 		case s != nil && !s.giving:
 			s.give(before + k.options.Rebalance)
 		}
 	}
-	m.given = slices.DeleteFunc(m.given, func(p TopicPartition) bool { return !containsPartition(gives, p) })
+	m.given = slices.DeleteFunc(m.given, func(g given) bool { return !containsPartition(gives, g.TopicPartition) })
 	if k.closing != nil {
 		return
 	}
@@ -273,7 +283,8 @@ func (k *Consumer) nameOf(id api.TopicID) string {
 // everything to others by now.
 func (k *Consumer) checkLease(now env.Time) {
 	m := &k.member
-	late := slices.ContainsFunc(k.shares, func(s *share) bool { return s.giving && now >= s.giveBy })
+	late := slices.ContainsFunc(k.shares, func(s *share) bool { return s.giving && now >= s.giveBy }) ||
+		slices.ContainsFunc(m.given, func(g given) bool { return now >= g.by })
 	if m.id != 0 && (late || now >= m.lease) {
 		k.client.mark("consumer gave its lease up")
 		k.lose(true)

@@ -220,7 +220,9 @@ func (g *Group) remove(id uint64) bool {
 func (g *Group) Rebalance() {
 	g.Generation++
 	turn := int(g.Generation)
+	before := map[uint64]map[Key]bool{}
 	for _, m := range g.Members {
+		before[m.ID] = m.target
 		m.target = map[Key]bool{}
 	}
 	for _, name := range slices.Sorted(maps.Keys(g.world.topics)) {
@@ -236,12 +238,26 @@ func (g *Group) Rebalance() {
 			}
 		}
 	}
+	for _, m := range g.Members {
+		g.renew(m, before[m.ID])
+	}
 	g.grant()
 	for _, m := range slices.Clone(g.Members) {
 		for _, key := range g.owned(m.ID) {
 			if !m.target[key] {
 				g.hurry(m, key, g.Owners[key])
 			}
+		}
+	}
+}
+
+// renew has a member own anew what it was to give up and is to keep now: a beat that gives
+// it up may still be on its way, and must not count.
+func (g *Group) renew(m *Member, before map[Key]bool) {
+	for _, key := range g.owned(m.ID) {
+		if m.target[key] && !before[key] {
+			m.Epoch++
+			g.Owners[key] = Owner{m.ID, m.Epoch}
 		}
 	}
 }
