@@ -204,6 +204,15 @@ func (k *Consumer) Poll(max int, wait env.Time, done func([]ConsumedRecord, *api
 	k.pump()
 }
 
+// StopPoll ends the poll that waits, without records. One that has just been answered
+// stays so.
+func (k *Consumer) StopPoll() {
+	if k.poll != nil {
+		k.endPoll(nil, nil)
+		k.pump()
+	}
+}
+
 // Member is the id by which the coordinator knows the consumer, 0 while it is no member.
 func (k *Consumer) Member() uint64 { return k.member.id }
 
