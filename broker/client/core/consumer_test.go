@@ -387,4 +387,3 @@ func TestConsumerRepeatsItsToken(t *testing.T) {
 		t.Errorf("%d members, %d lost", len(members), lost)
 	}
 }
-
