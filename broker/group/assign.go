@@ -32,6 +32,7 @@ type candidate struct {
 	topics map[api.TopicID]bool
 	owned  map[Partition]bool
 	given  []Partition
+	load   int // of what it is to have, while partitions are spread
 }
 
 // assign spreads the partitions of topics over members, which are ascending by id, and
@@ -90,81 +91,109 @@ func assignRoundRobin(members []*candidate, topics []Topic) {
 // have smaller, so it comes to an end; and who gives is never below its share afterwards,
 // so nobody gives what it will need again.
 func assignSticky(members []*candidate, topics []Topic) {
-	s := &spread{holder: make(map[Partition]*candidate), load: make(map[MemberID]int)}
-	for _, t := range topics {
-		if among := wanting(members, t.ID); len(among) > 0 {
-			s.topics, s.among = append(s.topics, t), append(s.among, among)
+	owners := make(map[Partition]*candidate)
+	for _, c := range members {
+		//detvet:allow maporder a partition has one owner
+		for p := range c.owned {
+			owners[p] = c
 		}
 	}
-	s.each(func(p Partition, among []*candidate) {
-		if i := slices.IndexFunc(among, func(c *candidate) bool { return c.owned[p] }); i >= 0 {
-			s.give(p, among[i])
-		}
-	})
-	s.each(func(p Partition, among []*candidate) {
-		if s.holder[p] == nil {
-			s.give(p, s.least(among))
-		}
-	})
-	for {
-		worst := 0
-		s.uneven(func(_ Partition, by int, _ *candidate) bool {
-			worst = max(worst, by)
-			return false
-		})
-		if worst < 2 {
-			break
-		}
-		s.uneven(func(p Partition, by int, to *candidate) bool {
-			if by == worst {
-				s.give(p, to)
+	classes := classesOf(members, topics)
+	for _, k := range classes {
+		k.each(func(p Partition) {
+			if c := owners[p]; c != nil && c.topics[p.Topic] {
+				k.give(p, c)
 			}
-			return by == worst
 		})
 	}
-	s.each(func(p Partition, _ []*candidate) { s.holder[p].given = append(s.holder[p].given, p) })
+	for _, k := range classes {
+		k.each(func(p Partition) {
+			if c := owners[p]; c == nil || !c.topics[p.Topic] {
+				k.give(p, k.least())
+			}
+		})
+	}
+	for evenOut(classes) {
+	}
+	for _, k := range classes {
+		for _, c := range k.among {
+			c.given = append(c.given, k.held[c.id]...)
+		}
+	}
+	for _, c := range members {
+		slices.SortFunc(c.given, comparePartitions)
+	}
 }
 
-// spread is who holds what, while it changes.
-type spread struct {
-	holder map[Partition]*candidate
-	load   map[MemberID]int
+// class is the topics that the same members want, and who holds what of them. Mostly all
+// members want the same, and there is one.
+type class struct {
+	among  []*candidate
 	topics []Topic
-	among  [][]*candidate // those who want each of the topics
+	held   map[MemberID][]Partition
 }
 
-func (s *spread) give(p Partition, to *candidate) {
-	if from := s.holder[p]; from != nil {
-		s.load[from.id]--
+func classesOf(members []*candidate, topics []Topic) []*class {
+	var classes []*class
+	for _, t := range topics {
+		among := wanting(members, t.ID)
+		if len(among) == 0 {
+			continue
+		}
+		i := slices.IndexFunc(classes, func(k *class) bool { return slices.Equal(k.among, among) })
+		if i < 0 {
+			i = len(classes)
+			classes = append(classes, &class{among: among, held: make(map[MemberID][]Partition)})
+		}
+		classes[i].topics = append(classes[i].topics, t)
 	}
-	s.holder[p] = to
-	s.load[to.id]++
+	return classes
 }
 
-func (s *spread) least(among []*candidate) *candidate {
-	return slices.MinFunc(among, func(a, b *candidate) int {
-		return cmp.Or(cmp.Compare(s.load[a.id], s.load[b.id]), cmp.Compare(a.id, b.id))
-	})
-}
-
-func (s *spread) each(do func(Partition, []*candidate)) {
-	for i, t := range s.topics {
+func (k *class) each(do func(Partition)) {
+	for _, t := range k.topics {
 		for n := range t.Partitions {
-			do(Partition{t.ID, api.Partition(n)}, s.among[i])
+			do(Partition{t.ID, api.Partition(n)})
 		}
 	}
 }
 
-// uneven tells of each partition by how many its holder has more than who has least of
-// those that could take it. move says that it was moved there.
-func (s *spread) uneven(move func(p Partition, by int, to *candidate) bool) {
-	for i, t := range s.topics {
-		to := s.least(s.among[i])
-		for n := range t.Partitions {
-			p := Partition{t.ID, api.Partition(n)}
-			if move(p, s.load[s.holder[p].id]-s.load[to.id], to) {
-				to = s.least(s.among[i])
-			}
+func (k *class) give(p Partition, to *candidate) {
+	k.held[to.id] = append(k.held[to.id], p)
+	to.load++
+}
+
+// least is who has least, and most who has most of those that could give something.
+func (k *class) least() *candidate {
+	return slices.MinFunc(k.among, func(a, b *candidate) int { return cmp.Compare(a.load, b.load) })
+}
+
+func (k *class) most() *candidate {
+	var most *candidate
+	for _, c := range k.among {
+		if (most == nil || c.load > most.load) && len(k.held[c.id]) > 0 {
+			most = c
 		}
 	}
+	return most
+}
+
+// evenOut takes one step, where it evens out most, and reports whether there was any.
+func evenOut(classes []*class) bool {
+	var at *class
+	var from, to *candidate
+	for _, k := range classes {
+		most, least := k.most(), k.least()
+		if most.load >= least.load+2 && (at == nil || most.load-least.load > from.load-to.load) {
+			at, from, to = k, most, least
+		}
+	}
+	if at == nil {
+		return false
+	}
+	p := at.held[from.id][0]
+	at.held[from.id] = at.held[from.id][1:]
+	from.load--
+	at.give(p, to)
+	return true
 }

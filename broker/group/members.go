@@ -251,35 +251,36 @@ func (g *group) begin() {
 	g.generation++
 	members := g.ordered()
 	var candidates []*candidate
+	byID := make(map[MemberID]*candidate)
 	for _, m := range members {
 		c := &candidate{id: m.id, topics: map[api.TopicID]bool{}, owned: map[Partition]bool{}}
 		for _, t := range g.topics {
 			c.topics[t.ID] = slices.Contains(m.topics, t.Name)
 		}
-		for _, p := range g.ownedBy(m.id) {
-			c.owned[p] = true
-		}
+		byID[m.id] = c
 		candidates = append(candidates, c)
+	}
+	//detvet:allow maporder what is noted does not depend on the order
+	for p, o := range g.owners {
+		byID[o.member].owned[p] = true
 	}
 	if len(members) > 0 {
 		assign(members[0].assignor, candidates, g.topics)
 	}
 	for i, m := range members {
-		given := map[Partition]bool{}
-		for _, p := range candidates[i].given {
-			given[p] = true
-		}
-		g.retarget(m, given)
+		g.retarget(m, candidates[i].given)
 	}
 	g.grant()
 }
 
 // retarget tells a member what is to be its own. What it had to give up, and may keep after
 // all, it keeps as of a new epoch.
-func (g *group) retarget(m *member, target map[Partition]bool) {
+func (g *group) retarget(m *member, given []Partition) {
 	var kept []Partition
-	for _, p := range g.ownedBy(m.id) {
-		if target[p] && !m.target[p] {
+	target := make(map[Partition]bool, len(given))
+	for _, p := range given {
+		target[p] = true
+		if g.owners[p].member == m.id && !m.target[p] {
 			kept = append(kept, p)
 		}
 	}

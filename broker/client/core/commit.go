@@ -227,23 +227,30 @@ func (k *Consumer) pumpRevocation(now env.Time) {
 		if !k.commits.busy && now >= r.at {
 			k.commit(processedOf(r.shares), k.revokeTimeout(), func(err *api.Error) { k.revokeCommitted(r, err) })
 		}
-	case k.events.Revoked == nil:
-		k.release(r)
 	default:
 		r.told = true
-		var list []TopicPartition
-		for _, s := range r.shares {
-			if !s.gone {
-				list = append(list, s.key)
-			}
-		}
-		k.later(func() {
-			k.events.Revoked(list, func() {
-				k.release(r)
-				k.pump()
-			})
-		})
+		k.tellRevoked(r)
 	}
+}
+
+// tellRevoked tells of what is about to be released, where there is anything to tell.
+func (k *Consumer) tellRevoked(r *revocation) {
+	var list []TopicPartition
+	for _, s := range r.shares {
+		if !s.gone && s.told {
+			list = append(list, s.key)
+		}
+	}
+	if len(list) == 0 || k.events.Revoked == nil {
+		k.release(r)
+		return
+	}
+	k.later(func() {
+		k.events.Revoked(list, func() {
+			k.release(r)
+			k.pump()
+		})
+	})
 }
 
 func (k *Consumer) revokeTimeout() env.Time {

@@ -78,7 +78,8 @@ func (k *Consumer) own(p TopicPartition) {
 	slices.SortFunc(k.shares, func(a, b *share) int { return CompareTopicPartitions(a.key, b.key) })
 }
 
-// disown removes shares, with all that was fetched of them.
+// disown removes shares, with all that was fetched of them. It gives those that Assigned
+// had named: of the others nobody has to be told.
 func (k *Consumer) disown(gone func(*share) bool) []TopicPartition {
 	var list []TopicPartition
 	k.shares = slices.DeleteFunc(k.shares, func(s *share) bool {
@@ -87,7 +88,9 @@ func (k *Consumer) disown(gone func(*share) bool) []TopicPartition {
 		}
 		s.gone = true
 		s.discard()
-		list = append(list, s.key)
+		if s.told {
+			list = append(list, s.key)
+		}
 		return true
 	})
 	return list
