@@ -66,14 +66,9 @@ func (n *Node) reply(c caller, response *api.Response) {
 
 func (n *Node) refuse(c caller, e *api.Error) { n.reply(c, &api.Response{Error: e}) }
 
-// withGroup finds the group of a partition and calls then with it if this node
-// leads it; otherwise it refuses. That a topic is unknown is said only by a state
-// as new as the question.
-func (n *Node) withGroup(ref *api.TopicRef, partition int32, refuse func(*api.Error), then func(*group)) {
-	n.withPartition(ref, partition, refuse, func(p *meta.Partition) { n.withLeader(p, refuse, then) })
-}
-
-// withLog is withGroup for what is about records, which not every partition has.
+// withLog finds the group of a partition that holds records, and calls then with it if
+// this node leads it; otherwise it refuses. That a topic is unknown is said only by a
+// state as new as the question.
 func (n *Node) withLog(ref *api.TopicRef, partition int32, refuse func(*api.Error), then func(*group)) {
 	n.withPartition(ref, partition, refuse, func(p *meta.Partition) {
 		if p.Topic.Name == api.GroupsTopic {

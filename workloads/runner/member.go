@@ -44,7 +44,7 @@ type spell struct {
 	process histories.Process
 	member  uint64
 	// next is one past what was handed out, done one past what was worked on, committed
-	// what the last commit asked for.
+	// what is known to be committed.
 	next, done, committed api.Offset
 }
 
@@ -104,9 +104,7 @@ func (m *Member) Stop(done func()) {
 }
 
 func (m *Member) close() {
-	for _, s := range m.spells {
-		s.done = s.next
-	}
+	m.worked()
 	life := m.life
 	m.consumer.Close(func(*api.Error) {
 		if m.life == life && !m.stopped {
@@ -114,6 +112,18 @@ func (m *Member) close() {
 			m.done()
 		}
 	})
+}
+
+// partitions are those that the member reads.
+func (m *Member) partitions() []core.TopicPartition {
+	return slices.SortedFunc(maps.Keys(m.spells), core.CompareTopicPartitions)
+}
+
+// worked notes that all that was handed out is worked on.
+func (m *Member) worked() {
+	for _, p := range m.partitions() {
+		m.spells[p].done = m.spells[p].next
+	}
 }
 
 func (m *Member) note(op histories.Op, s *spell, p core.TopicPartition) {
@@ -154,9 +164,7 @@ func (m *Member) end(op histories.Op, list []core.TopicPartition) {
 
 // poll says that all so far is worked on, and asks for more.
 func (m *Member) poll() {
-	for _, s := range m.spells {
-		s.done = s.next
-	}
+	m.worked()
 	life := m.life
 	m.consumer.Poll(m.config.Max, 500*env.Millisecond, func(records []core.ConsumedRecord, err *api.Error) {
 		if m.life != life || m.done != nil {
@@ -175,7 +183,7 @@ func (m *Member) poll() {
 	})
 	m.polls++
 	if m.polls%m.config.CommitEvery == 0 {
-		m.commit(slices.Collect(maps.Keys(m.spells)), func() {})
+		m.commit(m.partitions(), func() {})
 	}
 }
 
@@ -213,9 +221,17 @@ func (m *Member) hand(records []core.ConsumedRecord) {
 	}
 }
 
+// committed notes a commit that was taken.
+func (m *Member) committed(list []core.CommitPosition) {
+	for _, p := range list {
+		if s := m.spells[p.TopicPartition]; s != nil {
+			s.committed = max(s.committed, p.Offset)
+		}
+	}
+}
+
 // commit commits what is worked on of some partitions, and calls then however it ends.
 func (m *Member) commit(partitions []core.TopicPartition, then func()) {
-	slices.SortFunc(partitions, core.CompareTopicPartitions)
 	var list []core.CommitPosition
 	call := histories.Call{Op: histories.Commit, Group: m.config.Options.Group, Member: m.consumer.Member()}
 	for _, p := range partitions {
@@ -223,7 +239,6 @@ func (m *Member) commit(partitions []core.TopicPartition, then func()) {
 		if s == nil || s.done <= s.committed {
 			continue
 		}
-		s.committed = s.done
 		list = append(list, core.CommitPosition{TopicPartition: p, Offset: s.done})
 		call.Offsets = append(call.Offsets, histories.GroupOffset{Topic: p.Topic, Partition: p.Partition, Offset: s.done})
 	}
@@ -243,6 +258,7 @@ func (m *Member) commit(partitions []core.TopicPartition, then func()) {
 		switch {
 		case err == nil:
 			log.Recorder.Ok(log.Now(), process, histories.Answer{})
+			m.committed(list)
 		case err.Code.Definite():
 			log.Recorder.Fail(log.Now(), process, err.Code)
 		default:
