@@ -32,7 +32,9 @@ func TestGroupFlags(t *testing.T) {
 }
 
 func TestGroupTable(t *testing.T) {
-	p := func(topic uint64, n int32) *api.GroupPartition { return &api.GroupPartition{TopicId: topic, Partition: n} }
+	p := func(topic uint64, n int32) *api.GroupPartition {
+		return &api.GroupPartition{TopicId: topic, Partition: n}
+	}
 	d := &api.DescribeGroupResponse{
 		Offsets: []*api.GroupOffset{{Partition: p(2, 1), Offset: 7}, {Partition: p(9, 0), Offset: 1}},
 		Members: []*api.GroupMember{{Member: 4, Keeps: []*api.GroupPartition{p(2, 0)}, Gives: []*api.GroupPartition{p(2, 1)}}},
