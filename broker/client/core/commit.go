@@ -182,7 +182,6 @@ func (k *Consumer) committed(list []position, life uint64, err *api.Error) {
 	case life != k.member.life:
 	case err.Code == api.Code_MEMBER_FENCED:
 		// Something changed that the member has not heard of.
-		k.client.mark("consumer's commit was fenced")
 		k.beatSoon()
 	case err.Code == api.Code_UNKNOWN_MEMBER:
 		k.lose(false)

@@ -189,7 +189,6 @@ func (k *Consumer) beatSoon() {
 func (k *Consumer) heard(sent env.Time, answer *api.MembershipResponse) {
 	m := &k.member
 	if answer.Epoch < m.epoch || answer.Generation < m.generation {
-		k.client.mark("consumer heard of an older membership")
 		return
 	}
 	before := m.heard

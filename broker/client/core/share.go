@@ -290,7 +290,6 @@ func (s *share) fetch(now env.Time) {
 		case s.giving || from != s.next:
 			// What was fetched is not wanted any more.
 		case r.Err.GetCode() == api.Code_OFFSET_OUT_OF_RANGE && r.Topic == s.key.ID:
-			k.client.mark("consumer's position is out of range")
 			s.place = placeReset
 		case r.Err != nil:
 			s.failed(r.Err)
