@@ -42,7 +42,7 @@ func (n *Node) fetch(c caller, q *api.FetchRequest) {
 			q.GetTopic().GetName(), q.GetPartition(), q.GetOffset(), q.GetMaxBytes(), q.GetMinBytes(), q.GetMaxWaitMs()))
 		return
 	}
-	n.withGroup(q.GetTopic(), q.GetPartition(), refuse, func(g *group) {
+	n.withLog(q.GetTopic(), q.GetPartition(), refuse, func(g *group) {
 		p := &poll{
 			caller: c, group: g, offset: api.Offset(q.GetOffset()),
 			maxBytes: bound(int(q.GetMaxBytes()), maxFetchBytes),
@@ -220,6 +220,10 @@ func (n *Node) settle(id api.GroupID) {
 		n.followMeta()
 		return
 	}
+	if g.coordinator != nil {
+		g.coordinator.settle()
+		return
+	}
 	if g.grown {
 		g.grown = false
 		for _, p := range slices.Clone(g.polls) {
@@ -243,7 +247,7 @@ func (n *Node) listOffsets(c caller, q *api.ListOffsetsRequest) {
 		refuse(api.Errorf(api.Code_INVALID_REQUEST, "list offsets of spec %d: ask for LATEST (0), EARLIEST (1) or AT_TIME (2)", q.GetSpec()))
 		return
 	}
-	n.withGroup(q.GetTopic(), q.GetPartition(), refuse, func(g *group) {
+	n.withLog(q.GetTopic(), q.GetPartition(), refuse, func(g *group) {
 		g.replica.Read(func(err error) {
 			if err != nil {
 				refuse(n.unread(g.id, err))

@@ -25,8 +25,10 @@ type group struct {
 	routes []route
 	// Its log is damaged, and is being restored before the replica can be opened.
 	restoring bool
-	// What the group agrees on; nil in the meta group, which has node.meta.
-	partition *partitionMachine
+	// What the group agrees on is one of the two; in the meta group both are nil, which has
+	// node.meta.
+	partition   *partitionMachine
+	coordinator *coordinator
 	// Proposals of this life that have not been applied, by their tags: another life
 	// may have used the same number. They are failed when the leadership in whose
 	// term they were made ends.
@@ -94,28 +96,20 @@ func (m *partitionMachine) hear() {
 	}
 }
 
-// Apply is replica.Machine.
-func (m *partitionMachine) Apply(_ api.Index, data []byte) int32 {
+func (m *partitionMachine) apply(data []byte) int32 {
 	out := m.state.Apply(data)
 	m.hear()
 	m.group.applied(out)
 	return out.Count
 }
 
-// Save is replica.Machine.
-func (m *partitionMachine) Save() []byte { return m.state.Save() }
-
-// Restore is replica.Machine.
-func (m *partitionMachine) Restore(data []byte) error {
+func (m *partitionMachine) restore(data []byte) error {
 	if err := m.state.Restore(data); err != nil {
 		return err
 	}
 	m.hear()
 	return nil
 }
-
-// SegmentBytes is replica.Machine.
-func (m *partitionMachine) SegmentBytes() uint64 { return m.state.Settings().SegmentBytes }
 
 // applied answers whoever waits for the entry.
 func (g *group) applied(out partition.Outcome) {
@@ -194,6 +188,9 @@ func (n *Node) Changed(r *replica.Replica) {
 	if r.Role().State == raft.StateLeader {
 		g.leads = true
 		g.balanceAt = n.ticks + uint64(n.cfg.BalanceTicks)
+		if g.coordinator != nil {
+			g.coordinator.takeOver()
+		}
 		n.announce(g)
 	}
 }

@@ -35,10 +35,10 @@ func (n *Node) Inspect() []GroupView {
 			Group: g.id, Replica: g.replica.ID(), Term: status.Term, Leads: g.replica.Leads(),
 			Commit: status.Commit, Applied: g.replica.Applied(), Conf: conf, Folder: g.replica.Folder(),
 		}
-		if g.partition != nil {
-			view.State = g.partition.Save()
-		} else {
+		if g.id == api.MetaGroup {
 			view.State = n.meta.Save()
+		} else {
+			view.State = shapeshifter{g}.Save()
 		}
 		views = append(views, view)
 	}
@@ -71,7 +71,7 @@ func (n *Node) Partitions() []PartitionView {
 		if g.replica != nil {
 			s := g.replica.Status()
 			v.Leads, v.Unapplied = g.replica.Leads(), uint64(s.Commit-g.replica.Applied())
-			v.LogStart, v.LogEnd = g.partition.state.LogStart(), g.partition.state.End()
+			v.LogStart, v.LogEnd = g.bounds()
 			for _, follower := range s.Progress {
 				v.Behind = max(v.Behind, uint64(s.Commit)-min(follower.Match, uint64(s.Commit)))
 			}
@@ -104,8 +104,9 @@ func (n *Node) describe(c caller) {
 		if store := g.replica.Store(); store != nil {
 			status.FirstIndex = uint64(store.First()) + 1
 		}
-		if g.partition != nil {
-			status.LogStart, status.LogEnd = int64(g.partition.state.LogStart()), int64(g.partition.state.End())
+		if g.id != api.MetaGroup {
+			start, end := g.bounds()
+			status.LogStart, status.LogEnd = int64(start), int64(end)
 		}
 		out.Groups = append(out.Groups, status)
 	}
@@ -122,6 +123,10 @@ func (n *Node) metadata(c caller, q *api.MetadataRequest) {
 	n.meta.group.replica.Read(func(err error) {
 		if err != nil {
 			n.refuse(c, n.unread(api.MetaGroup, err))
+			return
+		}
+		if n.lacksGroups(q) {
+			n.makeGroups(c)
 			return
 		}
 		n.reply(c, n.metadataNow(q))

@@ -6,6 +6,7 @@ import (
 
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/command"
+	groups "github.com/reprise-mq/reprise/broker/group"
 	"github.com/reprise-mq/reprise/broker/journal"
 	"github.com/reprise-mq/reprise/broker/meta"
 	"github.com/reprise-mq/reprise/broker/partition"
@@ -195,7 +196,11 @@ func (n *Node) makeGroup(p *meta.Partition) {
 	g := n.newGroup(p.Group)
 	// What the topic was made with, whatever was changed since: all founders begin with
 	// the same bytes.
-	g.partition = newPartitionMachine(g, partition.New(p.Topic.SegmentBytes))
+	if p.Topic.Name == api.GroupsTopic {
+		g.coordinate(groups.New(p.Topic.SegmentBytes))
+	} else {
+		g.keepRecords(partition.New(p.Topic.SegmentBytes))
+	}
 	cfg := n.replicaConfig(g, mine.ID)
 	made := func(r *replica.Replica) { n.opened(g, r) }
 	if founders, first := founders(p, mine.ID); first >= 0 {
@@ -220,8 +225,9 @@ func founders(p *meta.Partition, mine api.ReplicaID) (ids []api.ReplicaID, place
 // opened puts a replica to work.
 func (n *Node) opened(g *group, r *replica.Replica) {
 	g.replica = r
-	if g.partition != nil {
-		r.DropBefore(g.partition.state.LogStart())
+	if g.id != api.MetaGroup {
+		start, _ := g.bounds()
+		r.DropBefore(start)
 	}
 	if g.campaigns > 0 {
 		r.Campaign()
@@ -239,7 +245,7 @@ func (n *Node) replicaConfig(g *group, id api.ReplicaID) replica.Config {
 	if g.id == api.MetaGroup {
 		cfg.Machine = n.meta
 	} else {
-		cfg.Machine = g.partition
+		cfg.Machine = shapeshifter{g}
 	}
 	return cfg
 }

@@ -55,6 +55,9 @@ type Config struct {
 	// ReserveBytes is the room on the disk that is kept from new records: below it
 	// they are refused with STORAGE_FULL.
 	ReserveBytes int64
+	// GroupShards is over how many partitions consumer groups are spread, if this node has
+	// to have their topic made.
+	GroupShards int
 	// MaxBatchBytes bounds a record batch as sent.
 	MaxBatchBytes int
 	// Codecs are the compressions whose batches are accepted.
@@ -77,6 +80,7 @@ func DefaultConfig() Config {
 		StallTicks:       40,
 		ScrubBytes:       64 << 10,
 		ReserveBytes:     256 << 20,
+		GroupShards:      8,
 		MaxBatchBytes:    meta.DefaultMessageBytes,
 		Codecs:           batch.NewCodecs(batch.NewGzip()),
 	}

@@ -22,7 +22,7 @@ func (n *Node) produce(c caller, q *api.ProduceRequest) {
 		return
 	}
 	refuse := func(e *api.Error) { answer(&api.Response{Error: e}) }
-	n.withGroup(q.GetTopic(), q.GetPartition(), refuse, func(g *group) {
+	n.withLog(q.GetTopic(), q.GetPartition(), refuse, func(g *group) {
 		if _, err := batch.Validate(q.GetBatch(), n.cfg.Codecs, n.maxBatchBytes(g)); err != nil {
 			refuse(n.badBatch(g, q, err))
 			return
@@ -62,7 +62,7 @@ func (n *Node) deleteRecords(c caller, q *api.DeleteRecordsRequest) {
 		refuse(api.Errorf(api.Code_INVALID_REQUEST, "delete records before offset %d: offsets begin at 0; -1 means all that are there now", q.GetBefore()))
 		return
 	}
-	n.withGroup(q.GetTopic(), q.GetPartition(), refuse, func(g *group) {
+	n.withLog(q.GetTopic(), q.GetPartition(), refuse, func(g *group) {
 		g.propose(func(tag command.Tag, now api.Milliseconds) ([]byte, *api.Error) {
 			return partition.EncodeTrim(tag, now, api.Offset(q.GetBefore())), nil
 		}, func(response *api.Response) { n.reply(c, response) })

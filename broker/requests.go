@@ -53,7 +53,9 @@ func (n *Node) request(c caller, q *api.Request) {
 		}
 		n.changeMeta(c, q)
 	default:
-		n.changeMeta(c, q)
+		if !n.coordinate(c, q) {
+			n.changeMeta(c, q)
+		}
 	}
 }
 
@@ -64,22 +66,31 @@ func (n *Node) reply(c caller, response *api.Response) {
 
 func (n *Node) refuse(c caller, e *api.Error) { n.reply(c, &api.Response{Error: e}) }
 
-// withGroup finds the group of a partition and calls then with it if this node
-// leads it; otherwise it refuses. That a topic is unknown is said only by a state
-// as new as the question.
-func (n *Node) withGroup(ref *api.TopicRef, partition int32, refuse func(*api.Error), then func(*group)) {
+// withLog finds the group of a partition that holds records, and calls then with it if
+// this node leads it; otherwise it refuses. That a topic is unknown is said only by a
+// state as new as the question.
+func (n *Node) withLog(ref *api.TopicRef, partition int32, refuse func(*api.Error), then func(*group)) {
 	n.withPartition(ref, partition, refuse, func(p *meta.Partition) {
-		g := n.groups[p.Group]
-		if g == nil || g.replica == nil || !g.replica.Leads() || n.stall.frozen[g.id] {
-			refuse(n.notLeader(p.Group))
+		if p.Topic.Name == api.GroupsTopic {
+			refuse(api.Errorf(api.Code_INVALID_REQUEST,
+				"topic %s holds the consumer groups and no records: nothing can be produced to it, read or deleted; see group list", p.Topic.Name))
 			return
 		}
-		if n.leaving.asked {
-			refuse(api.Errorf(api.Code_SHUTTING_DOWN, "node %d is leaving; ask another", n.identity.node))
-			return
-		}
-		then(g)
+		n.withLeader(p, refuse, then)
 	})
+}
+
+func (n *Node) withLeader(p *meta.Partition, refuse func(*api.Error), then func(*group)) {
+	g := n.groups[p.Group]
+	if g == nil || g.replica == nil || !g.replica.Leads() || n.stall.frozen[g.id] {
+		refuse(n.notLeader(p.Group))
+		return
+	}
+	if n.leaving.asked {
+		refuse(api.Errorf(api.Code_SHUTTING_DOWN, "node %d is leaving; ask another", n.identity.node))
+		return
+	}
+	then(g)
 }
 
 func (n *Node) withPartition(ref *api.TopicRef, partition int32, refuse func(*api.Error), then func(*meta.Partition)) {

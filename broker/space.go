@@ -55,7 +55,7 @@ func (n *Node) watchSpace() {
 // yield hands the partitions that this node leads to replicas on nodes with room.
 func (n *Node) yield() {
 	for _, g := range n.order {
-		if g.partition == nil || g.replica == nil || !g.replica.Leads() {
+		if g.id == api.MetaGroup || g.replica == nil || !g.replica.Leads() {
 			continue
 		}
 		if to, ok := g.replica.Successor(func(id api.ReplicaID) bool { return n.hasRoom(g.id, id) }); ok {

@@ -350,8 +350,9 @@ func (n *Node) serve() {
 func (n *Node) newGroup(id api.GroupID) *group {
 	g := &group{node: n, id: id, waiting: make(map[command.Tag]func(*api.Response))}
 	if id != api.MetaGroup {
-		// A replica that is found again, or gets a snapshot, takes its state from there.
-		g.partition = newPartitionMachine(g, partition.New(0))
+		// A replica that is found again, or gets a snapshot, takes its state from there, and
+		// becomes what that says.
+		g.keepRecords(partition.New(0))
 	}
 	n.addGroup(g)
 	return g

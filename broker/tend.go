@@ -54,7 +54,11 @@ func (n *Node) tend(g *group) {
 	if !g.replica.Serves() {
 		return
 	}
-	n.retain(g, p)
+	if g.coordinator != nil {
+		g.coordinator.tend()
+	} else {
+		n.retain(g, p)
+	}
 	if (n.ticks/tendEvery)%announceEvery == 0 {
 		n.announce(g)
 	}

@@ -21,6 +21,8 @@
 //     as they were, of a large one with the intervals tightened by rank, and of
 //     some windows of it as they were. The two judges must agree.
 //  5. The log start is a second register that only grows, swept the same way.
+//  6. Of a consumer group: one owner at a time, commits by owners alone, a committed
+//     offset that only grows, and every record below it handed to somebody.
 //
 // Beside these, anomalies by the names of jepsen.tests.kafka, each with its
 // witness: duplicate, lost-write, unseen, G1a, and so on (see the constants).
@@ -50,6 +52,10 @@ func Check(h *histories.History, facts *Facts, options Options) Report {
 	for _, p := range run.partitions {
 		p.judge()
 		report.Partitions = append(report.Partitions, p.report)
+	}
+	for _, p := range run.groups {
+		p.judge()
+		report.Groups = append(report.Groups, p.summary())
 	}
 	for i := range run.operations {
 		run.checkError(&run.operations[i])
@@ -84,6 +90,7 @@ func conclude(r *Report, options Options) (Verdict, []string) {
 type run struct {
 	operations []histories.Operation
 	partitions []*partition
+	groups     []*progress
 	findings   *findings
 }
 
@@ -128,6 +135,7 @@ func prepare(h *histories.History, facts *Facts, options Options) (*run, error) 
 			at(Key{facts.Logs[i].Topic, facts.Logs[i].Partition}).log = &facts.Logs[i]
 		}
 	}
+	r.gatherGroups(h, at)
 	r.markDeleted()
 	for _, p := range r.partitions {
 		p.gatherAsked()
@@ -180,7 +188,7 @@ func (r *run) checkError(o *histories.Operation) {
 		return
 	}
 	switch o.Call.Op {
-	case histories.Fetch, histories.ListOffsets:
+	case histories.Fetch, histories.ListOffsets, histories.FetchOffset:
 		return
 	}
 	r.findings.add(Key{o.Call.Topic, o.Call.Partition}, Anomaly{

@@ -127,6 +127,12 @@ func note(n *histories.Note) string {
 		return fmt.Sprintf("node %d leads meta in term %d", n.Node, n.Term)
 	case n.Op == histories.Leader:
 		return fmt.Sprintf("node %d leads %s/%d in term %d", n.Node, n.Topic, n.Partition, n.Term)
+	case n.Op == histories.Assigned:
+		return fmt.Sprintf("member %d of group %q begins to read %s/%d at offset %d", n.Member, n.Group, n.Topic, n.Partition, n.Offset)
+	case n.Op == histories.Revoked:
+		return fmt.Sprintf("member %d of group %q gives %s/%d up", n.Member, n.Group, n.Topic, n.Partition)
+	case n.Op == histories.Lost:
+		return fmt.Sprintf("member %d of group %q has lost %s/%d", n.Member, n.Group, n.Topic, n.Partition)
 	case n.Phase == histories.Point:
 		return strings.TrimSpace(n.Name + " " + n.Target)
 	}
@@ -174,6 +180,14 @@ func ask(c *histories.Call) string {
 		return fmt.Sprintf("delete records before %d", c.Offset)
 	case histories.InitProducer:
 		return fmt.Sprintf("init producer %d epoch %d", c.Producer, c.Epoch)
+	case histories.Commit:
+		to := make([]string, 0, len(c.Offsets))
+		for _, o := range c.Offsets {
+			to = append(to, fmt.Sprintf("%s/%d at %d", o.Topic, o.Partition, o.Offset))
+		}
+		return fmt.Sprintf("commit by member %d of group %q of %s", c.Member, c.Group, strings.Join(to, ", "))
+	case histories.FetchOffset:
+		return fmt.Sprintf("ask for the offset of group %q", c.Group)
 	}
 	return fmt.Sprintf("%v %s", c.Op, c.Topic)
 }
@@ -197,6 +211,8 @@ func tell(c *histories.Call, a *histories.Answer) string {
 		return fmt.Sprintf(" -> log start %d", a.LogStart)
 	case histories.InitProducer:
 		return fmt.Sprintf(" -> %d epoch %d", a.Producer, a.Epoch)
+	case histories.FetchOffset:
+		return fmt.Sprintf(" -> %d", a.Offset)
 	}
 	return " -> done"
 }

@@ -83,6 +83,24 @@ const (
 	// WrongTimeOffset: an offset that was found for a time stamp is not that of the
 	// first record that is not before it.
 	WrongTimeOffset Name = "wrong-time-offset"
+	// TwoOwners: a member of a consumer group read a partition that it gave up in order
+	// only after another had begun to.
+	TwoOwners Name = "two-owners"
+	// NotOwner: a member was handed records of a partition that it did not have.
+	NotOwner Name = "not-owner"
+	// ZombieCommit: a commit was taken from a member after another had begun to read the
+	// partition.
+	ZombieCommit Name = "zombie-commit"
+	// CommitAhead: a member committed more than the group was handed.
+	CommitAhead Name = "commit-ahead"
+	// CommitRegress: less is committed than was known before.
+	CommitRegress Name = "commit-regress"
+	// CommitPhantom: an offset is committed that nobody committed.
+	CommitPhantom Name = "commit-phantom"
+	// StartBehind: a member began below what was committed before it.
+	StartBehind Name = "start-behind-commit"
+	// Unprocessed: a record below what a group has committed was handed to no member.
+	Unprocessed Name = "unprocessed"
 	// Nonlinearizable: no order of the operations explains what they saw, in a way
 	// that has no name of its own.
 	Nonlinearizable Name = "nonlinearizable"
@@ -170,6 +188,19 @@ type PartitionReport struct {
 	Steps int `json:"steps"`
 }
 
+// GroupReport is what was judged of a consumer group in a partition.
+type GroupReport struct {
+	Group     string        `json:"group"`
+	Topic     string        `json:"topic"`
+	Partition api.Partition `json:"partition"`
+	Commits   int           `json:"commits"`
+	Reads     int           `json:"reads"`
+	// Spells is how often a member began to read the partition, Handed how many records
+	// members were handed.
+	Spells int `json:"spells"`
+	Handed int `json:"handed"`
+}
+
 // Report is the verdict on a history, with its reasons.
 type Report struct {
 	Verdict Verdict `json:"verdict"`
@@ -178,6 +209,7 @@ type Report struct {
 	Anomalies  []Anomaly         `json:"anomalies,omitempty"`
 	Counts     Counts            `json:"counts"`
 	Partitions []PartitionReport `json:"partitions"`
+	Groups     []GroupReport     `json:"groups,omitempty"`
 }
 
 // mostOfAName bounds the anomalies of one name that a partition reports; the

@@ -162,6 +162,11 @@ func (v *view) annotations(h *histories.History, list []porcupine.Operation) []p
 				continue
 			}
 			a.Tag, a.BackgroundColor = "leaders", "#cfe8cf"
+		case n.Group != "":
+			if (Key{n.Topic, n.Partition}) != v.p.key {
+				continue
+			}
+			a.Tag, a.BackgroundColor = "owners", "#cfe2f3"
 		case n.Phase == histories.End:
 			if begun, ok := open[name]; ok {
 				all[begun].End = at

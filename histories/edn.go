@@ -114,6 +114,13 @@ func (x *edn) value(c *Call, a *Answer) string {
 			return fmt.Sprintf("[%d %d]", c.Producer, c.Epoch)
 		}
 		return fmt.Sprintf("[%d %d]", a.Producer, a.Epoch)
+	case Commit:
+		return ednCommit(c)
+	case FetchOffset:
+		if a == nil {
+			return fmt.Sprintf("{:group %q, :topic %q, :partition %d}", c.Group, c.Topic, c.Partition)
+		}
+		return fmt.Sprintf("{:group %q, :topic %q, :partition %d, :offset %d}", c.Group, c.Topic, c.Partition, a.Offset)
 	}
 	return strconv.Quote(c.Topic)
 }
@@ -155,8 +162,25 @@ func ednPair(key int, answered bool, offset func() api.Offset) string {
 	return fmt.Sprintf("{%d %d}", key, offset())
 }
 
+func ednCommit(c *Call) string {
+	b := fmt.Appendf(nil, "{:group %q, :member %d, :offsets [", c.Group, c.Member)
+	for i, o := range c.Offsets {
+		if i > 0 {
+			b = append(b, ' ')
+		}
+		b = fmt.Appendf(b, "[%q %d %d]", o.Topic, o.Partition, o.Offset)
+	}
+	return string(append(b, "]}"...))
+}
+
 func ednNote(n *Note) string {
-	if n.Op == Leader {
+	switch n.Op {
+	case Assigned:
+		return fmt.Sprintf("{:group %q, :member %d, :topic %q, :partition %d, :offset %d, :committed %t}",
+			n.Group, n.Member, n.Topic, n.Partition, n.Offset, n.Committed)
+	case Revoked, Lost:
+		return fmt.Sprintf("{:group %q, :member %d, :topic %q, :partition %d}", n.Group, n.Member, n.Topic, n.Partition)
+	case Leader:
 		return fmt.Sprintf("{:topic %q, :partition %d, :term %d, :node %d}", n.Topic, n.Partition, n.Term, n.Node)
 	}
 	return fmt.Sprintf("{:name %q, :target %q, :phase :%v}", n.Name, n.Target, n.Phase)

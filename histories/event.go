@@ -66,16 +66,25 @@ const (
 	CreateTopic
 	DeleteTopic
 	InitProducer
+	// Commit commits how far a consumer group has come, FetchOffset asks how far it has.
+	Commit
+	FetchOffset
 	// Fault notes that a fault begins, ends or strikes.
 	Fault
 	// Leader notes that a node became the leader of a group.
 	Leader
+	// Assigned notes that a member of a consumer group begins to read a partition;
+	// Revoked that it has stopped and gives it up, Lost that it was taken from it.
+	Assigned
+	Revoked
+	Lost
 )
 
 var opNames = [...]string{
 	Produce: "produce", Fetch: "fetch", ListOffsets: "list_offsets", DeleteRecords: "delete_records",
 	CreateTopic: "create_topic", DeleteTopic: "delete_topic", InitProducer: "init_producer",
-	Fault: "fault", Leader: "leader",
+	Commit: "commit", FetchOffset: "fetch_offset",
+	Fault: "fault", Leader: "leader", Assigned: "assigned", Revoked: "revoked", Lost: "lost",
 }
 
 // String is the operation's name in a history.
@@ -118,7 +127,7 @@ type Event struct {
 // zero.
 type Call struct {
 	Op Op
-	// Topic is the topic's name; every operation but InitProducer has one.
+	// Topic is the topic's name; every operation but InitProducer and Commit has one.
 	Topic     string
 	Partition api.Partition
 	// Values of a Produce: one record batch.
@@ -144,12 +153,26 @@ type Call struct {
 	Continue bool
 	// Final: part of the full read at the end of the run.
 	Final bool
+	// Group of a Commit or a FetchOffset, and of a Fetch whose records a member of it
+	// was handed. Member is who: 0 is nobody, who may commit while there are no members.
+	Group  string
+	Member uint64
+	// Offsets of a Commit: all are committed, or none.
+	Offsets []GroupOffset
+}
+
+// GroupOffset is how far a group has come in a partition: to which record it reads next.
+type GroupOffset struct {
+	Topic     string
+	Partition api.Partition
+	Offset    api.Offset
 }
 
 // Answer is what a client was told. Fields that the operation has no use for are
 // zero.
 type Answer struct {
-	// Offset of a Produce's first record, or that ListOffsets found.
+	// Offset of a Produce's first record, or that ListOffsets found, or that FetchOffset
+	// heard is committed: NoOffset if none is.
 	Offset api.Offset
 	// Found and Time: the ListOffsets of a time stamp found one, and which.
 	Found bool
@@ -181,11 +204,18 @@ type Note struct {
 	Name   string
 	Target string
 	Phase  Phase
-	// Topic and Partition that a Leader leads; an empty topic is the meta group.
+	// Topic and Partition that a Leader leads; an empty topic is the meta group. Those of
+	// an Assigned, Revoked or Lost too.
 	Topic     string
 	Partition api.Partition
 	Term      api.Term
 	Node      api.NodeID
+	// Group and Member of an Assigned, Revoked or Lost. Offset is where an Assigned begins
+	// to read; Committed says that the group had committed it.
+	Group     string
+	Member    uint64
+	Offset    api.Offset
+	Committed bool
 }
 
 // name looks an enumeration's name up.

@@ -50,18 +50,23 @@ var (
 	final      = flag("final", func(e *Event) *bool { return &e.Call.Final })
 	values     = field{name: "values", put: putValues, get: getValues}
 	times      = optional(field{name: "times", put: putTimes, get: getTimes, zero: func(e *Event) bool { return e.Call.Times == nil }})
+	group      = text("group", func(e *Event) *string { return &e.Call.Group })
+	member     = optional(number("member", 1, math.MaxUint64, func(e *Event) *uint64 { return &e.Call.Member }))
+	reached    = field{name: "offsets", put: putOffsets, get: getOffsets}
 	sought     = optional(number("at", math.MinInt64, math.MaxInt64, func(e *Event) *int64 { return &e.Call.Time }))
 )
 
 // calls[op] is what an invocation has after the header.
 var calls = [...][]field{
 	Produce:       {topic, partition, values, times, acks, producer, ofProducer(epoch), ofProducer(sequence)},
-	Fetch:         {topic, partition, asked, continued, final},
+	Fetch:         {topic, partition, asked, continued, final, optional(group), member},
 	ListOffsets:   {topic, partition, spec, sought, final},
 	DeleteRecords: {topic, partition, before},
 	CreateTopic:   {topic, partitions},
 	DeleteTopic:   {topic},
 	InitProducer:  {producer, ofProducer(epoch)},
+	Commit:        {group, member, reached},
+	FetchOffset:   {group, topic, partition},
 }
 
 // Fields of an answer.
@@ -74,6 +79,7 @@ var (
 	foundTime     = optional(flag("found", func(e *Event) *bool { return &e.Answer.Found }))
 	timeFound     = optional(number("stamp", math.MinInt64, math.MaxInt64, func(e *Event) *int64 { return &e.Answer.Time }))
 	soughtFrom    = optional(number("log_start", 0, math.MaxInt64, func(e *Event) *api.Offset { return &e.Answer.LogStart }))
+	committed     = number("offset", int64(NoOffset), math.MaxInt64, func(e *Event) *api.Offset { return &e.Answer.Offset })
 	records       = field{name: "records", put: putRecords, get: getRecords}
 )
 
@@ -86,6 +92,8 @@ var answers = [...][]field{
 	CreateTopic:   {},
 	DeleteTopic:   {},
 	InitProducer:  {given, givenEpoch},
+	Commit:        {},
+	FetchOffset:   {committed},
 }
 
 // code is what a Fail or Info has after the header.
@@ -104,7 +112,18 @@ var (
 	ledPartition  = ofTopic(number("partition", 0, math.MaxInt32, func(e *Event) *api.Partition { return &e.Note.Partition }))
 	term          = number("term", 0, math.MaxUint64, func(e *Event) *api.Term { return &e.Note.Term })
 	node          = number("node", 0, math.MaxUint64, func(e *Event) *api.NodeID { return &e.Note.Node })
-	notes         = map[Op][]field{Fault: {faultName, target, phase}, Leader: {ledTopic, ledPartition, term, node}}
+	noteGroup     = text("group", func(e *Event) *string { return &e.Note.Group })
+	noteMember    = number("member", 1, math.MaxUint64, func(e *Event) *uint64 { return &e.Note.Member })
+	noteTopic     = text("topic", func(e *Event) *string { return &e.Note.Topic })
+	notePartition = number("partition", 0, math.MaxInt32, func(e *Event) *api.Partition { return &e.Note.Partition })
+	begins        = number("offset", 0, math.MaxInt64, func(e *Event) *api.Offset { return &e.Note.Offset })
+	wasCommitted  = flag("committed", func(e *Event) *bool { return &e.Note.Committed })
+	notes         = map[Op][]field{
+		Fault: {faultName, target, phase}, Leader: {ledTopic, ledPartition, term, node},
+		Assigned: {noteGroup, noteMember, noteTopic, notePartition, begins, wasCommitted},
+		Revoked:  {noteGroup, noteMember, noteTopic, notePartition},
+		Lost:     {noteGroup, noteMember, noteTopic, notePartition},
+	}
 	failedFetch   = append([]field{code}, answers[Fetch]...)
 	failedAnother = []field{code}
 )
@@ -281,6 +300,43 @@ func getRecords(raw []byte, e *Event) error {
 			return bad()
 		}
 		e.Answer.Records = append(e.Answer.Records, Record{api.Offset(offset), Value(value), len(parts) == 3})
+	}
+	return nil
+}
+
+func putOffsets(b []byte, e *Event) []byte {
+	b = append(b, '[')
+	for i, o := range e.Call.Offsets {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		topic, err := json.Marshal(o.Topic)
+		if err != nil {
+			panic(fmt.Sprintf("histories: string cannot be encoded: %q", o.Topic))
+		}
+		b = append(append(b, '['), topic...)
+		b = strconv.AppendInt(append(b, ','), int64(o.Partition), 10)
+		b = strconv.AppendInt(append(b, ','), int64(o.Offset), 10)
+		b = append(b, ']')
+	}
+	return append(b, ']')
+}
+
+func getOffsets(raw []byte, e *Event) error {
+	bad := func() error {
+		return fmt.Errorf("is %s and should be a list of at least one [topic,partition,offset]", short(raw))
+	}
+	var list [][]json.RawMessage
+	if json.Unmarshal(raw, &list) != nil || len(list) == 0 {
+		return bad()
+	}
+	for _, parts := range list {
+		var o GroupOffset
+		if len(parts) != 3 || json.Unmarshal(parts[0], &o.Topic) != nil ||
+			json.Unmarshal(parts[1], &o.Partition) != nil || json.Unmarshal(parts[2], &o.Offset) != nil || o.Partition < 0 || o.Offset < 0 {
+			return bad()
+		}
+		e.Call.Offsets = append(e.Call.Offsets, o)
 	}
 	return nil
 }

@@ -85,12 +85,12 @@ func complete(t *rapid.T, r *histories.Recorder, now histories.Time, p histories
 var offsets = rapid.Map(rapid.Int64Min(0), func(v int64) api.Offset { return api.Offset(v) })
 
 func drawCall(t *rapid.T) histories.Call {
-	c := histories.Call{Op: histories.Op(rapid.IntRange(0, int(histories.InitProducer)).Draw(t, "op"))}
-	if c.Op != histories.InitProducer {
+	c := histories.Call{Op: histories.Op(rapid.IntRange(0, int(histories.FetchOffset)).Draw(t, "op"))}
+	if c.Op != histories.InitProducer && c.Op != histories.Commit {
 		c.Topic = rapid.String().Draw(t, "topic")
 	}
 	switch c.Op {
-	case histories.Produce, histories.Fetch, histories.ListOffsets, histories.DeleteRecords:
+	case histories.Produce, histories.Fetch, histories.ListOffsets, histories.DeleteRecords, histories.FetchOffset:
 		c.Partition = api.Partition(rapid.Int32Min(0).Draw(t, "partition"))
 	}
 	switch c.Op {
@@ -107,6 +107,7 @@ func drawCall(t *rapid.T) histories.Call {
 	case histories.Fetch:
 		c.Offset = api.Offset(rapid.Int64().Draw(t, "offset"))
 		c.Continue, c.Final = rapid.Bool().Draw(t, "continue"), rapid.Bool().Draw(t, "final")
+		c.Group, c.Member = rapid.String().Draw(t, "group"), rapid.Uint64().Draw(t, "member")
 	case histories.ListOffsets:
 		c.Spec, c.Final = api.OffsetSpec(rapid.IntRange(0, 2).Draw(t, "spec")), rapid.Bool().Draw(t, "final")
 		if c.Spec == api.OffsetSpec_AT_TIME {
@@ -116,6 +117,15 @@ func drawCall(t *rapid.T) histories.Call {
 		c.Offset = api.Offset(rapid.Int64Min(-1).Draw(t, "before"))
 	case histories.CreateTopic:
 		c.Partitions = rapid.Int32().Draw(t, "partitions")
+	case histories.FetchOffset:
+		c.Group = rapid.String().Draw(t, "group")
+	case histories.Commit:
+		c.Group, c.Member = rapid.String().Draw(t, "group"), rapid.Uint64().Draw(t, "member")
+		c.Offsets = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) histories.GroupOffset {
+			return histories.GroupOffset{
+				Topic: rapid.String().Draw(t, "topic"), Partition: api.Partition(rapid.Int32Min(0).Draw(t, "partition")), Offset: offsets.Draw(t, "to"),
+			}
+		}), 1, 3).Draw(t, "offsets")
 	}
 	return c
 }
@@ -137,6 +147,8 @@ func drawAnswer(t *rapid.T, op histories.Op) histories.Answer {
 		a.LogStart = offsets.Draw(t, "start")
 	case histories.InitProducer:
 		a.Producer, a.Epoch = 1, 3
+	case histories.FetchOffset:
+		a.Offset = api.Offset(rapid.Int64Min(-1).Draw(t, "committed"))
 	}
 	return a
 }
@@ -147,6 +159,16 @@ func drawNote(t *rapid.T) histories.Note {
 			Op: histories.Fault, Name: rapid.String().Draw(t, "name"), Target: rapid.String().Draw(t, "target"),
 			Phase: histories.Phase(rapid.IntRange(0, 2).Draw(t, "phase")),
 		}
+	}
+	if rapid.Bool().Draw(t, "of a group") {
+		n := histories.Note{
+			Op:    histories.Op(rapid.IntRange(int(histories.Assigned), int(histories.Lost)).Draw(t, "op")),
+			Group: rapid.String().Draw(t, "group"), Member: rapid.Uint64Min(1).Draw(t, "member"), Topic: rapid.String().Draw(t, "topic"), Partition: 4,
+		}
+		if n.Op == histories.Assigned {
+			n.Offset, n.Committed = offsets.Draw(t, "from"), rapid.Bool().Draw(t, "committed")
+		}
+		return n
 	}
 	n := histories.Note{Op: histories.Leader, Topic: rapid.String().Draw(t, "topic"), Term: api.Term(rapid.Uint64().Draw(t, "term")), Node: 3}
 	if n.Topic != "" {
@@ -189,6 +211,12 @@ func TestEDN(t *testing.T) {
 	r.Invoke(9, a, histories.Call{Op: histories.InitProducer})
 	r.Ok(9, a, histories.Answer{Producer: 4})
 	r.Invoke(9, a, histories.Call{Op: histories.CreateTopic, Topic: "u"})
+	r.Invoke(9, r.NewProcess(), histories.Call{Op: histories.Commit, Group: "g", Member: 7, Offsets: []histories.GroupOffset{{Topic: "t", Partition: 2, Offset: 36}}})
+	c := r.NewProcess()
+	r.Invoke(9, c, histories.Call{Op: histories.FetchOffset, Group: "g", Topic: "t", Partition: 2})
+	r.Ok(9, c, histories.Answer{Offset: 36})
+	r.Note(9, histories.Note{Op: histories.Assigned, Group: "g", Member: 7, Topic: "t", Partition: 2, Offset: 34, Committed: true})
+	r.Note(9, histories.Note{Op: histories.Lost, Group: "g", Member: 7, Topic: "t", Partition: 2})
 	r.Note(9, histories.Note{Op: histories.Fault, Name: "crash", Target: "node 1", Phase: histories.Begin})
 	r.Note(9, histories.Note{Op: histories.Leader, Topic: "t", Partition: 2, Term: 3, Node: 1})
 	want := strings.TrimPrefix(`
@@ -205,8 +233,13 @@ func TestEDN(t *testing.T) {
 {:index 10, :time 9, :type :invoke, :process 0, :f :init_producer, :value [0 0]}
 {:index 11, :time 9, :type :ok, :process 0, :f :init_producer, :value [4 0]}
 {:index 12, :time 9, :type :invoke, :process 0, :f :create_topic, :value "u"}
-{:index 13, :time 9, :type :info, :process :nemesis, :f :fault, :value {:name "crash", :target "node 1", :phase :begin}}
-{:index 14, :time 9, :type :info, :process :nemesis, :f :leader, :value {:topic "t", :partition 2, :term 3, :node 1}}
+{:index 13, :time 9, :type :invoke, :process 2, :f :commit, :value {:group "g", :member 7, :offsets [["t" 2 36]]}}
+{:index 14, :time 9, :type :invoke, :process 3, :f :fetch_offset, :value {:group "g", :topic "t", :partition 2}}
+{:index 15, :time 9, :type :ok, :process 3, :f :fetch_offset, :value {:group "g", :topic "t", :partition 2, :offset 36}}
+{:index 16, :time 9, :type :info, :process :nemesis, :f :assigned, :value {:group "g", :member 7, :topic "t", :partition 2, :offset 34, :committed true}}
+{:index 17, :time 9, :type :info, :process :nemesis, :f :lost, :value {:group "g", :member 7, :topic "t", :partition 2}}
+{:index 18, :time 9, :type :info, :process :nemesis, :f :fault, :value {:name "crash", :target "node 1", :phase :begin}}
+{:index 19, :time 9, :type :info, :process :nemesis, :f :leader, :value {:topic "t", :partition 2, :term 3, :node 1}}
 `, "\n")
 	var got bytes.Buffer
 	if err := h.WriteEDN(&got); err != nil {

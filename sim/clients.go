@@ -15,9 +15,11 @@ import (
 // client is a machine with a client core, and the part of the workload that it
 // carries out. The part outlives the core.
 type client struct {
-	run    *run
-	host   *world.Host
+	run  *run
+	host *world.Host
+	// runner, or else member of the consumer group.
 	runner *runner.Runner
+	member *runner.Member
 	// attempt is how long an attempt of its core waits for an answer.
 	attempt env.Time
 	done    bool
@@ -77,17 +79,28 @@ func (r *run) addClients() {
 		})
 		r.clients = append(r.clients, c)
 	}
+	r.addMembers()
 }
 
 // begin gives the client a core and lets it go on.
 func (c *client) begin() {
 	c.run.startCore(c.host, c.attempt)
-	c.host.Do(func(p env.Process) { c.runner.Start(p.(*core.Client)) })
+	c.host.Do(func(p env.Process) {
+		if c.member != nil {
+			c.member.Start(p.(*core.Client))
+			return
+		}
+		c.runner.Start(p.(*core.Client))
+	})
 }
 
 // crash ends the client with what is under way.
 func (c *client) crash() {
 	c.host.Kill()
+	if c.member != nil {
+		c.member.Crash()
+		return
+	}
 	c.runner.Crash()
 }
 
@@ -127,13 +140,18 @@ func (r *run) finalReads() {
 	w := &r.plan.Workload
 	topics := []runner.Topic{{Name: w.Topic, Recorded: w.Topic, Partitions: w.Partitions}}
 	for _, c := range r.clients {
-		topics = append(topics, c.runner.Topics()...)
+		if c.runner != nil {
+			topics = append(topics, c.runner.Topics()...)
+		}
+	}
+	if r.readers != nil {
+		r.readers.ask() // what was committed is there still
 	}
 	done, complete := false, false
 	r.admin.do(func(c *core.Client) {
 		runner.NewReader(r.log(), c, topics, func(all bool) { done, complete = true, all }).Start()
 	})
-	if !r.until(r.liveness(), func() bool { return done }) {
+	if !r.until(r.liveness(), func() bool { return done && r.pending == 0 }) {
 		if r.plan.Unrestricted {
 			return
 		}

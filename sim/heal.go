@@ -148,8 +148,11 @@ func (r *run) damage() string {
 
 // missing says what the run still waits for.
 func (r *run) missing() string {
+	if r.readers != nil && r.produced() && !r.answered() {
+		return fmt.Sprintf("%s; %s", r.readers.missing(), r.unsettled())
+	}
 	for _, c := range r.clients {
-		if !c.done {
+		if !c.done && c.runner != nil {
 			return fmt.Sprintf("client %s has %d operations to begin, and %d are under way in all; %s",
 				c.host.Name, c.runner.Left(), r.pending, r.unsettled())
 		}

@@ -71,6 +71,8 @@ type run struct {
 
 	nodes   []*node
 	clients []*client
+	// readers is the consumer group of the run; nil if there is none.
+	readers *readers
 	admin   *admin
 	// raw sends what our client would not; nil before anything is to be sent. rogues
 	// counts the batches made for it.

@@ -23,13 +23,18 @@ type Config struct {
 	// Topic that is shared by all; it is there, with so many Partitions.
 	Topic      string `json:"topic"`
 	Partitions int    `json:"partitions"`
-	// Kind is "" for the workload of a log, or Retention.
+	// Kind is "" for the workload of a log, Retention or Group.
 	Kind string `json:"kind,omitempty"`
 	// RetentionTime, in milliseconds, and RetentionBytes are what the topic is made
 	// with; 0 for no limit.
 	RetentionTime  int64 `json:"retention_ms,omitempty"`
 	RetentionBytes int64 `json:"retention_bytes,omitempty"`
+	// Members of a consumer group, beside the clients.
+	Members int `json:"members,omitempty"`
 }
+
+// Group is the workload of a log that a consumer group reads meanwhile.
+const Group = "group"
 
 // Retention is a workload on a topic that does not keep everything: records have time
 // stamps that are all over the place, and are looked for by them.

@@ -62,6 +62,10 @@ const (
 	Code_MOVE_IN_PROGRESS           Code = 39
 	Code_LAST_NODE                  Code = 40
 	Code_LOG_DAMAGED                Code = 41
+	Code_UNKNOWN_MEMBER             Code = 42
+	Code_MEMBER_FENCED              Code = 43
+	Code_UNKNOWN_GROUP              Code = 44
+	Code_GROUP_NOT_EMPTY            Code = 45
 	Code_INVALID_CONFIG             Code = 60
 )
 
@@ -100,6 +104,10 @@ var (
 		39: "MOVE_IN_PROGRESS",
 		40: "LAST_NODE",
 		41: "LOG_DAMAGED",
+		42: "UNKNOWN_MEMBER",
+		43: "MEMBER_FENCED",
+		44: "UNKNOWN_GROUP",
+		45: "GROUP_NOT_EMPTY",
 		60: "INVALID_CONFIG",
 	}
 	Code_value = map[string]int32{
@@ -135,6 +143,10 @@ var (
 		"MOVE_IN_PROGRESS":           39,
 		"LAST_NODE":                  40,
 		"LOG_DAMAGED":                41,
+		"UNKNOWN_MEMBER":             42,
+		"MEMBER_FENCED":              43,
+		"UNKNOWN_GROUP":              44,
+		"GROUP_NOT_EMPTY":            45,
 		"INVALID_CONFIG":             60,
 	}
 )
@@ -264,6 +276,56 @@ func (OffsetSpec) EnumDescriptor() ([]byte, []int) {
 	return file_broker_api_api_proto_rawDescGZIP(), []int{2}
 }
 
+// Assignor is how partitions are spread over the members of a group.
+type Assignor int32
+
+const (
+	Assignor_STICKY      Assignor = 0
+	Assignor_RANGE       Assignor = 1
+	Assignor_ROUND_ROBIN Assignor = 2
+)
+
+// Enum value maps for Assignor.
+var (
+	Assignor_name = map[int32]string{
+		0: "STICKY",
+		1: "RANGE",
+		2: "ROUND_ROBIN",
+	}
+	Assignor_value = map[string]int32{
+		"STICKY":      0,
+		"RANGE":       1,
+		"ROUND_ROBIN": 2,
+	}
+)
+
+func (x Assignor) Enum() *Assignor {
+	p := new(Assignor)
+	*p = x
+	return p
+}
+
+func (x Assignor) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Assignor) Descriptor() protoreflect.EnumDescriptor {
+	return file_broker_api_api_proto_enumTypes[3].Descriptor()
+}
+
+func (Assignor) Type() protoreflect.EnumType {
+	return &file_broker_api_api_proto_enumTypes[3]
+}
+
+func (x Assignor) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Assignor.Descriptor instead.
+func (Assignor) EnumDescriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{3}
+}
+
 // Message is one unit on a link. Requests and responses are matched by their
 // id; peer traffic is one-way and may be lost.
 type Message struct {
@@ -387,6 +449,15 @@ type Request struct {
 	//	*Request_CopySegment
 	//	*Request_ReplicaChanged
 	//	*Request_UpdateNode
+	//	*Request_JoinGroup
+	//	*Request_Beat
+	//	*Request_LeaveGroup
+	//	*Request_CommitOffsets
+	//	*Request_FetchOffsets
+	//	*Request_ResetOffsets
+	//	*Request_DeleteGroup
+	//	*Request_DescribeGroup
+	//	*Request_ListGroups
 	//	*Request_AlterTopic
 	//	*Request_AddPartitions
 	Body          isRequest_Body `protobuf_oneof:"body"`
@@ -582,6 +653,87 @@ func (x *Request) GetUpdateNode() *UpdateNodeRequest {
 	return nil
 }
 
+func (x *Request) GetJoinGroup() *JoinGroupRequest {
+	if x != nil {
+		if x, ok := x.Body.(*Request_JoinGroup); ok {
+			return x.JoinGroup
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetBeat() *BeatRequest {
+	if x != nil {
+		if x, ok := x.Body.(*Request_Beat); ok {
+			return x.Beat
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetLeaveGroup() *LeaveGroupRequest {
+	if x != nil {
+		if x, ok := x.Body.(*Request_LeaveGroup); ok {
+			return x.LeaveGroup
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetCommitOffsets() *CommitOffsetsRequest {
+	if x != nil {
+		if x, ok := x.Body.(*Request_CommitOffsets); ok {
+			return x.CommitOffsets
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetFetchOffsets() *FetchOffsetsRequest {
+	if x != nil {
+		if x, ok := x.Body.(*Request_FetchOffsets); ok {
+			return x.FetchOffsets
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetResetOffsets() *ResetOffsetsRequest {
+	if x != nil {
+		if x, ok := x.Body.(*Request_ResetOffsets); ok {
+			return x.ResetOffsets
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetDeleteGroup() *DeleteGroupRequest {
+	if x != nil {
+		if x, ok := x.Body.(*Request_DeleteGroup); ok {
+			return x.DeleteGroup
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetDescribeGroup() *DescribeGroupRequest {
+	if x != nil {
+		if x, ok := x.Body.(*Request_DescribeGroup); ok {
+			return x.DescribeGroup
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetListGroups() *ListGroupsRequest {
+	if x != nil {
+		if x, ok := x.Body.(*Request_ListGroups); ok {
+			return x.ListGroups
+		}
+	}
+	return nil
+}
+
 func (x *Request) GetAlterTopic() *AlterTopicRequest {
 	if x != nil {
 		if x, ok := x.Body.(*Request_AlterTopic); ok {
@@ -668,6 +820,42 @@ type Request_UpdateNode struct {
 	UpdateNode *UpdateNodeRequest `protobuf:"bytes,17,opt,name=update_node,json=updateNode,proto3,oneof"`
 }
 
+type Request_JoinGroup struct {
+	JoinGroup *JoinGroupRequest `protobuf:"bytes,18,opt,name=join_group,json=joinGroup,proto3,oneof"`
+}
+
+type Request_Beat struct {
+	Beat *BeatRequest `protobuf:"bytes,19,opt,name=beat,proto3,oneof"`
+}
+
+type Request_LeaveGroup struct {
+	LeaveGroup *LeaveGroupRequest `protobuf:"bytes,20,opt,name=leave_group,json=leaveGroup,proto3,oneof"`
+}
+
+type Request_CommitOffsets struct {
+	CommitOffsets *CommitOffsetsRequest `protobuf:"bytes,21,opt,name=commit_offsets,json=commitOffsets,proto3,oneof"`
+}
+
+type Request_FetchOffsets struct {
+	FetchOffsets *FetchOffsetsRequest `protobuf:"bytes,22,opt,name=fetch_offsets,json=fetchOffsets,proto3,oneof"`
+}
+
+type Request_ResetOffsets struct {
+	ResetOffsets *ResetOffsetsRequest `protobuf:"bytes,23,opt,name=reset_offsets,json=resetOffsets,proto3,oneof"`
+}
+
+type Request_DeleteGroup struct {
+	DeleteGroup *DeleteGroupRequest `protobuf:"bytes,24,opt,name=delete_group,json=deleteGroup,proto3,oneof"`
+}
+
+type Request_DescribeGroup struct {
+	DescribeGroup *DescribeGroupRequest `protobuf:"bytes,25,opt,name=describe_group,json=describeGroup,proto3,oneof"`
+}
+
+type Request_ListGroups struct {
+	ListGroups *ListGroupsRequest `protobuf:"bytes,26,opt,name=list_groups,json=listGroups,proto3,oneof"`
+}
+
 type Request_AlterTopic struct {
 	AlterTopic *AlterTopicRequest `protobuf:"bytes,60,opt,name=alter_topic,json=alterTopic,proto3,oneof"`
 }
@@ -708,6 +896,24 @@ func (*Request_ReplicaChanged) isRequest_Body() {}
 
 func (*Request_UpdateNode) isRequest_Body() {}
 
+func (*Request_JoinGroup) isRequest_Body() {}
+
+func (*Request_Beat) isRequest_Body() {}
+
+func (*Request_LeaveGroup) isRequest_Body() {}
+
+func (*Request_CommitOffsets) isRequest_Body() {}
+
+func (*Request_FetchOffsets) isRequest_Body() {}
+
+func (*Request_ResetOffsets) isRequest_Body() {}
+
+func (*Request_DeleteGroup) isRequest_Body() {}
+
+func (*Request_DescribeGroup) isRequest_Body() {}
+
+func (*Request_ListGroups) isRequest_Body() {}
+
 func (*Request_AlterTopic) isRequest_Body() {}
 
 func (*Request_AddPartitions) isRequest_Body() {}
@@ -736,6 +942,14 @@ type Response struct {
 	//	*Response_CopySegment
 	//	*Response_ReplicaChanged
 	//	*Response_UpdateNode
+	//	*Response_Membership
+	//	*Response_LeaveGroup
+	//	*Response_CommitOffsets
+	//	*Response_FetchOffsets
+	//	*Response_ResetOffsets
+	//	*Response_DeleteGroup
+	//	*Response_DescribeGroup
+	//	*Response_ListGroups
 	//	*Response_AlterTopic
 	//	*Response_AddPartitions
 	Body          isResponse_Body `protobuf_oneof:"body"`
@@ -938,6 +1152,78 @@ func (x *Response) GetUpdateNode() *UpdateNodeResponse {
 	return nil
 }
 
+func (x *Response) GetMembership() *MembershipResponse {
+	if x != nil {
+		if x, ok := x.Body.(*Response_Membership); ok {
+			return x.Membership
+		}
+	}
+	return nil
+}
+
+func (x *Response) GetLeaveGroup() *LeaveGroupResponse {
+	if x != nil {
+		if x, ok := x.Body.(*Response_LeaveGroup); ok {
+			return x.LeaveGroup
+		}
+	}
+	return nil
+}
+
+func (x *Response) GetCommitOffsets() *CommitOffsetsResponse {
+	if x != nil {
+		if x, ok := x.Body.(*Response_CommitOffsets); ok {
+			return x.CommitOffsets
+		}
+	}
+	return nil
+}
+
+func (x *Response) GetFetchOffsets() *FetchOffsetsResponse {
+	if x != nil {
+		if x, ok := x.Body.(*Response_FetchOffsets); ok {
+			return x.FetchOffsets
+		}
+	}
+	return nil
+}
+
+func (x *Response) GetResetOffsets() *ResetOffsetsResponse {
+	if x != nil {
+		if x, ok := x.Body.(*Response_ResetOffsets); ok {
+			return x.ResetOffsets
+		}
+	}
+	return nil
+}
+
+func (x *Response) GetDeleteGroup() *DeleteGroupResponse {
+	if x != nil {
+		if x, ok := x.Body.(*Response_DeleteGroup); ok {
+			return x.DeleteGroup
+		}
+	}
+	return nil
+}
+
+func (x *Response) GetDescribeGroup() *DescribeGroupResponse {
+	if x != nil {
+		if x, ok := x.Body.(*Response_DescribeGroup); ok {
+			return x.DescribeGroup
+		}
+	}
+	return nil
+}
+
+func (x *Response) GetListGroups() *ListGroupsResponse {
+	if x != nil {
+		if x, ok := x.Body.(*Response_ListGroups); ok {
+			return x.ListGroups
+		}
+	}
+	return nil
+}
+
 func (x *Response) GetAlterTopic() *AlterTopicResponse {
 	if x != nil {
 		if x, ok := x.Body.(*Response_AlterTopic); ok {
@@ -1024,6 +1310,38 @@ type Response_UpdateNode struct {
 	UpdateNode *UpdateNodeResponse `protobuf:"bytes,18,opt,name=update_node,json=updateNode,proto3,oneof"`
 }
 
+type Response_Membership struct {
+	Membership *MembershipResponse `protobuf:"bytes,19,opt,name=membership,proto3,oneof"`
+}
+
+type Response_LeaveGroup struct {
+	LeaveGroup *LeaveGroupResponse `protobuf:"bytes,20,opt,name=leave_group,json=leaveGroup,proto3,oneof"`
+}
+
+type Response_CommitOffsets struct {
+	CommitOffsets *CommitOffsetsResponse `protobuf:"bytes,21,opt,name=commit_offsets,json=commitOffsets,proto3,oneof"`
+}
+
+type Response_FetchOffsets struct {
+	FetchOffsets *FetchOffsetsResponse `protobuf:"bytes,22,opt,name=fetch_offsets,json=fetchOffsets,proto3,oneof"`
+}
+
+type Response_ResetOffsets struct {
+	ResetOffsets *ResetOffsetsResponse `protobuf:"bytes,23,opt,name=reset_offsets,json=resetOffsets,proto3,oneof"`
+}
+
+type Response_DeleteGroup struct {
+	DeleteGroup *DeleteGroupResponse `protobuf:"bytes,24,opt,name=delete_group,json=deleteGroup,proto3,oneof"`
+}
+
+type Response_DescribeGroup struct {
+	DescribeGroup *DescribeGroupResponse `protobuf:"bytes,25,opt,name=describe_group,json=describeGroup,proto3,oneof"`
+}
+
+type Response_ListGroups struct {
+	ListGroups *ListGroupsResponse `protobuf:"bytes,26,opt,name=list_groups,json=listGroups,proto3,oneof"`
+}
+
 type Response_AlterTopic struct {
 	AlterTopic *AlterTopicResponse `protobuf:"bytes,60,opt,name=alter_topic,json=alterTopic,proto3,oneof"`
 }
@@ -1063,6 +1381,22 @@ func (*Response_CopySegment) isResponse_Body() {}
 func (*Response_ReplicaChanged) isResponse_Body() {}
 
 func (*Response_UpdateNode) isResponse_Body() {}
+
+func (*Response_Membership) isResponse_Body() {}
+
+func (*Response_LeaveGroup) isResponse_Body() {}
+
+func (*Response_CommitOffsets) isResponse_Body() {}
+
+func (*Response_FetchOffsets) isResponse_Body() {}
+
+func (*Response_ResetOffsets) isResponse_Body() {}
+
+func (*Response_DeleteGroup) isResponse_Body() {}
+
+func (*Response_DescribeGroup) isResponse_Body() {}
+
+func (*Response_ListGroups) isResponse_Body() {}
 
 func (*Response_AlterTopic) isResponse_Body() {}
 
@@ -3615,6 +3949,1276 @@ func (*ReplicaChangedResponse) Descriptor() ([]byte, []int) {
 	return file_broker_api_api_proto_rawDescGZIP(), []int{45}
 }
 
+// GroupPartition is one partition of one incarnation of a topic.
+type GroupPartition struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	TopicId   uint64                 `protobuf:"varint,1,opt,name=topic_id,json=topicId,proto3" json:"topic_id,omitempty"`
+	Partition int32                  `protobuf:"varint,2,opt,name=partition,proto3" json:"partition,omitempty"`
+	// In answers, for people.
+	Topic         string `protobuf:"bytes,3,opt,name=topic,proto3" json:"topic,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GroupPartition) Reset() {
+	*x = GroupPartition{}
+	mi := &file_broker_api_api_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GroupPartition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GroupPartition) ProtoMessage() {}
+
+func (x *GroupPartition) ProtoReflect() protoreflect.Message {
+	mi := &file_broker_api_api_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GroupPartition.ProtoReflect.Descriptor instead.
+func (*GroupPartition) Descriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *GroupPartition) GetTopicId() uint64 {
+	if x != nil {
+		return x.TopicId
+	}
+	return 0
+}
+
+func (x *GroupPartition) GetPartition() int32 {
+	if x != nil {
+		return x.Partition
+	}
+	return 0
+}
+
+func (x *GroupPartition) GetTopic() string {
+	if x != nil {
+		return x.Topic
+	}
+	return ""
+}
+
+// JoinGroupRequest makes a member, or says what one wants by now. MembershipResponse
+// answers it.
+type JoinGroupRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Shard *TopicRef              `protobuf:"bytes,1,opt,name=shard,proto3" json:"shard,omitempty"`
+	Group string                 `protobuf:"bytes,2,opt,name=group,proto3" json:"group,omitempty"`
+	// 0: a new member.
+	Member uint64 `protobuf:"varint,3,opt,name=member,proto3" json:"member,omitempty"`
+	// The name of a static member, "" for none: who joins by it takes the place of the
+	// member that has it, and nothing moves.
+	Instance string `protobuf:"bytes,4,opt,name=instance,proto3" json:"instance,omitempty"`
+	// How long the member may be silent, and how long it may take to give partitions up.
+	SessionMs   int64    `protobuf:"varint,5,opt,name=session_ms,json=sessionMs,proto3" json:"session_ms,omitempty"`
+	RebalanceMs int64    `protobuf:"varint,6,opt,name=rebalance_ms,json=rebalanceMs,proto3" json:"rebalance_ms,omitempty"`
+	Assignor    Assignor `protobuf:"varint,7,opt,name=assignor,proto3,enum=reprise.api.v1.Assignor" json:"assignor,omitempty"`
+	Topics      []string `protobuf:"bytes,8,rep,name=topics,proto3" json:"topics,omitempty"`
+	// Drawn by the client for each new member, so that a join that is repeated because its
+	// answer was lost makes no second member.
+	Token         []byte `protobuf:"bytes,9,opt,name=token,proto3" json:"token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JoinGroupRequest) Reset() {
+	*x = JoinGroupRequest{}
+	mi := &file_broker_api_api_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JoinGroupRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JoinGroupRequest) ProtoMessage() {}
+
+func (x *JoinGroupRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_broker_api_api_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JoinGroupRequest.ProtoReflect.Descriptor instead.
+func (*JoinGroupRequest) Descriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *JoinGroupRequest) GetShard() *TopicRef {
+	if x != nil {
+		return x.Shard
+	}
+	return nil
+}
+
+func (x *JoinGroupRequest) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *JoinGroupRequest) GetMember() uint64 {
+	if x != nil {
+		return x.Member
+	}
+	return 0
+}
+
+func (x *JoinGroupRequest) GetInstance() string {
+	if x != nil {
+		return x.Instance
+	}
+	return ""
+}
+
+func (x *JoinGroupRequest) GetSessionMs() int64 {
+	if x != nil {
+		return x.SessionMs
+	}
+	return 0
+}
+
+func (x *JoinGroupRequest) GetRebalanceMs() int64 {
+	if x != nil {
+		return x.RebalanceMs
+	}
+	return 0
+}
+
+func (x *JoinGroupRequest) GetAssignor() Assignor {
+	if x != nil {
+		return x.Assignor
+	}
+	return Assignor_STICKY
+}
+
+func (x *JoinGroupRequest) GetTopics() []string {
+	if x != nil {
+		return x.Topics
+	}
+	return nil
+}
+
+func (x *JoinGroupRequest) GetToken() []byte {
+	if x != nil {
+		return x.Token
+	}
+	return nil
+}
+
+// BeatRequest says that a member lives, and what it has given up of what it was told to.
+// MembershipResponse answers it.
+type BeatRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Shard  *TopicRef              `protobuf:"bytes,1,opt,name=shard,proto3" json:"shard,omitempty"`
+	Group  string                 `protobuf:"bytes,2,opt,name=group,proto3" json:"group,omitempty"`
+	Member uint64                 `protobuf:"varint,3,opt,name=member,proto3" json:"member,omitempty"`
+	// The epoch of the last membership that the member has heard.
+	Epoch uint64 `protobuf:"varint,4,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// Partitions of "gives" that the member has stopped reading.
+	Given         []*GroupPartition `protobuf:"bytes,5,rep,name=given,proto3" json:"given,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BeatRequest) Reset() {
+	*x = BeatRequest{}
+	mi := &file_broker_api_api_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BeatRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BeatRequest) ProtoMessage() {}
+
+func (x *BeatRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_broker_api_api_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BeatRequest.ProtoReflect.Descriptor instead.
+func (*BeatRequest) Descriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *BeatRequest) GetShard() *TopicRef {
+	if x != nil {
+		return x.Shard
+	}
+	return nil
+}
+
+func (x *BeatRequest) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *BeatRequest) GetMember() uint64 {
+	if x != nil {
+		return x.Member
+	}
+	return 0
+}
+
+func (x *BeatRequest) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *BeatRequest) GetGiven() []*GroupPartition {
+	if x != nil {
+		return x.Given
+	}
+	return nil
+}
+
+// MembershipResponse is what a member owns, as of an epoch.
+type MembershipResponse struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Member     uint64                 `protobuf:"varint,1,opt,name=member,proto3" json:"member,omitempty"`
+	Generation uint64                 `protobuf:"varint,2,opt,name=generation,proto3" json:"generation,omitempty"`
+	Epoch      uint64                 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// What it may read.
+	Keeps []*GroupPartition `protobuf:"bytes,4,rep,name=keeps,proto3" json:"keeps,omitempty"`
+	// What it still owns and has to give up: it stops, commits, and says so with a beat.
+	Gives         []*GroupPartition `protobuf:"bytes,5,rep,name=gives,proto3" json:"gives,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MembershipResponse) Reset() {
+	*x = MembershipResponse{}
+	mi := &file_broker_api_api_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MembershipResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MembershipResponse) ProtoMessage() {}
+
+func (x *MembershipResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_broker_api_api_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MembershipResponse.ProtoReflect.Descriptor instead.
+func (*MembershipResponse) Descriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *MembershipResponse) GetMember() uint64 {
+	if x != nil {
+		return x.Member
+	}
+	return 0
+}
+
+func (x *MembershipResponse) GetGeneration() uint64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *MembershipResponse) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *MembershipResponse) GetKeeps() []*GroupPartition {
+	if x != nil {
+		return x.Keeps
+	}
+	return nil
+}
+
+func (x *MembershipResponse) GetGives() []*GroupPartition {
+	if x != nil {
+		return x.Gives
+	}
+	return nil
+}
+
+type LeaveGroupRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Shard         *TopicRef              `protobuf:"bytes,1,opt,name=shard,proto3" json:"shard,omitempty"`
+	Group         string                 `protobuf:"bytes,2,opt,name=group,proto3" json:"group,omitempty"`
+	Member        uint64                 `protobuf:"varint,3,opt,name=member,proto3" json:"member,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeaveGroupRequest) Reset() {
+	*x = LeaveGroupRequest{}
+	mi := &file_broker_api_api_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeaveGroupRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeaveGroupRequest) ProtoMessage() {}
+
+func (x *LeaveGroupRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_broker_api_api_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeaveGroupRequest.ProtoReflect.Descriptor instead.
+func (*LeaveGroupRequest) Descriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *LeaveGroupRequest) GetShard() *TopicRef {
+	if x != nil {
+		return x.Shard
+	}
+	return nil
+}
+
+func (x *LeaveGroupRequest) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *LeaveGroupRequest) GetMember() uint64 {
+	if x != nil {
+		return x.Member
+	}
+	return 0
+}
+
+type LeaveGroupResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeaveGroupResponse) Reset() {
+	*x = LeaveGroupResponse{}
+	mi := &file_broker_api_api_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeaveGroupResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeaveGroupResponse) ProtoMessage() {}
+
+func (x *LeaveGroupResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_broker_api_api_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeaveGroupResponse.ProtoReflect.Descriptor instead.
+func (*LeaveGroupResponse) Descriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{51}
+}
+
+// GroupOffset is how far a group has come in a partition.
+type GroupOffset struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Partition *GroupPartition        `protobuf:"bytes,1,opt,name=partition,proto3" json:"partition,omitempty"`
+	// Of the next record to read; -1: none is committed, or, in a reset, forget it.
+	Offset        int64  `protobuf:"varint,2,opt,name=offset,proto3" json:"offset,omitempty"`
+	Metadata      string `protobuf:"bytes,3,opt,name=metadata,proto3" json:"metadata,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GroupOffset) Reset() {
+	*x = GroupOffset{}
+	mi := &file_broker_api_api_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GroupOffset) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GroupOffset) ProtoMessage() {}
+
+func (x *GroupOffset) ProtoReflect() protoreflect.Message {
+	mi := &file_broker_api_api_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GroupOffset.ProtoReflect.Descriptor instead.
+func (*GroupOffset) Descriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *GroupOffset) GetPartition() *GroupPartition {
+	if x != nil {
+		return x.Partition
+	}
+	return nil
+}
+
+func (x *GroupOffset) GetOffset() int64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *GroupOffset) GetMetadata() string {
+	if x != nil {
+		return x.Metadata
+	}
+	return ""
+}
+
+// CommitOffsetsRequest commits all of its offsets, or none. Member 0 is nobody: that is
+// fine while the group has no members.
+type CommitOffsetsRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Shard  *TopicRef              `protobuf:"bytes,1,opt,name=shard,proto3" json:"shard,omitempty"`
+	Group  string                 `protobuf:"bytes,2,opt,name=group,proto3" json:"group,omitempty"`
+	Member uint64                 `protobuf:"varint,3,opt,name=member,proto3" json:"member,omitempty"`
+	// The epoch of the last membership that the member has heard.
+	Epoch         uint64         `protobuf:"varint,4,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Offsets       []*GroupOffset `protobuf:"bytes,5,rep,name=offsets,proto3" json:"offsets,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CommitOffsetsRequest) Reset() {
+	*x = CommitOffsetsRequest{}
+	mi := &file_broker_api_api_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CommitOffsetsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CommitOffsetsRequest) ProtoMessage() {}
+
+func (x *CommitOffsetsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_broker_api_api_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CommitOffsetsRequest.ProtoReflect.Descriptor instead.
+func (*CommitOffsetsRequest) Descriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *CommitOffsetsRequest) GetShard() *TopicRef {
+	if x != nil {
+		return x.Shard
+	}
+	return nil
+}
+
+func (x *CommitOffsetsRequest) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *CommitOffsetsRequest) GetMember() uint64 {
+	if x != nil {
+		return x.Member
+	}
+	return 0
+}
+
+func (x *CommitOffsetsRequest) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *CommitOffsetsRequest) GetOffsets() []*GroupOffset {
+	if x != nil {
+		return x.Offsets
+	}
+	return nil
+}
+
+type CommitOffsetsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CommitOffsetsResponse) Reset() {
+	*x = CommitOffsetsResponse{}
+	mi := &file_broker_api_api_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CommitOffsetsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CommitOffsetsResponse) ProtoMessage() {}
+
+func (x *CommitOffsetsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_broker_api_api_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CommitOffsetsResponse.ProtoReflect.Descriptor instead.
+func (*CommitOffsetsResponse) Descriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{54}
+}
+
+type FetchOffsetsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Shard *TopicRef              `protobuf:"bytes,1,opt,name=shard,proto3" json:"shard,omitempty"`
+	Group string                 `protobuf:"bytes,2,opt,name=group,proto3" json:"group,omitempty"`
+	// Empty: all that the group has committed.
+	Partitions    []*GroupPartition `protobuf:"bytes,3,rep,name=partitions,proto3" json:"partitions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FetchOffsetsRequest) Reset() {
+	*x = FetchOffsetsRequest{}
+	mi := &file_broker_api_api_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FetchOffsetsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FetchOffsetsRequest) ProtoMessage() {}
+
+func (x *FetchOffsetsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_broker_api_api_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FetchOffsetsRequest.ProtoReflect.Descriptor instead.
+func (*FetchOffsetsRequest) Descriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *FetchOffsetsRequest) GetShard() *TopicRef {
+	if x != nil {
+		return x.Shard
+	}
+	return nil
+}
+
+func (x *FetchOffsetsRequest) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *FetchOffsetsRequest) GetPartitions() []*GroupPartition {
+	if x != nil {
+		return x.Partitions
+	}
+	return nil
+}
+
+type FetchOffsetsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Offsets       []*GroupOffset         `protobuf:"bytes,1,rep,name=offsets,proto3" json:"offsets,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FetchOffsetsResponse) Reset() {
+	*x = FetchOffsetsResponse{}
+	mi := &file_broker_api_api_proto_msgTypes[56]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FetchOffsetsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FetchOffsetsResponse) ProtoMessage() {}
+
+func (x *FetchOffsetsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_broker_api_api_proto_msgTypes[56]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FetchOffsetsResponse.ProtoReflect.Descriptor instead.
+func (*FetchOffsetsResponse) Descriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{56}
+}
+
+func (x *FetchOffsetsResponse) GetOffsets() []*GroupOffset {
+	if x != nil {
+		return x.Offsets
+	}
+	return nil
+}
+
+// ResetOffsetsRequest sets offsets of a group that has no members.
+type ResetOffsetsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Shard         *TopicRef              `protobuf:"bytes,1,opt,name=shard,proto3" json:"shard,omitempty"`
+	Group         string                 `protobuf:"bytes,2,opt,name=group,proto3" json:"group,omitempty"`
+	Offsets       []*GroupOffset         `protobuf:"bytes,3,rep,name=offsets,proto3" json:"offsets,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResetOffsetsRequest) Reset() {
+	*x = ResetOffsetsRequest{}
+	mi := &file_broker_api_api_proto_msgTypes[57]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResetOffsetsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResetOffsetsRequest) ProtoMessage() {}
+
+func (x *ResetOffsetsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_broker_api_api_proto_msgTypes[57]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResetOffsetsRequest.ProtoReflect.Descriptor instead.
+func (*ResetOffsetsRequest) Descriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{57}
+}
+
+func (x *ResetOffsetsRequest) GetShard() *TopicRef {
+	if x != nil {
+		return x.Shard
+	}
+	return nil
+}
+
+func (x *ResetOffsetsRequest) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *ResetOffsetsRequest) GetOffsets() []*GroupOffset {
+	if x != nil {
+		return x.Offsets
+	}
+	return nil
+}
+
+type ResetOffsetsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResetOffsetsResponse) Reset() {
+	*x = ResetOffsetsResponse{}
+	mi := &file_broker_api_api_proto_msgTypes[58]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResetOffsetsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResetOffsetsResponse) ProtoMessage() {}
+
+func (x *ResetOffsetsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_broker_api_api_proto_msgTypes[58]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResetOffsetsResponse.ProtoReflect.Descriptor instead.
+func (*ResetOffsetsResponse) Descriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{58}
+}
+
+type DeleteGroupRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Shard         *TopicRef              `protobuf:"bytes,1,opt,name=shard,proto3" json:"shard,omitempty"`
+	Group         string                 `protobuf:"bytes,2,opt,name=group,proto3" json:"group,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteGroupRequest) Reset() {
+	*x = DeleteGroupRequest{}
+	mi := &file_broker_api_api_proto_msgTypes[59]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteGroupRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteGroupRequest) ProtoMessage() {}
+
+func (x *DeleteGroupRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_broker_api_api_proto_msgTypes[59]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteGroupRequest.ProtoReflect.Descriptor instead.
+func (*DeleteGroupRequest) Descriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{59}
+}
+
+func (x *DeleteGroupRequest) GetShard() *TopicRef {
+	if x != nil {
+		return x.Shard
+	}
+	return nil
+}
+
+func (x *DeleteGroupRequest) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+type DeleteGroupResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteGroupResponse) Reset() {
+	*x = DeleteGroupResponse{}
+	mi := &file_broker_api_api_proto_msgTypes[60]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteGroupResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteGroupResponse) ProtoMessage() {}
+
+func (x *DeleteGroupResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_broker_api_api_proto_msgTypes[60]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteGroupResponse.ProtoReflect.Descriptor instead.
+func (*DeleteGroupResponse) Descriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{60}
+}
+
+type DescribeGroupRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Shard         *TopicRef              `protobuf:"bytes,1,opt,name=shard,proto3" json:"shard,omitempty"`
+	Group         string                 `protobuf:"bytes,2,opt,name=group,proto3" json:"group,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DescribeGroupRequest) Reset() {
+	*x = DescribeGroupRequest{}
+	mi := &file_broker_api_api_proto_msgTypes[61]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribeGroupRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribeGroupRequest) ProtoMessage() {}
+
+func (x *DescribeGroupRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_broker_api_api_proto_msgTypes[61]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribeGroupRequest.ProtoReflect.Descriptor instead.
+func (*DescribeGroupRequest) Descriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{61}
+}
+
+func (x *DescribeGroupRequest) GetShard() *TopicRef {
+	if x != nil {
+		return x.Shard
+	}
+	return nil
+}
+
+func (x *DescribeGroupRequest) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+type DescribeGroupResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Generation    uint64                 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"`
+	Assignor      Assignor               `protobuf:"varint,2,opt,name=assignor,proto3,enum=reprise.api.v1.Assignor" json:"assignor,omitempty"`
+	Members       []*GroupMember         `protobuf:"bytes,3,rep,name=members,proto3" json:"members,omitempty"`
+	Offsets       []*GroupOffset         `protobuf:"bytes,4,rep,name=offsets,proto3" json:"offsets,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DescribeGroupResponse) Reset() {
+	*x = DescribeGroupResponse{}
+	mi := &file_broker_api_api_proto_msgTypes[62]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribeGroupResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribeGroupResponse) ProtoMessage() {}
+
+func (x *DescribeGroupResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_broker_api_api_proto_msgTypes[62]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribeGroupResponse.ProtoReflect.Descriptor instead.
+func (*DescribeGroupResponse) Descriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{62}
+}
+
+func (x *DescribeGroupResponse) GetGeneration() uint64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *DescribeGroupResponse) GetAssignor() Assignor {
+	if x != nil {
+		return x.Assignor
+	}
+	return Assignor_STICKY
+}
+
+func (x *DescribeGroupResponse) GetMembers() []*GroupMember {
+	if x != nil {
+		return x.Members
+	}
+	return nil
+}
+
+func (x *DescribeGroupResponse) GetOffsets() []*GroupOffset {
+	if x != nil {
+		return x.Offsets
+	}
+	return nil
+}
+
+type GroupMember struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Member   uint64                 `protobuf:"varint,1,opt,name=member,proto3" json:"member,omitempty"`
+	Instance string                 `protobuf:"bytes,2,opt,name=instance,proto3" json:"instance,omitempty"`
+	// Where its client was last heard from.
+	Client        string            `protobuf:"bytes,3,opt,name=client,proto3" json:"client,omitempty"`
+	Epoch         uint64            `protobuf:"varint,4,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Topics        []string          `protobuf:"bytes,5,rep,name=topics,proto3" json:"topics,omitempty"`
+	Keeps         []*GroupPartition `protobuf:"bytes,6,rep,name=keeps,proto3" json:"keeps,omitempty"`
+	Gives         []*GroupPartition `protobuf:"bytes,7,rep,name=gives,proto3" json:"gives,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GroupMember) Reset() {
+	*x = GroupMember{}
+	mi := &file_broker_api_api_proto_msgTypes[63]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GroupMember) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GroupMember) ProtoMessage() {}
+
+func (x *GroupMember) ProtoReflect() protoreflect.Message {
+	mi := &file_broker_api_api_proto_msgTypes[63]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GroupMember.ProtoReflect.Descriptor instead.
+func (*GroupMember) Descriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{63}
+}
+
+func (x *GroupMember) GetMember() uint64 {
+	if x != nil {
+		return x.Member
+	}
+	return 0
+}
+
+func (x *GroupMember) GetInstance() string {
+	if x != nil {
+		return x.Instance
+	}
+	return ""
+}
+
+func (x *GroupMember) GetClient() string {
+	if x != nil {
+		return x.Client
+	}
+	return ""
+}
+
+func (x *GroupMember) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *GroupMember) GetTopics() []string {
+	if x != nil {
+		return x.Topics
+	}
+	return nil
+}
+
+func (x *GroupMember) GetKeeps() []*GroupPartition {
+	if x != nil {
+		return x.Keeps
+	}
+	return nil
+}
+
+func (x *GroupMember) GetGives() []*GroupPartition {
+	if x != nil {
+		return x.Gives
+	}
+	return nil
+}
+
+// ListGroupsRequest lists the groups of one shard.
+type ListGroupsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Shard         *TopicRef              `protobuf:"bytes,1,opt,name=shard,proto3" json:"shard,omitempty"`
+	Partition     int32                  `protobuf:"varint,2,opt,name=partition,proto3" json:"partition,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListGroupsRequest) Reset() {
+	*x = ListGroupsRequest{}
+	mi := &file_broker_api_api_proto_msgTypes[64]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListGroupsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListGroupsRequest) ProtoMessage() {}
+
+func (x *ListGroupsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_broker_api_api_proto_msgTypes[64]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListGroupsRequest.ProtoReflect.Descriptor instead.
+func (*ListGroupsRequest) Descriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{64}
+}
+
+func (x *ListGroupsRequest) GetShard() *TopicRef {
+	if x != nil {
+		return x.Shard
+	}
+	return nil
+}
+
+func (x *ListGroupsRequest) GetPartition() int32 {
+	if x != nil {
+		return x.Partition
+	}
+	return 0
+}
+
+type ListGroupsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Groups        []*GroupSummary        `protobuf:"bytes,1,rep,name=groups,proto3" json:"groups,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListGroupsResponse) Reset() {
+	*x = ListGroupsResponse{}
+	mi := &file_broker_api_api_proto_msgTypes[65]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListGroupsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListGroupsResponse) ProtoMessage() {}
+
+func (x *ListGroupsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_broker_api_api_proto_msgTypes[65]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListGroupsResponse.ProtoReflect.Descriptor instead.
+func (*ListGroupsResponse) Descriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{65}
+}
+
+func (x *ListGroupsResponse) GetGroups() []*GroupSummary {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+type GroupSummary struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Group         string                 `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
+	Members       int32                  `protobuf:"varint,2,opt,name=members,proto3" json:"members,omitempty"`
+	Generation    uint64                 `protobuf:"varint,3,opt,name=generation,proto3" json:"generation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GroupSummary) Reset() {
+	*x = GroupSummary{}
+	mi := &file_broker_api_api_proto_msgTypes[66]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GroupSummary) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GroupSummary) ProtoMessage() {}
+
+func (x *GroupSummary) ProtoReflect() protoreflect.Message {
+	mi := &file_broker_api_api_proto_msgTypes[66]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GroupSummary.ProtoReflect.Descriptor instead.
+func (*GroupSummary) Descriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{66}
+}
+
+func (x *GroupSummary) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *GroupSummary) GetMembers() int32 {
+	if x != nil {
+		return x.Members
+	}
+	return 0
+}
+
+func (x *GroupSummary) GetGeneration() uint64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
 // CopySegmentRequest asks a replica for a range of a segment file.
 type CopySegmentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -3629,7 +5233,7 @@ type CopySegmentRequest struct {
 
 func (x *CopySegmentRequest) Reset() {
 	*x = CopySegmentRequest{}
-	mi := &file_broker_api_api_proto_msgTypes[46]
+	mi := &file_broker_api_api_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3641,7 +5245,7 @@ func (x *CopySegmentRequest) String() string {
 func (*CopySegmentRequest) ProtoMessage() {}
 
 func (x *CopySegmentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[46]
+	mi := &file_broker_api_api_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3654,7 +5258,7 @@ func (x *CopySegmentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CopySegmentRequest.ProtoReflect.Descriptor instead.
 func (*CopySegmentRequest) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{46}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *CopySegmentRequest) GetGroup() uint64 {
@@ -3694,7 +5298,7 @@ type CopySegmentResponse struct {
 
 func (x *CopySegmentResponse) Reset() {
 	*x = CopySegmentResponse{}
-	mi := &file_broker_api_api_proto_msgTypes[47]
+	mi := &file_broker_api_api_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3706,7 +5310,7 @@ func (x *CopySegmentResponse) String() string {
 func (*CopySegmentResponse) ProtoMessage() {}
 
 func (x *CopySegmentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[47]
+	mi := &file_broker_api_api_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3719,7 +5323,7 @@ func (x *CopySegmentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CopySegmentResponse.ProtoReflect.Descriptor instead.
 func (*CopySegmentResponse) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{47}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *CopySegmentResponse) GetData() []byte {
@@ -3758,7 +5362,7 @@ type PeerBatch struct {
 
 func (x *PeerBatch) Reset() {
 	*x = PeerBatch{}
-	mi := &file_broker_api_api_proto_msgTypes[48]
+	mi := &file_broker_api_api_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3770,7 +5374,7 @@ func (x *PeerBatch) String() string {
 func (*PeerBatch) ProtoMessage() {}
 
 func (x *PeerBatch) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[48]
+	mi := &file_broker_api_api_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3783,7 +5387,7 @@ func (x *PeerBatch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PeerBatch.ProtoReflect.Descriptor instead.
 func (*PeerBatch) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{48}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *PeerBatch) GetClusterId() string {
@@ -3853,7 +5457,7 @@ type RaftMessage struct {
 
 func (x *RaftMessage) Reset() {
 	*x = RaftMessage{}
-	mi := &file_broker_api_api_proto_msgTypes[49]
+	mi := &file_broker_api_api_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3865,7 +5469,7 @@ func (x *RaftMessage) String() string {
 func (*RaftMessage) ProtoMessage() {}
 
 func (x *RaftMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[49]
+	mi := &file_broker_api_api_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3878,7 +5482,7 @@ func (x *RaftMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RaftMessage.ProtoReflect.Descriptor instead.
 func (*RaftMessage) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{49}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *RaftMessage) GetGroup() uint64 {
@@ -3907,7 +5511,7 @@ type LeaderHint struct {
 
 func (x *LeaderHint) Reset() {
 	*x = LeaderHint{}
-	mi := &file_broker_api_api_proto_msgTypes[50]
+	mi := &file_broker_api_api_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3919,7 +5523,7 @@ func (x *LeaderHint) String() string {
 func (*LeaderHint) ProtoMessage() {}
 
 func (x *LeaderHint) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[50]
+	mi := &file_broker_api_api_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3932,7 +5536,7 @@ func (x *LeaderHint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaderHint.ProtoReflect.Descriptor instead.
 func (*LeaderHint) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{50}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *LeaderHint) GetGroup() uint64 {
@@ -3965,8 +5569,7 @@ const file_broker_api_api_proto_rawDesc = "" +
 	"\arequest\x18\x01 \x01(\v2\x17.reprise.api.v1.RequestH\x00R\arequest\x126\n" +
 	"\bresponse\x18\x02 \x01(\v2\x18.reprise.api.v1.ResponseH\x00R\bresponse\x12/\n" +
 	"\x04peer\x18\x03 \x01(\v2\x19.reprise.api.v1.PeerBatchH\x00R\x04peerB\x06\n" +
-	"\x04body\"\x95\n" +
-	"\n" +
+	"\x04body\"\x96\x0f\n" +
 	"\aRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12=\n" +
 	"\bmetadata\x18\x02 \x01(\v2\x1f.reprise.api.v1.MetadataRequestH\x00R\bmetadata\x12G\n" +
@@ -3987,12 +5590,23 @@ const file_broker_api_api_proto_rawDesc = "" +
 	"\fcopy_segment\x18\x0f \x01(\v2\".reprise.api.v1.CopySegmentRequestH\x00R\vcopySegment\x12P\n" +
 	"\x0freplica_changed\x18\x10 \x01(\v2%.reprise.api.v1.ReplicaChangedRequestH\x00R\x0ereplicaChanged\x12D\n" +
 	"\vupdate_node\x18\x11 \x01(\v2!.reprise.api.v1.UpdateNodeRequestH\x00R\n" +
-	"updateNode\x12D\n" +
+	"updateNode\x12A\n" +
+	"\n" +
+	"join_group\x18\x12 \x01(\v2 .reprise.api.v1.JoinGroupRequestH\x00R\tjoinGroup\x121\n" +
+	"\x04beat\x18\x13 \x01(\v2\x1b.reprise.api.v1.BeatRequestH\x00R\x04beat\x12D\n" +
+	"\vleave_group\x18\x14 \x01(\v2!.reprise.api.v1.LeaveGroupRequestH\x00R\n" +
+	"leaveGroup\x12M\n" +
+	"\x0ecommit_offsets\x18\x15 \x01(\v2$.reprise.api.v1.CommitOffsetsRequestH\x00R\rcommitOffsets\x12J\n" +
+	"\rfetch_offsets\x18\x16 \x01(\v2#.reprise.api.v1.FetchOffsetsRequestH\x00R\ffetchOffsets\x12J\n" +
+	"\rreset_offsets\x18\x17 \x01(\v2#.reprise.api.v1.ResetOffsetsRequestH\x00R\fresetOffsets\x12G\n" +
+	"\fdelete_group\x18\x18 \x01(\v2\".reprise.api.v1.DeleteGroupRequestH\x00R\vdeleteGroup\x12M\n" +
+	"\x0edescribe_group\x18\x19 \x01(\v2$.reprise.api.v1.DescribeGroupRequestH\x00R\rdescribeGroup\x12D\n" +
+	"\vlist_groups\x18\x1a \x01(\v2!.reprise.api.v1.ListGroupsRequestH\x00R\n" +
+	"listGroups\x12D\n" +
 	"\valter_topic\x18< \x01(\v2!.reprise.api.v1.AlterTopicRequestH\x00R\n" +
 	"alterTopic\x12M\n" +
 	"\x0eadd_partitions\x18= \x01(\v2$.reprise.api.v1.AddPartitionsRequestH\x00R\raddPartitionsB\x06\n" +
-	"\x04body\"\xd5\n" +
-	"\n" +
+	"\x04body\"\xad\x0f\n" +
 	"\bResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12+\n" +
 	"\x05error\x18\x02 \x01(\v2\x15.reprise.api.v1.ErrorR\x05error\x12>\n" +
@@ -4014,7 +5628,19 @@ const file_broker_api_api_proto_rawDesc = "" +
 	"\fcopy_segment\x18\x10 \x01(\v2#.reprise.api.v1.CopySegmentResponseH\x00R\vcopySegment\x12Q\n" +
 	"\x0freplica_changed\x18\x11 \x01(\v2&.reprise.api.v1.ReplicaChangedResponseH\x00R\x0ereplicaChanged\x12E\n" +
 	"\vupdate_node\x18\x12 \x01(\v2\".reprise.api.v1.UpdateNodeResponseH\x00R\n" +
-	"updateNode\x12E\n" +
+	"updateNode\x12D\n" +
+	"\n" +
+	"membership\x18\x13 \x01(\v2\".reprise.api.v1.MembershipResponseH\x00R\n" +
+	"membership\x12E\n" +
+	"\vleave_group\x18\x14 \x01(\v2\".reprise.api.v1.LeaveGroupResponseH\x00R\n" +
+	"leaveGroup\x12N\n" +
+	"\x0ecommit_offsets\x18\x15 \x01(\v2%.reprise.api.v1.CommitOffsetsResponseH\x00R\rcommitOffsets\x12K\n" +
+	"\rfetch_offsets\x18\x16 \x01(\v2$.reprise.api.v1.FetchOffsetsResponseH\x00R\ffetchOffsets\x12K\n" +
+	"\rreset_offsets\x18\x17 \x01(\v2$.reprise.api.v1.ResetOffsetsResponseH\x00R\fresetOffsets\x12H\n" +
+	"\fdelete_group\x18\x18 \x01(\v2#.reprise.api.v1.DeleteGroupResponseH\x00R\vdeleteGroup\x12N\n" +
+	"\x0edescribe_group\x18\x19 \x01(\v2%.reprise.api.v1.DescribeGroupResponseH\x00R\rdescribeGroup\x12E\n" +
+	"\vlist_groups\x18\x1a \x01(\v2\".reprise.api.v1.ListGroupsResponseH\x00R\n" +
+	"listGroups\x12E\n" +
 	"\valter_topic\x18< \x01(\v2\".reprise.api.v1.AlterTopicResponseH\x00R\n" +
 	"alterTopic\x12N\n" +
 	"\x0eadd_partitions\x18= \x01(\v2%.reprise.api.v1.AddPartitionsResponseH\x00R\raddPartitionsB\x06\n" +
@@ -4197,7 +5823,98 @@ const file_broker_api_api_proto_rawDesc = "" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\x12\x16\n" +
 	"\x06voters\x18\x03 \x03(\x04R\x06voters\x12\x1a\n" +
 	"\blearners\x18\x04 \x03(\x04R\blearners\"\x18\n" +
-	"\x16ReplicaChangedResponse\"x\n" +
+	"\x16ReplicaChangedResponse\"_\n" +
+	"\x0eGroupPartition\x12\x19\n" +
+	"\btopic_id\x18\x01 \x01(\x04R\atopicId\x12\x1c\n" +
+	"\tpartition\x18\x02 \x01(\x05R\tpartition\x12\x14\n" +
+	"\x05topic\x18\x03 \x01(\tR\x05topic\"\xb2\x02\n" +
+	"\x10JoinGroupRequest\x12.\n" +
+	"\x05shard\x18\x01 \x01(\v2\x18.reprise.api.v1.TopicRefR\x05shard\x12\x14\n" +
+	"\x05group\x18\x02 \x01(\tR\x05group\x12\x16\n" +
+	"\x06member\x18\x03 \x01(\x04R\x06member\x12\x1a\n" +
+	"\binstance\x18\x04 \x01(\tR\binstance\x12\x1d\n" +
+	"\n" +
+	"session_ms\x18\x05 \x01(\x03R\tsessionMs\x12!\n" +
+	"\frebalance_ms\x18\x06 \x01(\x03R\vrebalanceMs\x124\n" +
+	"\bassignor\x18\a \x01(\x0e2\x18.reprise.api.v1.AssignorR\bassignor\x12\x16\n" +
+	"\x06topics\x18\b \x03(\tR\x06topics\x12\x14\n" +
+	"\x05token\x18\t \x01(\fR\x05token\"\xb7\x01\n" +
+	"\vBeatRequest\x12.\n" +
+	"\x05shard\x18\x01 \x01(\v2\x18.reprise.api.v1.TopicRefR\x05shard\x12\x14\n" +
+	"\x05group\x18\x02 \x01(\tR\x05group\x12\x16\n" +
+	"\x06member\x18\x03 \x01(\x04R\x06member\x12\x14\n" +
+	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\x124\n" +
+	"\x05given\x18\x05 \x03(\v2\x1e.reprise.api.v1.GroupPartitionR\x05given\"\xce\x01\n" +
+	"\x12MembershipResponse\x12\x16\n" +
+	"\x06member\x18\x01 \x01(\x04R\x06member\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x02 \x01(\x04R\n" +
+	"generation\x12\x14\n" +
+	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\x124\n" +
+	"\x05keeps\x18\x04 \x03(\v2\x1e.reprise.api.v1.GroupPartitionR\x05keeps\x124\n" +
+	"\x05gives\x18\x05 \x03(\v2\x1e.reprise.api.v1.GroupPartitionR\x05gives\"q\n" +
+	"\x11LeaveGroupRequest\x12.\n" +
+	"\x05shard\x18\x01 \x01(\v2\x18.reprise.api.v1.TopicRefR\x05shard\x12\x14\n" +
+	"\x05group\x18\x02 \x01(\tR\x05group\x12\x16\n" +
+	"\x06member\x18\x03 \x01(\x04R\x06member\"\x14\n" +
+	"\x12LeaveGroupResponse\"\x7f\n" +
+	"\vGroupOffset\x12<\n" +
+	"\tpartition\x18\x01 \x01(\v2\x1e.reprise.api.v1.GroupPartitionR\tpartition\x12\x16\n" +
+	"\x06offset\x18\x02 \x01(\x03R\x06offset\x12\x1a\n" +
+	"\bmetadata\x18\x03 \x01(\tR\bmetadata\"\xc1\x01\n" +
+	"\x14CommitOffsetsRequest\x12.\n" +
+	"\x05shard\x18\x01 \x01(\v2\x18.reprise.api.v1.TopicRefR\x05shard\x12\x14\n" +
+	"\x05group\x18\x02 \x01(\tR\x05group\x12\x16\n" +
+	"\x06member\x18\x03 \x01(\x04R\x06member\x12\x14\n" +
+	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\x125\n" +
+	"\aoffsets\x18\x05 \x03(\v2\x1b.reprise.api.v1.GroupOffsetR\aoffsets\"\x17\n" +
+	"\x15CommitOffsetsResponse\"\x9b\x01\n" +
+	"\x13FetchOffsetsRequest\x12.\n" +
+	"\x05shard\x18\x01 \x01(\v2\x18.reprise.api.v1.TopicRefR\x05shard\x12\x14\n" +
+	"\x05group\x18\x02 \x01(\tR\x05group\x12>\n" +
+	"\n" +
+	"partitions\x18\x03 \x03(\v2\x1e.reprise.api.v1.GroupPartitionR\n" +
+	"partitions\"M\n" +
+	"\x14FetchOffsetsResponse\x125\n" +
+	"\aoffsets\x18\x01 \x03(\v2\x1b.reprise.api.v1.GroupOffsetR\aoffsets\"\x92\x01\n" +
+	"\x13ResetOffsetsRequest\x12.\n" +
+	"\x05shard\x18\x01 \x01(\v2\x18.reprise.api.v1.TopicRefR\x05shard\x12\x14\n" +
+	"\x05group\x18\x02 \x01(\tR\x05group\x125\n" +
+	"\aoffsets\x18\x03 \x03(\v2\x1b.reprise.api.v1.GroupOffsetR\aoffsets\"\x16\n" +
+	"\x14ResetOffsetsResponse\"Z\n" +
+	"\x12DeleteGroupRequest\x12.\n" +
+	"\x05shard\x18\x01 \x01(\v2\x18.reprise.api.v1.TopicRefR\x05shard\x12\x14\n" +
+	"\x05group\x18\x02 \x01(\tR\x05group\"\x15\n" +
+	"\x13DeleteGroupResponse\"\\\n" +
+	"\x14DescribeGroupRequest\x12.\n" +
+	"\x05shard\x18\x01 \x01(\v2\x18.reprise.api.v1.TopicRefR\x05shard\x12\x14\n" +
+	"\x05group\x18\x02 \x01(\tR\x05group\"\xdb\x01\n" +
+	"\x15DescribeGroupResponse\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x01 \x01(\x04R\n" +
+	"generation\x124\n" +
+	"\bassignor\x18\x02 \x01(\x0e2\x18.reprise.api.v1.AssignorR\bassignor\x125\n" +
+	"\amembers\x18\x03 \x03(\v2\x1b.reprise.api.v1.GroupMemberR\amembers\x125\n" +
+	"\aoffsets\x18\x04 \x03(\v2\x1b.reprise.api.v1.GroupOffsetR\aoffsets\"\xf3\x01\n" +
+	"\vGroupMember\x12\x16\n" +
+	"\x06member\x18\x01 \x01(\x04R\x06member\x12\x1a\n" +
+	"\binstance\x18\x02 \x01(\tR\binstance\x12\x16\n" +
+	"\x06client\x18\x03 \x01(\tR\x06client\x12\x14\n" +
+	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\x12\x16\n" +
+	"\x06topics\x18\x05 \x03(\tR\x06topics\x124\n" +
+	"\x05keeps\x18\x06 \x03(\v2\x1e.reprise.api.v1.GroupPartitionR\x05keeps\x124\n" +
+	"\x05gives\x18\a \x03(\v2\x1e.reprise.api.v1.GroupPartitionR\x05gives\"a\n" +
+	"\x11ListGroupsRequest\x12.\n" +
+	"\x05shard\x18\x01 \x01(\v2\x18.reprise.api.v1.TopicRefR\x05shard\x12\x1c\n" +
+	"\tpartition\x18\x02 \x01(\x05R\tpartition\"J\n" +
+	"\x12ListGroupsResponse\x124\n" +
+	"\x06groups\x18\x01 \x03(\v2\x1c.reprise.api.v1.GroupSummaryR\x06groups\"^\n" +
+	"\fGroupSummary\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\tR\x05group\x12\x18\n" +
+	"\amembers\x18\x02 \x01(\x05R\amembers\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x03 \x01(\x04R\n" +
+	"generation\"x\n" +
 	"\x12CopySegmentRequest\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\x04R\x05group\x12\x18\n" +
 	"\asegment\x18\x02 \x01(\x04R\asegment\x12\x1a\n" +
@@ -4224,7 +5941,7 @@ const file_broker_api_api_proto_rawDesc = "" +
 	"LeaderHint\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\x04R\x05group\x12\x12\n" +
 	"\x04term\x18\x02 \x01(\x04R\x04term\x12\x12\n" +
-	"\x04node\x18\x03 \x01(\x04R\x04node*\xb6\x05\n" +
+	"\x04node\x18\x03 \x01(\x04R\x04node*\x85\x06\n" +
 	"\x04Code\x12\x06\n" +
 	"\x02OK\x10\x00\x12\x0e\n" +
 	"\n" +
@@ -4260,6 +5977,10 @@ const file_broker_api_api_proto_rawDesc = "" +
 	"\x10MOVE_IN_PROGRESS\x10'\x12\r\n" +
 	"\tLAST_NODE\x10(\x12\x0f\n" +
 	"\vLOG_DAMAGED\x10)\x12\x12\n" +
+	"\x0eUNKNOWN_MEMBER\x10*\x12\x11\n" +
+	"\rMEMBER_FENCED\x10+\x12\x11\n" +
+	"\rUNKNOWN_GROUP\x10,\x12\x13\n" +
+	"\x0fGROUP_NOT_EMPTY\x10-\x12\x12\n" +
 	"\x0eINVALID_CONFIG\x10<*\x19\n" +
 	"\x04Acks\x12\a\n" +
 	"\x03ALL\x10\x00\x12\b\n" +
@@ -4269,7 +5990,12 @@ const file_broker_api_api_proto_rawDesc = "" +
 	"\n" +
 	"\x06LATEST\x10\x00\x12\f\n" +
 	"\bEARLIEST\x10\x01\x12\v\n" +
-	"\aAT_TIME\x10\x02B*Z(github.com/reprise-mq/reprise/broker/apib\x06proto3"
+	"\aAT_TIME\x10\x02*2\n" +
+	"\bAssignor\x12\n" +
+	"\n" +
+	"\x06STICKY\x10\x00\x12\t\n" +
+	"\x05RANGE\x10\x01\x12\x0f\n" +
+	"\vROUND_ROBIN\x10\x02B*Z(github.com/reprise-mq/reprise/broker/apib\x06proto3"
 
 var (
 	file_broker_api_api_proto_rawDescOnce sync.Once
@@ -4283,134 +6009,197 @@ func file_broker_api_api_proto_rawDescGZIP() []byte {
 	return file_broker_api_api_proto_rawDescData
 }
 
-var file_broker_api_api_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_broker_api_api_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
+var file_broker_api_api_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_broker_api_api_proto_msgTypes = make([]protoimpl.MessageInfo, 72)
 var file_broker_api_api_proto_goTypes = []any{
 	(Code)(0),                      // 0: reprise.api.v1.Code
 	(Acks)(0),                      // 1: reprise.api.v1.Acks
 	(OffsetSpec)(0),                // 2: reprise.api.v1.OffsetSpec
-	(*Message)(nil),                // 3: reprise.api.v1.Message
-	(*Request)(nil),                // 4: reprise.api.v1.Request
-	(*Response)(nil),               // 5: reprise.api.v1.Response
-	(*Error)(nil),                  // 6: reprise.api.v1.Error
-	(*TopicRef)(nil),               // 7: reprise.api.v1.TopicRef
-	(*MetadataRequest)(nil),        // 8: reprise.api.v1.MetadataRequest
-	(*MetadataResponse)(nil),       // 9: reprise.api.v1.MetadataResponse
-	(*NodeInfo)(nil),               // 10: reprise.api.v1.NodeInfo
-	(*TopicInfo)(nil),              // 11: reprise.api.v1.TopicInfo
-	(*TopicConfig)(nil),            // 12: reprise.api.v1.TopicConfig
-	(*PartitionInfo)(nil),          // 13: reprise.api.v1.PartitionInfo
-	(*ReplicaInfo)(nil),            // 14: reprise.api.v1.ReplicaInfo
-	(*CreateTopicRequest)(nil),     // 15: reprise.api.v1.CreateTopicRequest
-	(*CreateTopicResponse)(nil),    // 16: reprise.api.v1.CreateTopicResponse
-	(*DeleteTopicRequest)(nil),     // 17: reprise.api.v1.DeleteTopicRequest
-	(*DeleteTopicResponse)(nil),    // 18: reprise.api.v1.DeleteTopicResponse
-	(*AlterTopicRequest)(nil),      // 19: reprise.api.v1.AlterTopicRequest
-	(*AlterTopicResponse)(nil),     // 20: reprise.api.v1.AlterTopicResponse
-	(*AddPartitionsRequest)(nil),   // 21: reprise.api.v1.AddPartitionsRequest
-	(*AddPartitionsResponse)(nil),  // 22: reprise.api.v1.AddPartitionsResponse
-	(*ProduceRequest)(nil),         // 23: reprise.api.v1.ProduceRequest
-	(*ProduceResponse)(nil),        // 24: reprise.api.v1.ProduceResponse
-	(*FetchRequest)(nil),           // 25: reprise.api.v1.FetchRequest
-	(*FetchResponse)(nil),          // 26: reprise.api.v1.FetchResponse
-	(*ListOffsetsRequest)(nil),     // 27: reprise.api.v1.ListOffsetsRequest
-	(*ListOffsetsResponse)(nil),    // 28: reprise.api.v1.ListOffsetsResponse
-	(*DeleteRecordsRequest)(nil),   // 29: reprise.api.v1.DeleteRecordsRequest
-	(*DeleteRecordsResponse)(nil),  // 30: reprise.api.v1.DeleteRecordsResponse
-	(*InitProducerRequest)(nil),    // 31: reprise.api.v1.InitProducerRequest
-	(*InitProducerResponse)(nil),   // 32: reprise.api.v1.InitProducerResponse
-	(*JoinRequest)(nil),            // 33: reprise.api.v1.JoinRequest
-	(*JoinResponse)(nil),           // 34: reprise.api.v1.JoinResponse
-	(*UpdateNodeRequest)(nil),      // 35: reprise.api.v1.UpdateNodeRequest
-	(*UpdateNodeResponse)(nil),     // 36: reprise.api.v1.UpdateNodeResponse
-	(*MoveReplicaRequest)(nil),     // 37: reprise.api.v1.MoveReplicaRequest
-	(*MoveReplicaResponse)(nil),    // 38: reprise.api.v1.MoveReplicaResponse
-	(*ElectLeaderRequest)(nil),     // 39: reprise.api.v1.ElectLeaderRequest
-	(*ElectLeaderResponse)(nil),    // 40: reprise.api.v1.ElectLeaderResponse
-	(*RemoveNodeRequest)(nil),      // 41: reprise.api.v1.RemoveNodeRequest
-	(*RemoveNodeResponse)(nil),     // 42: reprise.api.v1.RemoveNodeResponse
-	(*DescribeNodeRequest)(nil),    // 43: reprise.api.v1.DescribeNodeRequest
-	(*DescribeNodeResponse)(nil),   // 44: reprise.api.v1.DescribeNodeResponse
-	(*GroupStatus)(nil),            // 45: reprise.api.v1.GroupStatus
-	(*PeerProgress)(nil),           // 46: reprise.api.v1.PeerProgress
-	(*ReplicaChangedRequest)(nil),  // 47: reprise.api.v1.ReplicaChangedRequest
-	(*ReplicaChangedResponse)(nil), // 48: reprise.api.v1.ReplicaChangedResponse
-	(*CopySegmentRequest)(nil),     // 49: reprise.api.v1.CopySegmentRequest
-	(*CopySegmentResponse)(nil),    // 50: reprise.api.v1.CopySegmentResponse
-	(*PeerBatch)(nil),              // 51: reprise.api.v1.PeerBatch
-	(*RaftMessage)(nil),            // 52: reprise.api.v1.RaftMessage
-	(*LeaderHint)(nil),             // 53: reprise.api.v1.LeaderHint
+	(Assignor)(0),                  // 3: reprise.api.v1.Assignor
+	(*Message)(nil),                // 4: reprise.api.v1.Message
+	(*Request)(nil),                // 5: reprise.api.v1.Request
+	(*Response)(nil),               // 6: reprise.api.v1.Response
+	(*Error)(nil),                  // 7: reprise.api.v1.Error
+	(*TopicRef)(nil),               // 8: reprise.api.v1.TopicRef
+	(*MetadataRequest)(nil),        // 9: reprise.api.v1.MetadataRequest
+	(*MetadataResponse)(nil),       // 10: reprise.api.v1.MetadataResponse
+	(*NodeInfo)(nil),               // 11: reprise.api.v1.NodeInfo
+	(*TopicInfo)(nil),              // 12: reprise.api.v1.TopicInfo
+	(*TopicConfig)(nil),            // 13: reprise.api.v1.TopicConfig
+	(*PartitionInfo)(nil),          // 14: reprise.api.v1.PartitionInfo
+	(*ReplicaInfo)(nil),            // 15: reprise.api.v1.ReplicaInfo
+	(*CreateTopicRequest)(nil),     // 16: reprise.api.v1.CreateTopicRequest
+	(*CreateTopicResponse)(nil),    // 17: reprise.api.v1.CreateTopicResponse
+	(*DeleteTopicRequest)(nil),     // 18: reprise.api.v1.DeleteTopicRequest
+	(*DeleteTopicResponse)(nil),    // 19: reprise.api.v1.DeleteTopicResponse
+	(*AlterTopicRequest)(nil),      // 20: reprise.api.v1.AlterTopicRequest
+	(*AlterTopicResponse)(nil),     // 21: reprise.api.v1.AlterTopicResponse
+	(*AddPartitionsRequest)(nil),   // 22: reprise.api.v1.AddPartitionsRequest
+	(*AddPartitionsResponse)(nil),  // 23: reprise.api.v1.AddPartitionsResponse
+	(*ProduceRequest)(nil),         // 24: reprise.api.v1.ProduceRequest
+	(*ProduceResponse)(nil),        // 25: reprise.api.v1.ProduceResponse
+	(*FetchRequest)(nil),           // 26: reprise.api.v1.FetchRequest
+	(*FetchResponse)(nil),          // 27: reprise.api.v1.FetchResponse
+	(*ListOffsetsRequest)(nil),     // 28: reprise.api.v1.ListOffsetsRequest
+	(*ListOffsetsResponse)(nil),    // 29: reprise.api.v1.ListOffsetsResponse
+	(*DeleteRecordsRequest)(nil),   // 30: reprise.api.v1.DeleteRecordsRequest
+	(*DeleteRecordsResponse)(nil),  // 31: reprise.api.v1.DeleteRecordsResponse
+	(*InitProducerRequest)(nil),    // 32: reprise.api.v1.InitProducerRequest
+	(*InitProducerResponse)(nil),   // 33: reprise.api.v1.InitProducerResponse
+	(*JoinRequest)(nil),            // 34: reprise.api.v1.JoinRequest
+	(*JoinResponse)(nil),           // 35: reprise.api.v1.JoinResponse
+	(*UpdateNodeRequest)(nil),      // 36: reprise.api.v1.UpdateNodeRequest
+	(*UpdateNodeResponse)(nil),     // 37: reprise.api.v1.UpdateNodeResponse
+	(*MoveReplicaRequest)(nil),     // 38: reprise.api.v1.MoveReplicaRequest
+	(*MoveReplicaResponse)(nil),    // 39: reprise.api.v1.MoveReplicaResponse
+	(*ElectLeaderRequest)(nil),     // 40: reprise.api.v1.ElectLeaderRequest
+	(*ElectLeaderResponse)(nil),    // 41: reprise.api.v1.ElectLeaderResponse
+	(*RemoveNodeRequest)(nil),      // 42: reprise.api.v1.RemoveNodeRequest
+	(*RemoveNodeResponse)(nil),     // 43: reprise.api.v1.RemoveNodeResponse
+	(*DescribeNodeRequest)(nil),    // 44: reprise.api.v1.DescribeNodeRequest
+	(*DescribeNodeResponse)(nil),   // 45: reprise.api.v1.DescribeNodeResponse
+	(*GroupStatus)(nil),            // 46: reprise.api.v1.GroupStatus
+	(*PeerProgress)(nil),           // 47: reprise.api.v1.PeerProgress
+	(*ReplicaChangedRequest)(nil),  // 48: reprise.api.v1.ReplicaChangedRequest
+	(*ReplicaChangedResponse)(nil), // 49: reprise.api.v1.ReplicaChangedResponse
+	(*GroupPartition)(nil),         // 50: reprise.api.v1.GroupPartition
+	(*JoinGroupRequest)(nil),       // 51: reprise.api.v1.JoinGroupRequest
+	(*BeatRequest)(nil),            // 52: reprise.api.v1.BeatRequest
+	(*MembershipResponse)(nil),     // 53: reprise.api.v1.MembershipResponse
+	(*LeaveGroupRequest)(nil),      // 54: reprise.api.v1.LeaveGroupRequest
+	(*LeaveGroupResponse)(nil),     // 55: reprise.api.v1.LeaveGroupResponse
+	(*GroupOffset)(nil),            // 56: reprise.api.v1.GroupOffset
+	(*CommitOffsetsRequest)(nil),   // 57: reprise.api.v1.CommitOffsetsRequest
+	(*CommitOffsetsResponse)(nil),  // 58: reprise.api.v1.CommitOffsetsResponse
+	(*FetchOffsetsRequest)(nil),    // 59: reprise.api.v1.FetchOffsetsRequest
+	(*FetchOffsetsResponse)(nil),   // 60: reprise.api.v1.FetchOffsetsResponse
+	(*ResetOffsetsRequest)(nil),    // 61: reprise.api.v1.ResetOffsetsRequest
+	(*ResetOffsetsResponse)(nil),   // 62: reprise.api.v1.ResetOffsetsResponse
+	(*DeleteGroupRequest)(nil),     // 63: reprise.api.v1.DeleteGroupRequest
+	(*DeleteGroupResponse)(nil),    // 64: reprise.api.v1.DeleteGroupResponse
+	(*DescribeGroupRequest)(nil),   // 65: reprise.api.v1.DescribeGroupRequest
+	(*DescribeGroupResponse)(nil),  // 66: reprise.api.v1.DescribeGroupResponse
+	(*GroupMember)(nil),            // 67: reprise.api.v1.GroupMember
+	(*ListGroupsRequest)(nil),      // 68: reprise.api.v1.ListGroupsRequest
+	(*ListGroupsResponse)(nil),     // 69: reprise.api.v1.ListGroupsResponse
+	(*GroupSummary)(nil),           // 70: reprise.api.v1.GroupSummary
+	(*CopySegmentRequest)(nil),     // 71: reprise.api.v1.CopySegmentRequest
+	(*CopySegmentResponse)(nil),    // 72: reprise.api.v1.CopySegmentResponse
+	(*PeerBatch)(nil),              // 73: reprise.api.v1.PeerBatch
+	(*RaftMessage)(nil),            // 74: reprise.api.v1.RaftMessage
+	(*LeaderHint)(nil),             // 75: reprise.api.v1.LeaderHint
 }
 var file_broker_api_api_proto_depIdxs = []int32{
-	4,  // 0: reprise.api.v1.Message.request:type_name -> reprise.api.v1.Request
-	5,  // 1: reprise.api.v1.Message.response:type_name -> reprise.api.v1.Response
-	51, // 2: reprise.api.v1.Message.peer:type_name -> reprise.api.v1.PeerBatch
-	8,  // 3: reprise.api.v1.Request.metadata:type_name -> reprise.api.v1.MetadataRequest
-	15, // 4: reprise.api.v1.Request.create_topic:type_name -> reprise.api.v1.CreateTopicRequest
-	17, // 5: reprise.api.v1.Request.delete_topic:type_name -> reprise.api.v1.DeleteTopicRequest
-	23, // 6: reprise.api.v1.Request.produce:type_name -> reprise.api.v1.ProduceRequest
-	25, // 7: reprise.api.v1.Request.fetch:type_name -> reprise.api.v1.FetchRequest
-	27, // 8: reprise.api.v1.Request.list_offsets:type_name -> reprise.api.v1.ListOffsetsRequest
-	29, // 9: reprise.api.v1.Request.delete_records:type_name -> reprise.api.v1.DeleteRecordsRequest
-	31, // 10: reprise.api.v1.Request.init_producer:type_name -> reprise.api.v1.InitProducerRequest
-	33, // 11: reprise.api.v1.Request.join:type_name -> reprise.api.v1.JoinRequest
-	37, // 12: reprise.api.v1.Request.move_replica:type_name -> reprise.api.v1.MoveReplicaRequest
-	39, // 13: reprise.api.v1.Request.elect_leader:type_name -> reprise.api.v1.ElectLeaderRequest
-	41, // 14: reprise.api.v1.Request.remove_node:type_name -> reprise.api.v1.RemoveNodeRequest
-	43, // 15: reprise.api.v1.Request.describe_node:type_name -> reprise.api.v1.DescribeNodeRequest
-	49, // 16: reprise.api.v1.Request.copy_segment:type_name -> reprise.api.v1.CopySegmentRequest
-	47, // 17: reprise.api.v1.Request.replica_changed:type_name -> reprise.api.v1.ReplicaChangedRequest
-	35, // 18: reprise.api.v1.Request.update_node:type_name -> reprise.api.v1.UpdateNodeRequest
-	19, // 19: reprise.api.v1.Request.alter_topic:type_name -> reprise.api.v1.AlterTopicRequest
-	21, // 20: reprise.api.v1.Request.add_partitions:type_name -> reprise.api.v1.AddPartitionsRequest
-	6,  // 21: reprise.api.v1.Response.error:type_name -> reprise.api.v1.Error
-	9,  // 22: reprise.api.v1.Response.metadata:type_name -> reprise.api.v1.MetadataResponse
-	16, // 23: reprise.api.v1.Response.create_topic:type_name -> reprise.api.v1.CreateTopicResponse
-	18, // 24: reprise.api.v1.Response.delete_topic:type_name -> reprise.api.v1.DeleteTopicResponse
-	24, // 25: reprise.api.v1.Response.produce:type_name -> reprise.api.v1.ProduceResponse
-	26, // 26: reprise.api.v1.Response.fetch:type_name -> reprise.api.v1.FetchResponse
-	28, // 27: reprise.api.v1.Response.list_offsets:type_name -> reprise.api.v1.ListOffsetsResponse
-	30, // 28: reprise.api.v1.Response.delete_records:type_name -> reprise.api.v1.DeleteRecordsResponse
-	32, // 29: reprise.api.v1.Response.init_producer:type_name -> reprise.api.v1.InitProducerResponse
-	34, // 30: reprise.api.v1.Response.join:type_name -> reprise.api.v1.JoinResponse
-	38, // 31: reprise.api.v1.Response.move_replica:type_name -> reprise.api.v1.MoveReplicaResponse
-	40, // 32: reprise.api.v1.Response.elect_leader:type_name -> reprise.api.v1.ElectLeaderResponse
-	42, // 33: reprise.api.v1.Response.remove_node:type_name -> reprise.api.v1.RemoveNodeResponse
-	44, // 34: reprise.api.v1.Response.describe_node:type_name -> reprise.api.v1.DescribeNodeResponse
-	50, // 35: reprise.api.v1.Response.copy_segment:type_name -> reprise.api.v1.CopySegmentResponse
-	48, // 36: reprise.api.v1.Response.replica_changed:type_name -> reprise.api.v1.ReplicaChangedResponse
-	36, // 37: reprise.api.v1.Response.update_node:type_name -> reprise.api.v1.UpdateNodeResponse
-	20, // 38: reprise.api.v1.Response.alter_topic:type_name -> reprise.api.v1.AlterTopicResponse
-	22, // 39: reprise.api.v1.Response.add_partitions:type_name -> reprise.api.v1.AddPartitionsResponse
-	0,  // 40: reprise.api.v1.Error.code:type_name -> reprise.api.v1.Code
-	7,  // 41: reprise.api.v1.MetadataRequest.topics:type_name -> reprise.api.v1.TopicRef
-	10, // 42: reprise.api.v1.MetadataResponse.nodes:type_name -> reprise.api.v1.NodeInfo
-	11, // 43: reprise.api.v1.MetadataResponse.topics:type_name -> reprise.api.v1.TopicInfo
-	13, // 44: reprise.api.v1.TopicInfo.partitions:type_name -> reprise.api.v1.PartitionInfo
-	12, // 45: reprise.api.v1.TopicInfo.configs:type_name -> reprise.api.v1.TopicConfig
-	14, // 46: reprise.api.v1.PartitionInfo.replicas:type_name -> reprise.api.v1.ReplicaInfo
-	12, // 47: reprise.api.v1.CreateTopicRequest.configs:type_name -> reprise.api.v1.TopicConfig
-	7,  // 48: reprise.api.v1.DeleteTopicRequest.topic:type_name -> reprise.api.v1.TopicRef
-	7,  // 49: reprise.api.v1.AlterTopicRequest.topic:type_name -> reprise.api.v1.TopicRef
-	12, // 50: reprise.api.v1.AlterTopicRequest.set:type_name -> reprise.api.v1.TopicConfig
-	7,  // 51: reprise.api.v1.AddPartitionsRequest.topic:type_name -> reprise.api.v1.TopicRef
-	7,  // 52: reprise.api.v1.ProduceRequest.topic:type_name -> reprise.api.v1.TopicRef
-	1,  // 53: reprise.api.v1.ProduceRequest.acks:type_name -> reprise.api.v1.Acks
-	7,  // 54: reprise.api.v1.FetchRequest.topic:type_name -> reprise.api.v1.TopicRef
-	7,  // 55: reprise.api.v1.ListOffsetsRequest.topic:type_name -> reprise.api.v1.TopicRef
-	2,  // 56: reprise.api.v1.ListOffsetsRequest.spec:type_name -> reprise.api.v1.OffsetSpec
-	7,  // 57: reprise.api.v1.DeleteRecordsRequest.topic:type_name -> reprise.api.v1.TopicRef
-	7,  // 58: reprise.api.v1.MoveReplicaRequest.topic:type_name -> reprise.api.v1.TopicRef
-	7,  // 59: reprise.api.v1.ElectLeaderRequest.topic:type_name -> reprise.api.v1.TopicRef
-	45, // 60: reprise.api.v1.DescribeNodeResponse.groups:type_name -> reprise.api.v1.GroupStatus
-	46, // 61: reprise.api.v1.GroupStatus.progress:type_name -> reprise.api.v1.PeerProgress
-	52, // 62: reprise.api.v1.PeerBatch.raft:type_name -> reprise.api.v1.RaftMessage
-	53, // 63: reprise.api.v1.PeerBatch.leaders:type_name -> reprise.api.v1.LeaderHint
-	64, // [64:64] is the sub-list for method output_type
-	64, // [64:64] is the sub-list for method input_type
-	64, // [64:64] is the sub-list for extension type_name
-	64, // [64:64] is the sub-list for extension extendee
-	0,  // [0:64] is the sub-list for field type_name
+	5,   // 0: reprise.api.v1.Message.request:type_name -> reprise.api.v1.Request
+	6,   // 1: reprise.api.v1.Message.response:type_name -> reprise.api.v1.Response
+	73,  // 2: reprise.api.v1.Message.peer:type_name -> reprise.api.v1.PeerBatch
+	9,   // 3: reprise.api.v1.Request.metadata:type_name -> reprise.api.v1.MetadataRequest
+	16,  // 4: reprise.api.v1.Request.create_topic:type_name -> reprise.api.v1.CreateTopicRequest
+	18,  // 5: reprise.api.v1.Request.delete_topic:type_name -> reprise.api.v1.DeleteTopicRequest
+	24,  // 6: reprise.api.v1.Request.produce:type_name -> reprise.api.v1.ProduceRequest
+	26,  // 7: reprise.api.v1.Request.fetch:type_name -> reprise.api.v1.FetchRequest
+	28,  // 8: reprise.api.v1.Request.list_offsets:type_name -> reprise.api.v1.ListOffsetsRequest
+	30,  // 9: reprise.api.v1.Request.delete_records:type_name -> reprise.api.v1.DeleteRecordsRequest
+	32,  // 10: reprise.api.v1.Request.init_producer:type_name -> reprise.api.v1.InitProducerRequest
+	34,  // 11: reprise.api.v1.Request.join:type_name -> reprise.api.v1.JoinRequest
+	38,  // 12: reprise.api.v1.Request.move_replica:type_name -> reprise.api.v1.MoveReplicaRequest
+	40,  // 13: reprise.api.v1.Request.elect_leader:type_name -> reprise.api.v1.ElectLeaderRequest
+	42,  // 14: reprise.api.v1.Request.remove_node:type_name -> reprise.api.v1.RemoveNodeRequest
+	44,  // 15: reprise.api.v1.Request.describe_node:type_name -> reprise.api.v1.DescribeNodeRequest
+	71,  // 16: reprise.api.v1.Request.copy_segment:type_name -> reprise.api.v1.CopySegmentRequest
+	48,  // 17: reprise.api.v1.Request.replica_changed:type_name -> reprise.api.v1.ReplicaChangedRequest
+	36,  // 18: reprise.api.v1.Request.update_node:type_name -> reprise.api.v1.UpdateNodeRequest
+	51,  // 19: reprise.api.v1.Request.join_group:type_name -> reprise.api.v1.JoinGroupRequest
+	52,  // 20: reprise.api.v1.Request.beat:type_name -> reprise.api.v1.BeatRequest
+	54,  // 21: reprise.api.v1.Request.leave_group:type_name -> reprise.api.v1.LeaveGroupRequest
+	57,  // 22: reprise.api.v1.Request.commit_offsets:type_name -> reprise.api.v1.CommitOffsetsRequest
+	59,  // 23: reprise.api.v1.Request.fetch_offsets:type_name -> reprise.api.v1.FetchOffsetsRequest
+	61,  // 24: reprise.api.v1.Request.reset_offsets:type_name -> reprise.api.v1.ResetOffsetsRequest
+	63,  // 25: reprise.api.v1.Request.delete_group:type_name -> reprise.api.v1.DeleteGroupRequest
+	65,  // 26: reprise.api.v1.Request.describe_group:type_name -> reprise.api.v1.DescribeGroupRequest
+	68,  // 27: reprise.api.v1.Request.list_groups:type_name -> reprise.api.v1.ListGroupsRequest
+	20,  // 28: reprise.api.v1.Request.alter_topic:type_name -> reprise.api.v1.AlterTopicRequest
+	22,  // 29: reprise.api.v1.Request.add_partitions:type_name -> reprise.api.v1.AddPartitionsRequest
+	7,   // 30: reprise.api.v1.Response.error:type_name -> reprise.api.v1.Error
+	10,  // 31: reprise.api.v1.Response.metadata:type_name -> reprise.api.v1.MetadataResponse
+	17,  // 32: reprise.api.v1.Response.create_topic:type_name -> reprise.api.v1.CreateTopicResponse
+	19,  // 33: reprise.api.v1.Response.delete_topic:type_name -> reprise.api.v1.DeleteTopicResponse
+	25,  // 34: reprise.api.v1.Response.produce:type_name -> reprise.api.v1.ProduceResponse
+	27,  // 35: reprise.api.v1.Response.fetch:type_name -> reprise.api.v1.FetchResponse
+	29,  // 36: reprise.api.v1.Response.list_offsets:type_name -> reprise.api.v1.ListOffsetsResponse
+	31,  // 37: reprise.api.v1.Response.delete_records:type_name -> reprise.api.v1.DeleteRecordsResponse
+	33,  // 38: reprise.api.v1.Response.init_producer:type_name -> reprise.api.v1.InitProducerResponse
+	35,  // 39: reprise.api.v1.Response.join:type_name -> reprise.api.v1.JoinResponse
+	39,  // 40: reprise.api.v1.Response.move_replica:type_name -> reprise.api.v1.MoveReplicaResponse
+	41,  // 41: reprise.api.v1.Response.elect_leader:type_name -> reprise.api.v1.ElectLeaderResponse
+	43,  // 42: reprise.api.v1.Response.remove_node:type_name -> reprise.api.v1.RemoveNodeResponse
+	45,  // 43: reprise.api.v1.Response.describe_node:type_name -> reprise.api.v1.DescribeNodeResponse
+	72,  // 44: reprise.api.v1.Response.copy_segment:type_name -> reprise.api.v1.CopySegmentResponse
+	49,  // 45: reprise.api.v1.Response.replica_changed:type_name -> reprise.api.v1.ReplicaChangedResponse
+	37,  // 46: reprise.api.v1.Response.update_node:type_name -> reprise.api.v1.UpdateNodeResponse
+	53,  // 47: reprise.api.v1.Response.membership:type_name -> reprise.api.v1.MembershipResponse
+	55,  // 48: reprise.api.v1.Response.leave_group:type_name -> reprise.api.v1.LeaveGroupResponse
+	58,  // 49: reprise.api.v1.Response.commit_offsets:type_name -> reprise.api.v1.CommitOffsetsResponse
+	60,  // 50: reprise.api.v1.Response.fetch_offsets:type_name -> reprise.api.v1.FetchOffsetsResponse
+	62,  // 51: reprise.api.v1.Response.reset_offsets:type_name -> reprise.api.v1.ResetOffsetsResponse
+	64,  // 52: reprise.api.v1.Response.delete_group:type_name -> reprise.api.v1.DeleteGroupResponse
+	66,  // 53: reprise.api.v1.Response.describe_group:type_name -> reprise.api.v1.DescribeGroupResponse
+	69,  // 54: reprise.api.v1.Response.list_groups:type_name -> reprise.api.v1.ListGroupsResponse
+	21,  // 55: reprise.api.v1.Response.alter_topic:type_name -> reprise.api.v1.AlterTopicResponse
+	23,  // 56: reprise.api.v1.Response.add_partitions:type_name -> reprise.api.v1.AddPartitionsResponse
+	0,   // 57: reprise.api.v1.Error.code:type_name -> reprise.api.v1.Code
+	8,   // 58: reprise.api.v1.MetadataRequest.topics:type_name -> reprise.api.v1.TopicRef
+	11,  // 59: reprise.api.v1.MetadataResponse.nodes:type_name -> reprise.api.v1.NodeInfo
+	12,  // 60: reprise.api.v1.MetadataResponse.topics:type_name -> reprise.api.v1.TopicInfo
+	14,  // 61: reprise.api.v1.TopicInfo.partitions:type_name -> reprise.api.v1.PartitionInfo
+	13,  // 62: reprise.api.v1.TopicInfo.configs:type_name -> reprise.api.v1.TopicConfig
+	15,  // 63: reprise.api.v1.PartitionInfo.replicas:type_name -> reprise.api.v1.ReplicaInfo
+	13,  // 64: reprise.api.v1.CreateTopicRequest.configs:type_name -> reprise.api.v1.TopicConfig
+	8,   // 65: reprise.api.v1.DeleteTopicRequest.topic:type_name -> reprise.api.v1.TopicRef
+	8,   // 66: reprise.api.v1.AlterTopicRequest.topic:type_name -> reprise.api.v1.TopicRef
+	13,  // 67: reprise.api.v1.AlterTopicRequest.set:type_name -> reprise.api.v1.TopicConfig
+	8,   // 68: reprise.api.v1.AddPartitionsRequest.topic:type_name -> reprise.api.v1.TopicRef
+	8,   // 69: reprise.api.v1.ProduceRequest.topic:type_name -> reprise.api.v1.TopicRef
+	1,   // 70: reprise.api.v1.ProduceRequest.acks:type_name -> reprise.api.v1.Acks
+	8,   // 71: reprise.api.v1.FetchRequest.topic:type_name -> reprise.api.v1.TopicRef
+	8,   // 72: reprise.api.v1.ListOffsetsRequest.topic:type_name -> reprise.api.v1.TopicRef
+	2,   // 73: reprise.api.v1.ListOffsetsRequest.spec:type_name -> reprise.api.v1.OffsetSpec
+	8,   // 74: reprise.api.v1.DeleteRecordsRequest.topic:type_name -> reprise.api.v1.TopicRef
+	8,   // 75: reprise.api.v1.MoveReplicaRequest.topic:type_name -> reprise.api.v1.TopicRef
+	8,   // 76: reprise.api.v1.ElectLeaderRequest.topic:type_name -> reprise.api.v1.TopicRef
+	46,  // 77: reprise.api.v1.DescribeNodeResponse.groups:type_name -> reprise.api.v1.GroupStatus
+	47,  // 78: reprise.api.v1.GroupStatus.progress:type_name -> reprise.api.v1.PeerProgress
+	8,   // 79: reprise.api.v1.JoinGroupRequest.shard:type_name -> reprise.api.v1.TopicRef
+	3,   // 80: reprise.api.v1.JoinGroupRequest.assignor:type_name -> reprise.api.v1.Assignor
+	8,   // 81: reprise.api.v1.BeatRequest.shard:type_name -> reprise.api.v1.TopicRef
+	50,  // 82: reprise.api.v1.BeatRequest.given:type_name -> reprise.api.v1.GroupPartition
+	50,  // 83: reprise.api.v1.MembershipResponse.keeps:type_name -> reprise.api.v1.GroupPartition
+	50,  // 84: reprise.api.v1.MembershipResponse.gives:type_name -> reprise.api.v1.GroupPartition
+	8,   // 85: reprise.api.v1.LeaveGroupRequest.shard:type_name -> reprise.api.v1.TopicRef
+	50,  // 86: reprise.api.v1.GroupOffset.partition:type_name -> reprise.api.v1.GroupPartition
+	8,   // 87: reprise.api.v1.CommitOffsetsRequest.shard:type_name -> reprise.api.v1.TopicRef
+	56,  // 88: reprise.api.v1.CommitOffsetsRequest.offsets:type_name -> reprise.api.v1.GroupOffset
+	8,   // 89: reprise.api.v1.FetchOffsetsRequest.shard:type_name -> reprise.api.v1.TopicRef
+	50,  // 90: reprise.api.v1.FetchOffsetsRequest.partitions:type_name -> reprise.api.v1.GroupPartition
+	56,  // 91: reprise.api.v1.FetchOffsetsResponse.offsets:type_name -> reprise.api.v1.GroupOffset
+	8,   // 92: reprise.api.v1.ResetOffsetsRequest.shard:type_name -> reprise.api.v1.TopicRef
+	56,  // 93: reprise.api.v1.ResetOffsetsRequest.offsets:type_name -> reprise.api.v1.GroupOffset
+	8,   // 94: reprise.api.v1.DeleteGroupRequest.shard:type_name -> reprise.api.v1.TopicRef
+	8,   // 95: reprise.api.v1.DescribeGroupRequest.shard:type_name -> reprise.api.v1.TopicRef
+	3,   // 96: reprise.api.v1.DescribeGroupResponse.assignor:type_name -> reprise.api.v1.Assignor
+	67,  // 97: reprise.api.v1.DescribeGroupResponse.members:type_name -> reprise.api.v1.GroupMember
+	56,  // 98: reprise.api.v1.DescribeGroupResponse.offsets:type_name -> reprise.api.v1.GroupOffset
+	50,  // 99: reprise.api.v1.GroupMember.keeps:type_name -> reprise.api.v1.GroupPartition
+	50,  // 100: reprise.api.v1.GroupMember.gives:type_name -> reprise.api.v1.GroupPartition
+	8,   // 101: reprise.api.v1.ListGroupsRequest.shard:type_name -> reprise.api.v1.TopicRef
+	70,  // 102: reprise.api.v1.ListGroupsResponse.groups:type_name -> reprise.api.v1.GroupSummary
+	74,  // 103: reprise.api.v1.PeerBatch.raft:type_name -> reprise.api.v1.RaftMessage
+	75,  // 104: reprise.api.v1.PeerBatch.leaders:type_name -> reprise.api.v1.LeaderHint
+	105, // [105:105] is the sub-list for method output_type
+	105, // [105:105] is the sub-list for method input_type
+	105, // [105:105] is the sub-list for extension type_name
+	105, // [105:105] is the sub-list for extension extendee
+	0,   // [0:105] is the sub-list for field type_name
 }
 
 func init() { file_broker_api_api_proto_init() }
@@ -4440,6 +6229,15 @@ func file_broker_api_api_proto_init() {
 		(*Request_CopySegment)(nil),
 		(*Request_ReplicaChanged)(nil),
 		(*Request_UpdateNode)(nil),
+		(*Request_JoinGroup)(nil),
+		(*Request_Beat)(nil),
+		(*Request_LeaveGroup)(nil),
+		(*Request_CommitOffsets)(nil),
+		(*Request_FetchOffsets)(nil),
+		(*Request_ResetOffsets)(nil),
+		(*Request_DeleteGroup)(nil),
+		(*Request_DescribeGroup)(nil),
+		(*Request_ListGroups)(nil),
 		(*Request_AlterTopic)(nil),
 		(*Request_AddPartitions)(nil),
 	}
@@ -4460,6 +6258,14 @@ func file_broker_api_api_proto_init() {
 		(*Response_CopySegment)(nil),
 		(*Response_ReplicaChanged)(nil),
 		(*Response_UpdateNode)(nil),
+		(*Response_Membership)(nil),
+		(*Response_LeaveGroup)(nil),
+		(*Response_CommitOffsets)(nil),
+		(*Response_FetchOffsets)(nil),
+		(*Response_ResetOffsets)(nil),
+		(*Response_DeleteGroup)(nil),
+		(*Response_DescribeGroup)(nil),
+		(*Response_ListGroups)(nil),
 		(*Response_AlterTopic)(nil),
 		(*Response_AddPartitions)(nil),
 	}
@@ -4468,8 +6274,8 @@ func file_broker_api_api_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_broker_api_api_proto_rawDesc), len(file_broker_api_api_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   51,
+			NumEnums:      4,
+			NumMessages:   72,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

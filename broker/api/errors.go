@@ -48,6 +48,10 @@ var Traits = map[Code]Trait{
 	Code_NODE_IS_REPLICA:            {false, true, "the node holds, or does not hold, a replica of the partition already; see cluster status"},
 	Code_WRONG_CLUSTER:              {false, true, "the node belongs to another cluster"},
 	Code_SEGMENT_GONE:               {false, true, "the segment was deleted by retention; start over from a newer snapshot"},
+	Code_UNKNOWN_MEMBER:             {false, true, "the group has no such member: it left, or was silent for too long; join again"},
+	Code_MEMBER_FENCED:              {false, true, "the member does not own the partition since the epoch it names; beat, and commit what it keeps"},
+	Code_UNKNOWN_GROUP:              {false, true, "no such group; see group list"},
+	Code_GROUP_NOT_EMPTY:            {false, true, "the group has members; stop them first"},
 	Code_LAST_NODE:                  {false, true, "the node is the last one, or the last that has a vote"},
 
 	Code_DUPLICATE_SEQUENCE: {false, false, "the batch is older than the last five; it was appended before, at an offset no longer known"},

@@ -14,6 +14,10 @@ type GroupID uint64
 // MetaGroup is the group that holds nodes, topics and producer ids.
 const MetaGroup GroupID = 0
 
+// GroupsTopic is the topic whose partitions hold not records but consumer groups. Nobody
+// produces to it or reads it.
+const GroupsTopic = "__groups"
+
 // ReplicaID is the raft id of one incarnation of a replica. Meta never gives one
 // out twice in a group. 0 is none.
 type ReplicaID uint64

@@ -61,6 +61,10 @@ func checkCreateTopic(r *api.CreateTopicRequest) *api.Error {
 		return api.Errorf(api.Code_INVALID_REPLICATION_FACTOR,
 			"a partition has 1 to %d replicas, not %d; 0 takes the default", MaxReplicas, r.GetReplicationFactor())
 	}
+	if r.GetName() == api.GroupsTopic && len(r.GetConfigs()) > 0 {
+		return api.Errorf(api.Code_INVALID_CONFIG,
+			"topic %s holds the consumer groups, and no config of records means anything to it", api.GroupsTopic)
+	}
 	if err := checkConfigs(r.GetConfigs()); err != nil || r.GetSegmentBytes() == 0 {
 		return err
 	}

@@ -87,13 +87,19 @@ func (s *State) ValidateAlter(r *api.AlterTopicRequest) *api.Error {
 	if err := checkAlterTopic(r); err != nil {
 		return err
 	}
-	_, err := s.ResolveTopic(r.GetTopic())
-	return err
+	t, err := s.ResolveTopic(r.GetTopic())
+	if err != nil {
+		return err
+	}
+	return keepsGroups(t)
 }
 
 func (s *State) alterTopic(r *api.AlterTopicRequest) *api.Response {
 	t, err := s.ResolveTopic(r.Topic)
 	if err != nil {
+		return &api.Response{Error: err}
+	}
+	if err := keepsGroups(t); err != nil {
 		return &api.Response{Error: err}
 	}
 	for _, name := range r.Unset {

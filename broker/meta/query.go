@@ -21,6 +21,10 @@ func (s *State) SegmentBytes() uint64 { return s.segmentBytes }
 // is gone for good.
 func (s *State) LastGroup() api.GroupID { return s.lastGroup }
 
+// LastTopic is the newest topic number given out: a topic up to it that is not there is
+// gone for good.
+func (s *State) LastTopic() api.TopicID { return s.lastTopic }
+
 // PreferredMeta is the node that was elected to lead the meta group, 0 for any.
 func (s *State) PreferredMeta() api.NodeID { return s.preferred }
 

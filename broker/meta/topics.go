@@ -113,6 +113,9 @@ func (s *State) addPartitions(r *api.AddPartitionsRequest) *api.Response {
 	if err != nil {
 		return &api.Response{Error: err}
 	}
+	if err := keepsGroups(t); err != nil {
+		return &api.Response{Error: err}
+	}
 	have, all := len(t.Partitions), len(s.byGroup)
 	switch more := int(r.Partitions) - have; {
 	case more <= 0:
@@ -144,12 +147,25 @@ func (s *State) deleteTopic(r *api.DeleteTopicRequest) *api.Response {
 	if err != nil {
 		return &api.Response{Error: err}
 	}
+	if err := keepsGroups(t); err != nil {
+		return &api.Response{Error: err}
+	}
 	delete(s.byName, t.Name)
 	for _, p := range t.Partitions {
 		delete(s.byGroup, p.Group)
 	}
 	s.topics = slices.DeleteFunc(s.topics, func(other *Topic) bool { return other == t })
 	return &api.Response{Body: &api.Response_DeleteTopic{DeleteTopic: &api.DeleteTopicResponse{}}}
+}
+
+// keepsGroups refuses to change the topic of the consumer groups: which partition a group
+// is in follows from how many there are, and what is in them is not records.
+func keepsGroups(t *Topic) *api.Error {
+	if t.Name != api.GroupsTopic {
+		return nil
+	}
+	return api.Errorf(api.Code_INVALID_REQUEST,
+		"topic %s holds the consumer groups: it cannot be deleted, altered or given partitions; see group list", t.Name)
 }
 
 // load is what a node has to carry.

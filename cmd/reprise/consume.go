@@ -21,9 +21,9 @@ import (
 
 type consumeFlags struct {
 	connection
-	topic, from, fromTime, format string
-	partition                     int32
-	max                           int64
+	topic, group, from, fromTime, format string
+	partition                            int32
+	max                                  int64
 }
 
 func newConsume() *cobra.Command {
@@ -38,6 +38,10 @@ were printed or the command is stopped. Within a partition they come in order.
 before a time: 2026-01-31T15:04:05Z, milliseconds since 1970, or a time ago such as
 90m. Time stamps are the producers' own; records after that one may have earlier ones.
 
+--group reads as a member of a consumer group: the group's members share the topic's
+partitions, and go on where the group has committed, which is said on standard error.
+--from then says where to begin where nothing is committed.
+
 --format is a text in which %v is a record's value, %k its key, %o its offset, %p
 its partition, %t the topic, %T its time in milliseconds, %% a percent sign and
 \n, \t what they usually are; or json, which prints one object a line.`,
@@ -45,6 +49,15 @@ its partition, %t the topic, %T its time in milliseconds, %% a percent sign and
   reprise consume --topic orders --format '%p/%o %k=%v\n' --bootstrap 127.0.0.1:9001`,
 		Args: cli.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("group") {
+				reset, err := f.checkGroup(cmd.Flags().Changed)
+				if err != nil {
+					return err
+				}
+				return f.with(cmd.Context(), batch.None, func(cl *client.Client) error {
+					return f.consumeGroup(cmd.Context(), cl, reset, cmd.OutOrStdout(), cmd.ErrOrStderr())
+				})
+			}
 			from, err := f.check(cmd.Flags().Changed("from"))
 			if err != nil {
 				return err
@@ -57,6 +70,7 @@ its partition, %t the topic, %T its time in milliseconds, %% a percent sign and
 	f.register(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&f.topic, "topic", "", "name of the topic")
+	flags.StringVar(&f.group, "group", "", "read as a member of this consumer group")
 	flags.Int32Var(&f.partition, "partition", -1, "number of the partition (-1: all)")
 	flags.StringVar(&f.from, "from", "latest", "where to begin: earliest, latest, or an offset")
 	flags.StringVar(&f.fromTime, "from-time", "", "begin at a time: RFC 3339, milliseconds since 1970, or a duration ago")
@@ -78,7 +92,7 @@ func (f *consumeFlags) check(fromGiven bool) (start, error) {
 		if fromGiven {
 			return start{}, cli.Usagef("--from and --from-time both say where to begin; give one")
 		}
-		at, err := parseTime(f.fromTime, time.Now())
+		at, err := parseTime("from-time", f.fromTime, time.Now())
 		return start{time: at, byTime: true}, err
 	}
 	switch f.from {
@@ -102,8 +116,8 @@ type start struct {
 	byTime bool
 }
 
-// parseTime reads a time: as RFC 3339 has it, milliseconds, or how long ago.
-func parseTime(text string, now time.Time) (int64, error) {
+// parseTime reads the time that a flag gives: as RFC 3339 has it, milliseconds, or how long ago.
+func parseTime(flag, text string, now time.Time) (int64, error) {
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
 		return n, nil
 	}
@@ -112,7 +126,7 @@ func parseTime(text string, now time.Time) (int64, error) {
 	}
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		return 0, cli.Usagef("--from-time %q is no time; give one like 2026-01-31T15:04:05Z, milliseconds since 1970, or a duration ago like 90m", text)
+		return 0, cli.Usagef("--%s %q is no time; give one like 2026-01-31T15:04:05Z, milliseconds since 1970, or a duration ago like 90m", flag, text)
 	}
 	return t.UnixMilli(), nil
 }

@@ -220,7 +220,7 @@ func (o *Oracle) extend(h *host, g *group, f *segment.Frame) {
 	}
 	kept := *f
 	kept.Data = bytes.Clone(f.Data)
-	base := g.machine.next()
+	_, base := g.machine.bounds()
 	conf := g.conf(g.last())
 	count := int32(0)
 	if f.Type == raftpb.EntryNormal {
@@ -322,7 +322,7 @@ func (g *group) nextAfter(index api.Index) api.Offset {
 // Batches calls f with every batch of records that the group has committed.
 func (o *Oracle) Batches(id api.GroupID, f func(base api.Offset, batch []byte)) {
 	g := o.groups[id]
-	if g == nil {
+	if g == nil || g.machine.partition == nil {
 		return
 	}
 	for _, l := range g.records {

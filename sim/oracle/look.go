@@ -59,15 +59,16 @@ func (o *Oracle) look(h *host, v *broker.GroupView) {
 
 // reaches holds the files of a replica to reaching down to the log start.
 func (o *Oracle) reaches(h *host, g *group, v *broker.GroupView) {
-	if g.machine.partition == nil {
+	if g.machine.meta != nil {
 		return
 	}
+	start, _ := g.machine.bounds()
 	for _, name := range h.disk.Names() {
 		if !strings.HasPrefix(name, v.Folder) {
 			continue
 		}
 		f, _, err := segment.DecodeFrame(h.disk.Contents(name))
-		if start := g.machine.partition.LogStart(); err == nil && f.Base > start {
+		if err == nil && f.Base > start {
 			o.fail(RecordsMissing, "%s: the files of replica %d of group %d begin at offset %d, and the log start is %d",
 				h.name, v.Replica, v.Group, f.Base, start)
 		}

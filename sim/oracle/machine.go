@@ -11,6 +11,7 @@ import (
 
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/codec"
+	groups "github.com/reprise-mq/reprise/broker/group"
 	"github.com/reprise-mq/reprise/broker/meta"
 	"github.com/reprise-mq/reprise/broker/partition"
 	"github.com/reprise-mq/reprise/broker/segment"
@@ -18,15 +19,16 @@ import (
 
 // machine is the reference: the group's state machine, applied to the log once.
 type machine struct {
-	// One of the two, once the group has begun.
+	// One of the three, once the group has begun.
 	meta      *meta.State
 	partition *partition.State
+	groups    *groups.State
 
 	firstState string
 	firstConf  *raftpb.ConfState
 }
 
-func (m *machine) isNew() bool { return m.meta == nil && m.partition == nil }
+func (m *machine) isNew() bool { return m.meta == nil && m.partition == nil && m.groups == nil }
 
 // begin takes the first state frame.
 func (m *machine) begin(id api.GroupID, f *segment.Frame) error {
@@ -43,6 +45,14 @@ func (m *machine) begin(id api.GroupID, f *segment.Frame) error {
 		m.meta = s
 		return nil
 	}
+	if groups.IsState(st.machine) {
+		s := groups.New(0)
+		if err := s.Restore(st.machine); err != nil {
+			return err
+		}
+		m.groups = s
+		return nil
+	}
 	s := partition.New(0)
 	if err := s.Restore(st.machine); err != nil {
 		return err
@@ -53,24 +63,33 @@ func (m *machine) begin(id api.GroupID, f *segment.Frame) error {
 
 // apply gives the number of records that an entry appended.
 func (m *machine) apply(data []byte) int32 {
-	if m.meta != nil {
+	switch {
+	case m.meta != nil:
 		m.meta.Apply(data)
 		return 0
+	case m.groups != nil:
+		return m.groups.Apply(data).Count
 	}
 	return m.partition.Apply(data).Count
 }
 
-// next is the offset of the next record.
-func (m *machine) next() api.Offset {
-	if m.partition == nil {
-		return 0
+// bounds are the lowest offset that has to be kept, and that of the next record.
+func (m *machine) bounds() (start, next api.Offset) {
+	switch {
+	case m.partition != nil:
+		return m.partition.LogStart(), m.partition.End()
+	case m.groups != nil:
+		return m.groups.LogStart(), m.groups.End()
 	}
-	return m.partition.End()
+	return 0, 0
 }
 
 func (m *machine) save() []byte {
-	if m.meta != nil {
+	switch {
+	case m.meta != nil:
 		return m.meta.Save()
+	case m.groups != nil:
+		return m.groups.Save()
 	}
 	return m.partition.Save()
 }

@@ -52,22 +52,27 @@ func newGenerator(seed uint64) *generator {
 // Generate makes the standard plan of a seed.
 func Generate(seed uint64) *Plan {
 	g := newGenerator(seed)
-	if g.seed.Split("workload").Chance(1, 6) {
+	switch g.seed.Split("workload").Below(6) {
+	case 0:
 		g.retention()
+	case 1:
+		g.group()
 	}
 	return g.standard()
 }
 
-// GenerateWorkload makes a plan as Generate does, with a workload of a kind: "log" or
-// workloads.Retention.
+// GenerateWorkload makes a plan as Generate does, with a workload of a kind: "log",
+// workloads.Retention or workloads.Group.
 func GenerateWorkload(kind string, seed uint64) (*Plan, error) {
 	g := newGenerator(seed)
 	switch kind {
 	case "log":
 	case workloads.Retention:
 		g.retention()
+	case workloads.Group:
+		g.group()
 	default:
-		return nil, fmt.Errorf("there is no workload %q; there are log and %s", kind, workloads.Retention)
+		return nil, fmt.Errorf("there is no workload %q; there are log, %s and %s", kind, workloads.Retention, workloads.Group)
 	}
 	return g.standard(), nil
 }
@@ -236,7 +241,9 @@ func (g *generator) partition(s *prng.Stream) Target {
 func between(s *prng.Stream, low, high int64) Milliseconds { return Milliseconds(s.Between(low, high)) }
 
 // client aims at a client.
-func (g *generator) client(s *prng.Stream) int { return int(s.Below(int64(g.plan.Workload.Clients))) }
+func (g *generator) client(s *prng.Stream) int {
+	return int(s.Below(int64(g.plan.Workload.Clients + g.plan.Workload.Members)))
+}
 
 // crash draws how hard a power failure hits.
 func crash(s *prng.Stream, f *Fault) {

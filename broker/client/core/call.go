@@ -101,5 +101,31 @@ func fits(request *api.Request, response *api.Response) bool {
 	case *api.Request_DescribeNode:
 		return response.GetDescribeNode() != nil
 	}
+	return fitsGroup(request, response)
+}
+
+// fitsGroup is fits for requests about consumer groups.
+func fitsGroup(request *api.Request, response *api.Response) bool {
+	switch body := request.Body.(type) {
+	case *api.Request_JoinGroup:
+		member := response.GetMembership().GetMember()
+		return member != 0 && (body.JoinGroup.Member == 0 || body.JoinGroup.Member == member)
+	case *api.Request_Beat:
+		return response.GetMembership() != nil && response.GetMembership().Member == body.Beat.Member
+	case *api.Request_LeaveGroup:
+		return response.GetLeaveGroup() != nil
+	case *api.Request_CommitOffsets:
+		return response.GetCommitOffsets() != nil
+	case *api.Request_FetchOffsets:
+		return response.GetFetchOffsets() != nil
+	case *api.Request_ResetOffsets:
+		return response.GetResetOffsets() != nil
+	case *api.Request_DeleteGroup:
+		return response.GetDeleteGroup() != nil
+	case *api.Request_DescribeGroup:
+		return response.GetDescribeGroup() != nil
+	case *api.Request_ListGroups:
+		return response.GetListGroups() != nil
+	}
 	return false
 }

@@ -15,8 +15,8 @@
 // attempt was; one that was never sent counts as definite. The code that a
 // Result carries always agrees with its Definite. After an attempt in doubt only
 // what is idempotent is tried again: reads, InitProducer for a new id,
-// DeleteRecords up to a given offset, DeleteTopic (by id), and produce with a
-// producer identity.
+// DeleteRecords up to a given offset, DeleteTopic (by id), produce with a producer
+// identity, and what is asked of the coordinators of groups.
 //
 // # Producer identities
 //
@@ -25,6 +25,12 @@
 // while the epoch is per id: with a shared one, a batch of unknown outcome in one
 // partition would stop all the others until their batches in flight were
 // answered. Here the bump stays local.
+//
+// # Consumer groups
+//
+// A Consumer is a member of a group: it joins, beats, fetches what it owns, hands records
+// out and commits, on top of the client's operations. Requests about a group go to the
+// partition of GroupsTopic that coordinates it (GroupShard).
 //
 // Package core never sees a goroutine, a socket or a file.
 package core

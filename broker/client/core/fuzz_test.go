@@ -24,6 +24,11 @@ func FuzzReceive(f *testing.F) {
 		}}},
 		{Body: &api.Response_InitProducer{InitProducer: &api.InitProducerResponse{ProducerId: -1, Epoch: 1 << 20}}},
 		{Body: &api.Response_Produce{Produce: &api.ProduceResponse{BaseOffset: -5}}},
+		{Body: &api.Response_Membership{Membership: &api.MembershipResponse{
+			Member: 1, Epoch: 3, Keeps: []*api.GroupPartition{{TopicId: 1, Topic: "t"}, {TopicId: 1, Partition: -1}, {}},
+			Gives: []*api.GroupPartition{{TopicId: 1, Partition: 1, Topic: "t"}},
+		}}},
+		{Body: &api.Response_FetchOffsets{FetchOffsets: &api.FetchOffsetsResponse{Offsets: []*api.GroupOffset{{}, {Partition: &api.GroupPartition{TopicId: 1}, Offset: 1 << 62}}}}},
 		{Body: &api.Response_Fetch{Fetch: &api.FetchResponse{Batches: make([]byte, 61)}}},
 	} {
 		f.Add(api.EncodeFrame(&api.Message{Body: &api.Message_Response{Response: m}})[4:])
@@ -41,7 +46,11 @@ func FuzzReceive(f *testing.F) {
 		c.Fetch("t", 0, 0, core.FetchOptions{}, done)
 		c.DeleteTopic("t", 0, done)
 		c.Metadata(&api.MetadataRequest{}, 0, done)
-		for round := 0; round < 200 && c.Pending() > 0; round++ {
+		c.ListGroups(0, done)
+		c.DeleteGroup("g", 0, done)
+		k, _ := c.Subscribe(core.ConsumerOptions{Group: "g", Topics: []string{"t"}, Session: env.Second, AutoCommit: 100 * env.Millisecond}, core.ConsumerEvents{})
+		k.Poll(10, env.Second, func([]core.ConsumedRecord, *api.Error) { k.Close(func(*api.Error) { ended++ }) })
+		for round := 0; round < 2000 && ended < 7; round++ {
 			c.Flush()
 			sent := w.sent
 			w.sent = nil
@@ -52,7 +61,7 @@ func FuzzReceive(f *testing.F) {
 			w.now += 20 * env.Millisecond
 			c.Wake()
 		}
-		if c.Flush(); ended != 4 || c.Pending() != 0 {
+		if c.Flush(); ended != 7 || c.Pending() != 0 {
 			t.Errorf("%d operations ended, %d pending", ended, c.Pending())
 		}
 	})

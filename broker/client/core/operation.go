@@ -66,7 +66,10 @@ type operation struct {
 	// ref is the part of request that names the topic, nil where there is none.
 	ref       *api.TopicRef
 	partition api.Partition
-	deadline  env.Time
+	// group is the one whose coordinator is addressed, "" for none: the partition is
+	// known once the topic is, as it depends on how many there are.
+	group    string
+	deadline env.Time
 	// patience is how long a node may hold the request back before it answers.
 	patience env.Time
 
@@ -191,6 +194,9 @@ func (o *operation) resolve() bool {
 		return true
 	}
 	t := c.topic(o.ref.Name)
+	if o.group != "" && t != nil {
+		o.partition = GroupShard(o.group, len(t.partitions))
+	}
 	// What concerns the whole topic names partition 0, which every topic has.
 	if t.partition(o.partition) != nil {
 		o.ref.Id = uint64(t.id)

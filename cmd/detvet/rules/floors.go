@@ -47,6 +47,7 @@ var plan = map[string]int{
 	"broker/replica":     4,
 	"broker/meta":        4,
 	"broker/partition":   4,
+	"broker/group":       4,
 	"broker/client/core": 4,
 	"sim/world":          4,
 	"sim/shrink":         4,

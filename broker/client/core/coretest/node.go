@@ -82,7 +82,8 @@ func silent(request *api.Request) bool {
 // Changes reports whether a request changes anything.
 func Changes(request *api.Request) bool {
 	switch request.Body.(type) {
-	case *api.Request_Metadata, *api.Request_Fetch, *api.Request_ListOffsets, *api.Request_DescribeNode:
+	case *api.Request_Metadata, *api.Request_Fetch, *api.Request_ListOffsets, *api.Request_DescribeNode,
+		*api.Request_FetchOffsets, *api.Request_DescribeGroup, *api.Request_ListGroups:
 		return false
 	}
 	return true
@@ -115,6 +116,9 @@ func (w *World) act(n *node, request *api.Request) *api.Response {
 	case *api.Request_DescribeNode:
 		return &api.Response{Body: &api.Response_DescribeNode{DescribeNode: &api.DescribeNodeResponse{NodeId: uint64(n.id)}}}
 	}
+	if _, _, ok := w.shardOf(request); ok {
+		return w.actGroup(request)
+	}
 	return fail(api.Code_INVALID_REQUEST)
 }
 
@@ -134,7 +138,10 @@ func (w *World) redirect(n *node, request *api.Request) *api.Response {
 	case *api.Request_DeleteRecords:
 		ref, number = body.DeleteRecords.Topic, body.DeleteRecords.Partition
 	default:
-		return w.sendOn(n, w.meta)
+		var ok bool
+		if ref, number, ok = w.shardOf(request); !ok {
+			return w.sendOn(n, w.meta)
+		}
 	}
 	p := w.find(ref, number)
 	if p == nil {

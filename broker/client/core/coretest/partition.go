@@ -157,9 +157,13 @@ func (p *Partition) fetch(q *api.FetchRequest) *api.Response {
 		if i+1 < len(p.batches) {
 			ends = int64(p.batches[i+1].first)
 		}
-		if ends > q.Offset && (len(out.Batches) == 0 || q.MaxBytes == 0 || len(out.Batches)+len(b.data) <= int(q.MaxBytes)) {
-			out.Batches = append(out.Batches, b.data...)
+		if ends <= q.Offset {
+			continue
 		}
+		if len(out.Batches) > 0 && q.MaxBytes > 0 && len(out.Batches)+len(b.data) > int(q.MaxBytes) {
+			break
+		}
+		out.Batches = append(out.Batches, b.data...)
 	}
 	return &api.Response{Body: &api.Response_Fetch{Fetch: out}}
 }

@@ -33,11 +33,13 @@ type World struct {
 	nodes  []*node
 	meta   api.NodeID
 	topics map[string]*Topic
+	groups map[string]*Group
 	// Deleted are the topics that are no more.
 	Deleted []*Topic
 	// last of the ids given out.
 	lastTopic    api.TopicID
 	lastProducer api.ProducerID
+	lastMember   uint64
 	epochs       map[api.ProducerID]api.Epoch
 	clients      []*Host
 }
@@ -73,7 +75,7 @@ type node struct {
 // NewWorld makes a cluster of so many nodes, all up, the first the meta leader.
 func NewWorld(seed uint64, nodes int) *World {
 	w := &World{
-		random: prng.New(seed), topics: map[string]*Topic{}, epochs: map[api.ProducerID]api.Epoch{}, meta: 1,
+		random: prng.New(seed), topics: map[string]*Topic{}, groups: map[string]*Group{}, epochs: map[api.ProducerID]api.Epoch{}, meta: 1,
 		Faults: Faults{Delay: 2 * env.Millisecond},
 	}
 	for i := range nodes {

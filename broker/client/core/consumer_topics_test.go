@@ -1,0 +1,144 @@
+package core_test
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/client/core"
+	"github.com/reprise-mq/reprise/broker/client/core/coretest"
+	"github.com/reprise-mq/reprise/broker/env"
+)
+
+func TestConsumerOutOfRange(t *testing.T) {
+	for _, c := range []struct {
+		policy core.ResetPolicy
+		want   string
+		code   api.Code
+	}{
+		{core.ResetEarliest, "c", api.Code_OK},
+		{core.ResetLatest, "", api.Code_OK},
+		{core.ResetFail, "", api.Code_OFFSET_OUT_OF_RANGE},
+	} {
+		s := withGroups(t)
+		s.fill(3)
+		r := s.subscribe(core.ConsumerOptions{Reset: core.ResetEarliest})
+		r.poll(1, env.Second)
+		r.poll(0, 0)
+		r.Commit(func(*api.Error) {})
+		s.run(env.Second)
+		r.Close(func(*api.Error) {})
+		s.run(env.Second)
+		s.await(func(done func(core.Result)) { s.client.DeleteRecords("t", 0, 2, 0, done) })
+		for p := range api.Partition(3) { // so that the policy decides on partition 0 only
+			key := coretest.Key{Topic: s.world.Topic("t").ID, Partition: p}
+			s.world.Group("g").Offsets[key] = 0
+		}
+		next := s.subscribe(core.ConsumerOptions{Reset: c.policy})
+		if got := next.poll(10, 3*env.Second); got != c.want || next.err.GetCode() != c.code {
+			t.Errorf("policy %d: polled %q, error %v", c.policy, got, next.err)
+		}
+	}
+}
+
+func TestConsumerTopicDeleted(t *testing.T) {
+	s := withGroups(t)
+	s.world.CreateTopic("other", 1)
+	r := s.subscribe(core.ConsumerOptions{Topics: []string{"t", "other"}})
+	r.poll(1, env.Second)
+	r.story = nil
+	s.world.DeleteTopic("other")
+	s.world.CreateTopic("other", 1)
+	s.world.Group("g").Rebalance()
+	r.begin(1, 8*env.Second)
+	s.run(8 * env.Second)
+	r.expectStory("revoked other/0", "assigned other/0@0")
+}
+
+func TestConsumerPattern(t *testing.T) {
+	s := withGroups(t)
+	s.world.CreateTopic("logs.a", 1)
+	r := s.subscribe(core.ConsumerOptions{Pattern: regexp.MustCompile("^(logs|__)"), Refresh: 5 * env.Second})
+	s.run(2 * env.Second)
+	r.expectStory("assigned logs.a/0@0")
+	s.world.CreateTopic("logs.b", 1)
+	s.run(10 * env.Second)
+	r.expectStory("assigned logs.b/0@0")
+}
+
+func TestConsumerStatic(t *testing.T) {
+	s := withGroups(t)
+	r := s.subscribe(core.ConsumerOptions{Instance: "i"})
+	s.run(env.Second)
+	r.Close(func(*api.Error) {})
+	s.run(env.Second)
+	if g := s.world.Group("g"); len(g.Members) != 1 || len(g.Owners) != 3 {
+		t.Errorf("%d members, %d owned", len(g.Members), len(g.Owners))
+	}
+	generation := s.world.Group("g").Generation
+	again := s.subscribe(core.ConsumerOptions{Instance: "i"})
+	s.run(env.Second)
+	if again.expectStory("assigned t/0@0", "assigned t/1@0", "assigned t/2@0"); s.world.Group("g").Generation != generation {
+		t.Error("partitions were dealt out again")
+	}
+}
+
+func TestConsumerRefuses(t *testing.T) {
+	s := withGroups(t)
+	for _, o := range []core.ConsumerOptions{
+		{Topics: []string{"t"}}, {Group: "g"}, {Group: "\xff", Topics: []string{"t"}}, {Group: "g", Topics: []string{"\xff"}},
+		{Group: strings.Repeat("g", 250), Topics: []string{"t"}},
+	} {
+		if _, err := s.client.Subscribe(o, core.ConsumerEvents{}); err.GetCode() != api.Code_INVALID_REQUEST {
+			t.Errorf("%+v: %v", o, err)
+		}
+	}
+	r := s.subscribe(core.ConsumerOptions{})
+	r.begin(1, env.Second)
+	r.begin(1, env.Second)
+	if s.run(env.Millisecond); r.err.GetCode() != api.Code_INVALID_REQUEST {
+		t.Errorf("two polls at once: %v", r.err)
+	}
+}
+
+func TestGroupAdministration(t *testing.T) {
+	s := withGroups(t)
+	for i := range 9 {
+		r := s.subscribe(core.ConsumerOptions{Group: fmt.Sprint("g", i)})
+		s.run(env.Second)
+		if i == 0 {
+			r.Close(func(*api.Error) {})
+		}
+	}
+	list := s.await(func(done func(core.Result)) { s.client.ListGroups(0, done) })
+	var names []string
+	for _, g := range list.Response.GetListGroups().GetGroups() {
+		names = append(names, g.Group)
+	}
+	if want := "g0 g1 g2 g3 g4 g5 g6 g7 g8"; strings.Join(names, " ") != want {
+		t.Errorf("groups %q, error %v", names, list.Err)
+	}
+	at := &api.GroupOffset{Partition: &api.GroupPartition{TopicId: uint64(s.world.Topic("t").ID), Topic: "t"}, Offset: 7}
+	reset := func(group string) core.Result {
+		return s.await(func(done func(core.Result)) { s.client.ResetOffsets(group, []*api.GroupOffset{at}, 0, done) })
+	}
+	s.expect(reset("g1"), api.Code_GROUP_NOT_EMPTY, true)
+	s.expect(reset("g0"), api.Code_OK, true)
+	s.expect(reset(""), api.Code_INVALID_REQUEST, true)
+	offsets := s.await(func(done func(core.Result)) { s.client.FetchOffsets("g0", nil, 0, done) })
+	if all := offsets.Response.GetFetchOffsets().GetOffsets(); len(all) != 1 || all[0].Offset != 7 {
+		t.Errorf("offsets %v", all)
+	}
+	d := s.await(func(done func(core.Result)) { s.client.DescribeGroup("g1", 0, done) })
+	if members := d.Response.GetDescribeGroup().GetMembers(); len(members) != 1 || len(members[0].Keeps) != 3 {
+		t.Errorf("members %v", members)
+	}
+	remove := func(group string) core.Result {
+		return s.await(func(done func(core.Result)) { s.client.DeleteGroup(group, 0, done) })
+	}
+	s.expect(remove("g1"), api.Code_GROUP_NOT_EMPTY, true)
+	s.expect(remove("g0"), api.Code_OK, true)
+	s.expect(remove("g0"), api.Code_UNKNOWN_GROUP, true)
+}

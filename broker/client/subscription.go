@@ -1,0 +1,269 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"sync"
+	"time"
+
+	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/client/core"
+)
+
+// SubscribeOptions are how a member of a consumer group behaves. A zero field takes the
+// default given with it.
+type SubscribeOptions struct {
+	// Group is the group's name.
+	Group string
+	// Topics to read. Pattern, a regular expression, adds those whose names it matches,
+	// also when they are made later.
+	Topics  []string
+	Pattern string
+	// Instance makes the member a static one: it may restart within its session without
+	// anything being moved.
+	Instance string
+	// Session is how long the member may be silent (10 s); Rebalance how long it may work
+	// from Poll to Poll when something has to be given up (60 s).
+	Session, Rebalance time.Duration
+	// Assignor spreads the partitions over the members (sticky).
+	Assignor api.Assignor
+	// AutoCommit is how often what was processed is committed; 0 leaves it to Commit.
+	AutoCommit time.Duration
+	// Reset says where to begin where nothing is committed (earliest).
+	Reset core.ResetPolicy
+	// MaxPoll is how many records a Poll gives at most (500).
+	MaxPoll int
+	// Assigned, Revoked and Lost are called inside Poll and Close, one at a time.
+	// Partitions in Revoked are still the member's until it returns, so it may Commit in
+	// it; those in Lost are not.
+	Assigned func([]core.AssignedPartition)
+	Revoked  func([]core.TopicPartition)
+	Lost     func([]core.TopicPartition)
+}
+
+// GroupRecord is a record, and the partition that it is of.
+type GroupRecord = core.ConsumedRecord
+
+// Subscription is a member of a consumer group. Poll and Close are for one goroutine at a
+// time; Commit and CommitOffsets may be called by any.
+//
+// A Poll says that the records of the one before are processed: only then are they
+// committed, and only then may their partitions go to another member. So each record is
+// processed at least once, and by one member at a time.
+type Subscription struct {
+	client   *Client
+	options  SubscribeOptions
+	consumer *core.Consumer
+
+	mu sync.Mutex
+	// events are to be told in the next Poll, in order; news says that there are some.
+	events []func()
+	news   chan struct{}
+}
+
+type polled struct {
+	records []GroupRecord
+	err     *api.Error
+}
+
+// Subscribe makes a member of a group, which joins at once, in the background.
+func (c *Client) Subscribe(ctx context.Context, options SubscribeOptions) (*Subscription, error) {
+	op := fmt.Sprintf("subscribe in group %q", options.Group)
+	var pattern *regexp.Regexp
+	if options.Pattern != "" {
+		var err error
+		if pattern, err = regexp.Compile(options.Pattern); err != nil {
+			return nil, &Error{Op: op, Code: api.Code_INVALID_REQUEST, Definite: true, Message: err.Error(), cause: err}
+		}
+	}
+	s := &Subscription{client: c, options: options, news: make(chan struct{}, 1)}
+	err := s.call(ctx, op, func(done func(*api.Error)) {
+		consumer, err := c.core.Subscribe(core.ConsumerOptions{
+			Group: options.Group, Topics: options.Topics, Pattern: pattern, Instance: options.Instance,
+			Session: duration(options.Session), Rebalance: duration(options.Rebalance), Assignor: options.Assignor,
+			AutoCommit: duration(options.AutoCommit), Reset: options.Reset,
+		}, s.told())
+		s.consumer = consumer
+		done(err)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// told puts what the core tells off to the next Poll.
+func (s *Subscription) told() core.ConsumerEvents {
+	return core.ConsumerEvents{
+		Assigned: func(list []core.AssignedPartition) {
+			s.tell(func() {
+				if s.options.Assigned != nil {
+					s.options.Assigned(list)
+				}
+			})
+		},
+		Revoked: func(list []core.TopicPartition, release func()) {
+			s.tell(func() {
+				if s.options.Revoked != nil {
+					s.options.Revoked(list)
+				}
+				s.client.driver.Do(release)
+			})
+		},
+		Lost: func(list []core.TopicPartition) {
+			s.tell(func() {
+				if s.options.Lost != nil {
+					s.options.Lost(list)
+				}
+			})
+		},
+	}
+}
+
+func (s *Subscription) tell(event func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.events = append(s.events, event)
+	select {
+	case s.news <- struct{}{}:
+	default:
+	}
+}
+
+// runEvents calls the user's functions for what has happened.
+func (s *Subscription) runEvents() {
+	for {
+		s.mu.Lock()
+		events := s.events
+		s.events = nil
+		s.mu.Unlock()
+		if len(events) == 0 {
+			return
+		}
+		for _, event := range events {
+			event()
+		}
+	}
+}
+
+// pollWait is how long one poll of the core waits; Poll goes on with another.
+const pollWait = 5 * time.Second
+
+// Poll gives the next records as soon as there are any, and says that those given before
+// are processed. When ctx ends first it gives its error, and no record is missed.
+func (s *Subscription) Poll(ctx context.Context) ([]GroupRecord, error) {
+	op := fmt.Sprintf("poll in group %q", s.options.Group)
+	for {
+		s.runEvents()
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		p, ok := s.pollOnce(ctx)
+		s.runEvents()
+		switch {
+		case !ok:
+			return nil, unsent(op, ErrClosed)
+		case p.err != nil:
+			return nil, s.failure(ctx, op, p.err)
+		case len(p.records) > 0:
+			return p.records, nil
+		}
+	}
+}
+
+// pollOnce carries a poll of the core out, and ends it when ctx is done: a poll that went
+// on behind the caller's back could give records that are another member's when they are
+// taken. It is false if the client is closed.
+func (s *Subscription) pollOnce(ctx context.Context) (polled, bool) {
+	answer := make(chan polled, 1)
+	begun := s.client.driver.Do(func() {
+		s.consumer.Poll(s.options.MaxPoll, duration(pollWait), func(records []core.ConsumedRecord, err *api.Error) {
+			answer <- polled{records, err}
+		})
+	})
+	if !begun {
+		return polled{}, false
+	}
+	ended := ctx.Done()
+	for {
+		select {
+		case p := <-answer:
+			return p, true
+		case <-s.news:
+			s.runEvents()
+		case <-ended:
+			ended = nil
+			s.client.driver.Do(s.consumer.StopPoll)
+		case <-s.client.stopped:
+			return polled{}, false
+		}
+	}
+}
+
+// Commit commits what is processed: what was given before the last Poll.
+func (s *Subscription) Commit(ctx context.Context) error {
+	return s.call(ctx, fmt.Sprintf("commit in group %q", s.options.Group), func(done func(*api.Error)) { s.consumer.Commit(done) })
+}
+
+// CommitOffsets commits offsets of the next records to read, all or none. One that is
+// ahead of what Poll gave is refused.
+func (s *Subscription) CommitOffsets(ctx context.Context, positions []core.CommitPosition) error {
+	return s.call(ctx, fmt.Sprintf("commit offsets in group %q", s.options.Group), func(done func(*api.Error)) {
+		s.consumer.CommitOffsets(positions, done)
+	})
+}
+
+// Close says that all that Poll gave is processed, commits it with AutoCommit, gives the
+// partitions up and leaves the group, unless the member is a static one. An error is of
+// the last commit.
+func (s *Subscription) Close(ctx context.Context) error {
+	op := fmt.Sprintf("close the consumer of group %q", s.options.Group)
+	answer := make(chan *api.Error, 1)
+	if !s.client.driver.Do(func() { s.consumer.Close(func(err *api.Error) { answer <- err }) }) {
+		return unsent(op, ErrClosed)
+	}
+	for {
+		s.runEvents()
+		select {
+		case <-s.news:
+		case err := <-answer:
+			s.runEvents()
+			return s.failure(ctx, op, err)
+		case <-ctx.Done():
+			return s.failure(ctx, op, api.Errorf(api.Code_TIMED_OUT, "given up while it was under way"))
+		case <-s.client.stopped:
+			return unsent(op, ErrClosed)
+		}
+	}
+}
+
+// call runs something of the core and waits for its end.
+func (s *Subscription) call(ctx context.Context, op string, start func(done func(*api.Error))) error {
+	answer := make(chan *api.Error, 1)
+	if !s.client.driver.Do(func() { start(func(err *api.Error) { answer <- err }) }) {
+		return unsent(op, ErrClosed)
+	}
+	select {
+	case err := <-answer:
+		return s.failure(ctx, op, err)
+	case <-ctx.Done():
+		return s.failure(ctx, op, api.Errorf(api.Code_TIMED_OUT, "given up while it was under way"))
+	case <-s.client.stopped:
+		return unsent(op, ErrClosed)
+	}
+}
+
+func (s *Subscription) failure(ctx context.Context, op string, err *api.Error) error {
+	if err == nil {
+		return nil
+	}
+	return errorOf(op, ctx, core.Result{Err: err, Definite: err.Code.Definite()})
+}
+
+// IsFenced reports whether a commit failed because partitions are another member's by
+// now; what was processed of them will be processed again.
+func IsFenced(err error) bool {
+	return errors.Is(err, &Error{Code: api.Code_MEMBER_FENCED}) || errors.Is(err, &Error{Code: api.Code_UNKNOWN_MEMBER})
+}

@@ -1,0 +1,314 @@
+package group
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/reprise-mq/reprise/broker/api"
+)
+
+// join makes a member, or takes what an old one wants by now.
+func (s *State) join(name string, j *Join, out *Outcome) {
+	if !s.admits(name, j, out) {
+		return
+	}
+	g := s.groups[name]
+	if g == nil {
+		g = newGroup()
+		s.groups[name] = g
+	}
+	m := g.members[j.Member]
+	if m == nil {
+		m = g.byToken(j.Token)
+	}
+	switch static := g.static(j.Instance); {
+	case m == nil && static != nil:
+		m = g.replace(static, s.nextMember())
+		m.token = j.Token
+	case m == nil:
+		m = &member{id: s.nextMember(), token: j.Token, instance: j.Instance, epoch: 1}
+		g.members[m.id] = m
+	}
+	wants := slices.Compact(slices.Sorted(slices.Values(j.Topics)))
+	changed := m.beats == 0 || m.assignor != j.Assignor || !slices.Equal(m.topics, wants)
+	m.session, m.rebalance, m.assignor, m.topics = j.Session, j.Rebalance, j.Assignor, wants
+	m.beats++
+	if changed {
+		g.begin()
+	}
+	out.Member = g.view(m)
+}
+
+// Check says what is wrong with a join whatever the state is, nil if nothing. It is for
+// before the command is made, so that no log carries it, and is done again when that is
+// applied.
+func (j *Join) Check() *api.Error {
+	within := func(t api.Milliseconds) bool { return t >= MinSession && t <= MaxSession }
+	switch {
+	case j.Assignor >= assignors || len(j.Instance) > MaxName || len(j.Token) > MaxToken:
+		return api.Errorf(api.Code_INVALID_REQUEST, "assignor %d, an instance of %d bytes, a token of %d: assignors go to %d, names of instances to %d bytes, tokens to %d",
+			j.Assignor, len(j.Instance), len(j.Token), assignors-1, MaxName, MaxToken)
+	case !within(j.Session) || !within(j.Rebalance):
+		return api.Errorf(api.Code_INVALID_REQUEST, "a session of %d ms, a rebalance of %d ms: both are from %d to %d", j.Session, j.Rebalance, MinSession, MaxSession)
+	case len(j.Topics) > MaxTopics || slices.ContainsFunc(j.Topics, wrongName):
+		return api.Errorf(api.Code_INVALID_REQUEST, "%d topics: a group wants at most %d, whose names have 1 to %d bytes", len(j.Topics), MaxTopics, MaxName)
+	}
+	return nil
+}
+
+// admits says what is wrong with a join.
+func (s *State) admits(name string, j *Join, out *Outcome) bool {
+	if e := j.Check(); e != nil {
+		out.Code, out.Message = e.GetCode(), e.GetMessage()
+		return false
+	}
+	g := s.groups[name]
+	switch {
+	case j.Member != 0 && (g == nil || g.members[j.Member] == nil):
+		out.unknown(name, j.Member)
+	case j.Member != 0 && g.members[j.Member].instance != j.Instance:
+		out.refuse(api.Code_INVALID_REQUEST, "member %d of group %q is not of instance %q; join as a new one", j.Member, name, j.Instance)
+	case g == nil && len(s.groups) >= MaxGroups:
+		out.tooManyGroups()
+	case j.Member == 0 && g != nil && len(g.members) >= MaxMembers && g.static(j.Instance) == nil && g.byToken(j.Token) == nil:
+		out.refuse(api.Code_OVERLOADED, "group %q has %d members, which is as many as there may be", name, MaxMembers)
+	case g != nil && len(g.wanted(j.Topics)) > MaxTopics:
+		out.refuse(api.Code_INVALID_REQUEST, "the members of group %q want more than %d topics; use more groups", name, MaxTopics)
+	default:
+		return true
+	}
+	return false
+}
+
+func (out *Outcome) unknown(name string, id MemberID) {
+	out.refuse(api.Code_UNKNOWN_MEMBER, "group %q has no member %d: it left, or was silent for too long; join again", name, id)
+}
+
+func (out *Outcome) tooManyGroups() {
+	out.refuse(api.Code_OVERLOADED, "the coordinator has %d groups, which is as many as there may be; delete some", MaxGroups)
+}
+
+func wrongName(name string) bool { return !validName(name) }
+
+func (s *State) nextMember() MemberID {
+	s.lastMember++
+	return s.lastMember
+}
+
+// wanted gives the names of the topics that members want, and more, ascending.
+func (g *group) wanted(more []string) []string {
+	names := slices.Clone(more)
+	//detvet:allow maporder the names are sorted
+	for _, m := range g.members {
+		names = append(names, m.topics...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// byToken is the member that joined with a token, nil if there is none.
+func (g *group) byToken(token string) *member {
+	if token == "" {
+		return nil
+	}
+	//detvet:allow maporder a token has one member
+	for _, m := range g.members {
+		if m.token == token {
+			return m
+		}
+	}
+	return nil
+}
+
+// static is the member with an instance's name, nil if there is none.
+func (g *group) static(instance string) *member {
+	if instance == "" {
+		return nil
+	}
+	//detvet:allow maporder an instance has one member
+	for _, m := range g.members {
+		if m.instance == instance {
+			return m
+		}
+	}
+	return nil
+}
+
+// replace gives a static member another id: who had the old one is fenced, and nothing
+// moves.
+func (g *group) replace(old *member, id MemberID) *member {
+	m := *old
+	m.id = id
+	m.epoch++
+	delete(g.members, old.id)
+	g.members[id] = &m
+	for _, p := range g.ownedBy(old.id) {
+		g.owners[p] = owner{id, m.epoch, m.epoch}
+	}
+	return &m
+}
+
+// sync takes what a member has given up, and tells it what it owns.
+func (s *State) sync(c *decoded, out *Outcome) {
+	g := s.groups[c.group]
+	if g == nil || g.members[c.member] == nil {
+		out.unknown(c.group, c.member)
+		return
+	}
+	m := g.members[c.member]
+	m.beats++
+	given := false
+	for _, p := range c.given {
+		if o, owned := g.owners[p]; owned && o.member == m.id && !m.target[p] && o.kept <= c.epoch {
+			delete(g.owners, p)
+			given = true
+		}
+	}
+	if given {
+		m.epoch++
+		g.grant()
+	}
+	out.Member = g.view(m)
+}
+
+// leave ends a member: because it wants to, or because it was silent since the leader saw
+// so many beats of it.
+func (s *State) leave(c *decoded, out *Outcome) {
+	g := s.groups[c.group]
+	if g == nil || g.members[c.member] == nil {
+		out.unknown(c.group, c.member)
+		return
+	}
+	if c.head.Kind == kindExpire && g.members[c.member].beats != c.beats {
+		return
+	}
+	delete(g.members, c.member)
+	for _, p := range g.ownedBy(c.member) {
+		delete(g.owners, p)
+	}
+	if len(g.members) == 0 {
+		g.emptied = s.clock.Elapsed()
+		g.topics = nil
+	}
+	g.begin()
+}
+
+// learn takes which topics there are, unless it knows better. Of a topic that is gone
+// nothing stays: neither who owns its partitions nor what was committed there.
+func (s *State) learn(c *decoded, out *Outcome) {
+	g := s.groups[c.group]
+	if !validTopics(c.catalogue.Topics) {
+		out.refuse(api.Code_INVALID_REQUEST, "%d topics are no catalogue", len(c.catalogue.Topics))
+		return
+	}
+	if g == nil || c.catalogue.Version < g.catalogue {
+		return
+	}
+	g.catalogue = c.catalogue.Version
+	lost := g.forget(c.catalogue.Gone)
+	if !lost && slices.Equal(c.catalogue.Topics, g.topics) {
+		return
+	}
+	g.topics = c.catalogue.Topics
+	g.begin()
+}
+
+// validTopics reports whether topics ascend by id, and are not too many.
+func validTopics(topics []Topic) bool {
+	all, last := int64(0), api.TopicID(0)
+	for _, t := range topics {
+		all += int64(t.Partitions)
+		if t.ID <= last || t.Partitions < 1 || !validName(t.Name) {
+			return false
+		}
+		last = t.ID
+	}
+	return len(topics) <= MaxTopics && all <= MaxPartitions
+}
+
+// forget takes away what hangs on topics that are gone, and reports whether somebody
+// owned a part of them.
+func (g *group) forget(gone []api.TopicID) bool {
+	losers := make(map[MemberID]bool)
+	for _, p := range slices.SortedFunc(maps.Keys(g.owners), comparePartitions) {
+		if slices.Contains(gone, p.Topic) {
+			losers[g.owners[p].member] = true
+			delete(g.owners, p)
+		}
+	}
+	for _, m := range g.ordered() {
+		if losers[m.id] {
+			m.epoch++
+		}
+	}
+	//detvet:allow maporder each is looked at by itself
+	maps.DeleteFunc(g.offsets, func(p Partition, _ Offset) bool { return slices.Contains(gone, p.Topic) })
+	return len(losers) > 0
+}
+
+// begin begins a generation: everybody gets a target, and what is free its owner.
+func (g *group) begin() {
+	g.generation++
+	members := g.ordered()
+	var candidates []*candidate
+	byID := make(map[MemberID]*candidate)
+	for _, m := range members {
+		c := &candidate{id: m.id, topics: map[api.TopicID]bool{}, owned: map[Partition]bool{}}
+		for _, t := range g.topics {
+			c.topics[t.ID] = slices.Contains(m.topics, t.Name)
+		}
+		byID[m.id] = c
+		candidates = append(candidates, c)
+	}
+	//detvet:allow maporder what is noted does not depend on the order
+	for p, o := range g.owners {
+		byID[o.member].owned[p] = true
+	}
+	if len(members) > 0 {
+		assign(members[0].assignor, candidates, g.topics)
+	}
+	for i, m := range members {
+		g.retarget(m, candidates[i].given)
+	}
+	g.grant()
+}
+
+// retarget tells a member what is to be its own. What it had to give up, and may keep after
+// all, it keeps as of a new epoch.
+func (g *group) retarget(m *member, given []Partition) {
+	var kept []Partition
+	target := make(map[Partition]bool, len(given))
+	for _, p := range given {
+		target[p] = true
+		if g.owners[p].member == m.id && !m.target[p] {
+			kept = append(kept, p)
+		}
+	}
+	m.target = target
+	if len(kept) == 0 {
+		return
+	}
+	m.epoch++
+	for _, p := range kept {
+		g.owners[p] = owner{m.id, g.owners[p].since, m.epoch}
+	}
+}
+
+// grant gives every member what is its target and nobody's.
+func (g *group) grant() {
+	for _, m := range g.ordered() {
+		var free []Partition
+		for _, p := range slices.SortedFunc(maps.Keys(m.target), comparePartitions) {
+			if _, owned := g.owners[p]; !owned {
+				free = append(free, p)
+			}
+		}
+		if len(free) == 0 {
+			continue
+		}
+		m.epoch++
+		for _, p := range free {
+			g.owners[p] = owner{m.id, m.epoch, m.epoch}
+		}
+	}
+}

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/client"
+	"github.com/reprise-mq/reprise/broker/client/core"
+	"github.com/reprise-mq/reprise/cmd/cli"
+)
+
+// commitEvery is how often a group's consumer commits what it has printed.
+const commitEvery = 5 * time.Second
+
+// checkGroup looks at the flags of a consumer of a group.
+func (f *consumeFlags) checkGroup(changed func(string) bool) (core.ResetPolicy, error) {
+	switch {
+	case f.topic == "":
+		return 0, cli.Usagef("consume needs --topic")
+	case f.max < 0:
+		return 0, cli.Usagef("--max %d: it must not be negative", f.max)
+	case changed("partition") || changed("from-time"):
+		return 0, cli.Usagef("--group goes on where the group is, in the partitions it is given: leave --partition and --from-time out; see group reset")
+	case f.from == "earliest":
+		return core.ResetEarliest, nil
+	case f.from == "latest":
+		return core.ResetLatest, nil
+	}
+	return 0, cli.Usagef("--from %q: with --group it is earliest or latest, and counts where the group has committed nothing", f.from)
+}
+
+// groupConsumer prints what a member of a group is given, and commits it.
+type groupConsumer struct {
+	ctx          context.Context
+	subscription *client.Subscription
+	printer      *printer
+	log          io.Writer
+	// printed and not committed: the offsets of the next records, by partition.
+	printed  map[core.TopicPartition]api.Offset
+	lastTime time.Time
+}
+
+// consumeGroup reads as a member of a group until enough was printed.
+func (f *consumeFlags) consumeGroup(ctx context.Context, cl *client.Client, reset core.ResetPolicy, out, log io.Writer) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	g := &groupConsumer{
+		ctx: ctx, log: log, printed: map[core.TopicPartition]api.Offset{}, lastTime: time.Now(),
+		printer: &printer{out: bufio.NewWriter(out), format: f.format, topic: f.topic, left: f.max, limited: f.max > 0, stop: stop},
+	}
+	options := client.SubscribeOptions{
+		Group: f.group, Topics: []string{f.topic}, Reset: reset,
+		Assigned: g.assigned, Revoked: g.revoked, Lost: g.lost,
+	}
+	if f.max > 0 {
+		// No more is taken than is printed.
+		options.MaxPoll = 1
+	}
+	var err error
+	if g.subscription, err = cl.Subscribe(ctx, options); err != nil {
+		return err
+	}
+	err = g.follow()
+	// What was printed is committed also when the command is stopped.
+	var cancel context.CancelFunc
+	g.ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), f.timeout)
+	defer cancel()
+	return errors.Join(err, g.subscription.Close(g.ctx), g.printer.out.Flush())
+}
+
+func (g *groupConsumer) follow() error {
+	for {
+		records, err := g.subscription.Poll(g.ctx)
+		if g.ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for _, r := range records {
+			if err := g.printer.print(r.Record, int32(r.Partition)); err != nil {
+				return err
+			}
+			g.printed[r.TopicPartition] = r.Offset + 1
+		}
+		if time.Since(g.lastTime) >= commitEvery {
+			g.commit(func(core.TopicPartition) bool { return true })
+		}
+	}
+}
+
+// commit commits what was printed of some partitions. That it failed is said and no more:
+// the next one may not, and what is not committed is read again.
+func (g *groupConsumer) commit(of func(core.TopicPartition) bool) {
+	g.lastTime = time.Now()
+	var list []core.CommitPosition
+	for p, offset := range g.printed {
+		if of(p) {
+			list = append(list, core.CommitPosition{TopicPartition: p, Offset: offset})
+		}
+	}
+	slices.SortFunc(list, func(a, b core.CommitPosition) int {
+		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+	})
+	if len(list) == 0 {
+		return
+	}
+	if err := g.subscription.CommitOffsets(g.ctx, list); err != nil {
+		fmt.Fprintln(g.log, "not committed:", err)
+		return
+	}
+	for _, p := range list {
+		fmt.Fprintf(g.log, "committed %s/%d at offset %d\n", p.Topic, p.Partition, p.Offset)
+		delete(g.printed, p.TopicPartition)
+	}
+}
+
+func (g *groupConsumer) assigned(list []core.AssignedPartition) {
+	for _, p := range list {
+		fmt.Fprintf(g.log, "assigned %s/%d from offset %d\n", p.Topic, p.Partition, p.Offset)
+	}
+}
+
+func (g *groupConsumer) revoked(list []core.TopicPartition) {
+	g.commit(func(p core.TopicPartition) bool { return slices.Contains(list, p) })
+	g.forget("revoked", list)
+}
+
+func (g *groupConsumer) lost(list []core.TopicPartition) { g.forget("lost", list) }
+
+func (g *groupConsumer) forget(word string, list []core.TopicPartition) {
+	for _, p := range list {
+		fmt.Fprintf(g.log, "%s %s/%d\n", word, p.Topic, p.Partition)
+	}
+	maps.DeleteFunc(g.printed, func(p core.TopicPartition, _ api.Offset) bool { return slices.Contains(list, p) })
+}

@@ -1,0 +1,172 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/client/core"
+	"github.com/reprise-mq/reprise/broker/env"
+	"github.com/reprise-mq/reprise/histories"
+	"github.com/reprise-mq/reprise/sim/prng"
+	"github.com/reprise-mq/reprise/workloads"
+	"github.com/reprise-mq/reprise/workloads/runner"
+)
+
+// groupName is the consumer group of a run.
+const groupName = "readers"
+
+// readers is the consumer group of a run: what is seen of it from outside.
+type readers struct {
+	run *run
+	// lag is what is not committed yet of the topic, as last asked, once everything is
+	// produced; known: it was asked since.
+	lag   api.Offset
+	known bool
+	// parting: all is committed, and the members leave.
+	parting bool
+}
+
+// auditEvery is how often somebody asks how far the group has come.
+const auditEvery = env.Second
+
+// addMembers makes the members of the run's consumer group.
+func (r *run) addMembers() {
+	w := &r.plan.Workload
+	if w.Kind != workloads.Group {
+		return
+	}
+	r.readers = &readers{run: r}
+	for i := range w.Members {
+		draw := func(purpose string, below int64) int64 {
+			return prng.Scale(prng.Hash(r.plan.Seed, prng.HashString(purpose), uint64(i)), below)
+		}
+		options := core.ConsumerOptions{
+			Group: groupName, Topics: []string{w.Topic},
+			Session:    2*env.Second + env.Time(draw("session", 6000))*env.Millisecond,
+			Rebalance:  2*env.Second + env.Time(draw("rebalance", 6000))*env.Millisecond,
+			Assignor:   api.Assignor(prng.Scale(prng.Hash(r.plan.Seed, prng.HashString("assignor")), 3)),
+			FetchBytes: 1 + int32(draw("fetch", 64<<10)), FetchWait: env.Time(draw("wait", 500)) * env.Millisecond,
+			BufferedBytes: 1 + int(draw("buffer", 256<<10)),
+		}
+		if draw("static", 3) == 0 {
+			options.Instance = fmt.Sprintf("i%d", i)
+		}
+		c := &client{run: r, host: r.clientHost(fmt.Sprintf("m%d", i+1)), attempt: hastyAttempt}
+		c.member = runner.NewMember(runner.MemberConfig{
+			Log: r.log(), Options: options, Max: int(16 + draw("max", 64)),
+			Work: env.Time(draw("work", 100)) * env.Millisecond, CommitEvery: int(1 + draw("commit", 5)),
+		})
+		r.clients = append(r.clients, c)
+	}
+	r.world.Agenda.After(auditEvery, r.readers.audit)
+}
+
+// audit asks how far the group has come, again and again.
+func (g *readers) audit() {
+	if !g.parting || !g.run.answered() {
+		g.ask()
+		g.run.world.Agenda.After(auditEvery, g.audit)
+	}
+}
+
+// ask asks how far the group has come. The answers are part of the history.
+func (g *readers) ask() {
+	r := g.run
+	topic := r.topic()
+	if topic == 0 {
+		return
+	}
+	w := &r.plan.Workload
+	settled := r.healed && r.produced()
+	var processes []histories.Process
+	var asked []*api.GroupPartition
+	for p := range w.Partitions {
+		process := r.recorder.NewProcess()
+		processes = append(processes, process)
+		asked = append(asked, &api.GroupPartition{TopicId: uint64(topic), Partition: int32(p)})
+		r.recorder.Invoke(r.now(), process, histories.Call{
+			Op: histories.FetchOffset, Group: groupName, Topic: w.Topic, Partition: api.Partition(p),
+		})
+	}
+	r.admin.do(func(c *core.Client) {
+		c.FetchOffsets(groupName, asked, adminPatience, func(result core.Result) { g.heard(processes, settled, result) })
+	})
+}
+
+func (g *readers) heard(processes []histories.Process, settled bool, result core.Result) {
+	r := g.run
+	if result.Err != nil {
+		for _, process := range processes {
+			r.recorder.Fail(r.now(), process, result.Err.Code)
+		}
+		return
+	}
+	committed := make([]api.Offset, len(processes))
+	for i := range committed {
+		committed[i] = histories.NoOffset
+	}
+	for _, o := range result.Response.GetFetchOffsets().GetOffsets() {
+		if p := int(o.GetPartition().GetPartition()); p < len(committed) {
+			committed[p] = api.Offset(o.GetOffset())
+		}
+	}
+	lag := api.Offset(0)
+	for p, process := range processes {
+		r.recorder.Ok(r.now(), process, histories.Answer{Offset: committed[p]})
+		lag += r.endOf(api.Partition(p)) - max(committed[p], 0)
+	}
+	if settled {
+		g.lag, g.known = lag, true
+	}
+	if settled && lag == 0 && !g.parting {
+		g.parting = true
+		for _, c := range r.clients {
+			if c.member != nil {
+				c.host.Do(func(env.Process) { c.member.Stop(func() { c.done = true }) })
+			}
+		}
+	}
+}
+
+// missing says what the group still has to do, "" if nothing.
+func (g *readers) missing() string {
+	switch {
+	case !g.known:
+		return "nobody has heard yet how far the consumer group has come"
+	case !g.parting:
+		return fmt.Sprintf("the consumer group has not committed %d offsets", g.lag)
+	}
+	return "the members of the consumer group have not all left"
+}
+
+// topic is the id of the topic that all share, 0 if nobody knows it.
+func (r *run) topic() api.TopicID {
+	if m := r.oracle.Meta(); m != nil {
+		if t := m.TopicByName(r.plan.Workload.Topic); t != nil {
+			return t.ID
+		}
+	}
+	return 0
+}
+
+// produced reports whether the clients that are no members are done.
+func (r *run) produced() bool {
+	return !slices.ContainsFunc(r.clients, func(c *client) bool { return c.member == nil && !c.done })
+}
+
+// endOf is the end of a partition of the topic that all share, as the furthest node has it.
+func (r *run) endOf(p api.Partition) api.Offset {
+	end := api.Offset(0)
+	for _, n := range r.nodes {
+		if !n.host.Up() || n.broker == nil || n.outside() {
+			continue
+		}
+		for _, v := range n.broker.Partitions() {
+			if v.Topic == r.plan.Workload.Topic && v.Partition == p {
+				end = max(end, v.LogEnd)
+			}
+		}
+	}
+	return end
+}

@@ -1,0 +1,269 @@
+package runner
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/client/core"
+	"github.com/reprise-mq/reprise/broker/env"
+	"github.com/reprise-mq/reprise/histories"
+)
+
+// MemberConfig is how one member of a consumer group works.
+type MemberConfig struct {
+	Log Log
+	// Options of the consumer. It commits by itself never: its commits are recorded.
+	Options core.ConsumerOptions
+	// Max records are polled at a time, and Work is how long they take.
+	Max  int
+	Work env.Time
+	// CommitEvery so many polls the member commits.
+	CommitEvery int
+}
+
+// Member is a member of a consumer group: it polls, works, and commits, until it is
+// stopped. It is the same Member when its client crashes and comes back on another core.
+type Member struct {
+	config   MemberConfig
+	consumer *core.Consumer
+	client   *core.Client
+	// life counts the cores: what an earlier one calls back is dropped.
+	life  int
+	polls int
+	// spells are what it reads now.
+	spells map[core.TopicPartition]*spell
+	// open are the commits under way.
+	open    map[histories.Process]bool
+	stopped bool
+	done    func()
+}
+
+// spell is a time in which the member reads a partition: one process of the history.
+type spell struct {
+	process histories.Process
+	member  uint64
+	// next is one past what was handed out, done one past what was worked on, committed
+	// what is known to be committed.
+	next, done, committed api.Offset
+}
+
+// NewMember makes a member. It is idle until Start.
+func NewMember(config MemberConfig) *Member {
+	return &Member{config: config, open: map[histories.Process]bool{}}
+}
+
+// Start joins the group on a core. The driver flushes the core afterwards.
+func (m *Member) Start(client *core.Client) {
+	m.client, m.spells = client, map[core.TopicPartition]*spell{}
+	life := m.life
+	alive := func() bool { return m.life == life }
+	consumer, err := client.Subscribe(m.config.Options, core.ConsumerEvents{
+		Assigned: func(list []core.AssignedPartition) {
+			if alive() {
+				m.assigned(list)
+			}
+		},
+		Revoked: func(list []core.TopicPartition, release func()) {
+			if alive() {
+				m.revoked(list, release)
+			}
+		},
+		Lost: func(list []core.TopicPartition) {
+			if alive() {
+				m.end(histories.Lost, list)
+			}
+		},
+	})
+	if err != nil {
+		panic("runner: " + err.Error())
+	}
+	m.consumer = consumer
+	if m.done != nil {
+		m.close()
+		return
+	}
+	m.poll()
+}
+
+// Crash ends what is under way, its outcome unknown: the core is gone.
+func (m *Member) Crash() {
+	m.life++
+	for _, p := range slices.Sorted(maps.Keys(m.open)) {
+		m.config.Log.Recorder.Info(m.config.Log.Now(), p, api.Code_DISCONNECTED)
+	}
+	clear(m.open)
+}
+
+// Stop has the member leave its group in order, and calls done then.
+func (m *Member) Stop(done func()) {
+	if m.done == nil {
+		m.done = done
+		m.close()
+	}
+}
+
+func (m *Member) close() {
+	m.worked()
+	life := m.life
+	m.consumer.Close(func(*api.Error) {
+		if m.life == life && !m.stopped {
+			m.stopped = true
+			m.done()
+		}
+	})
+}
+
+// partitions are those that the member reads.
+func (m *Member) partitions() []core.TopicPartition {
+	return slices.SortedFunc(maps.Keys(m.spells), core.CompareTopicPartitions)
+}
+
+// worked notes that all that was handed out is worked on.
+func (m *Member) worked() {
+	for _, p := range m.partitions() {
+		m.spells[p].done = m.spells[p].next
+	}
+}
+
+func (m *Member) note(op histories.Op, s *spell, p core.TopicPartition) {
+	m.config.Log.Recorder.Note(m.config.Log.Now(), histories.Note{
+		Op: op, Group: m.config.Options.Group, Member: s.member, Topic: p.Topic, Partition: p.Partition, Offset: s.next,
+	})
+}
+
+func (m *Member) assigned(list []core.AssignedPartition) {
+	for _, p := range list {
+		s := &spell{
+			process: m.config.Log.Recorder.NewProcess(), member: m.consumer.Member(),
+			next: p.Offset, done: p.Offset, committed: p.Offset,
+		}
+		m.spells[p.TopicPartition] = s
+		m.note(histories.Assigned, s, p.TopicPartition)
+	}
+}
+
+func (m *Member) revoked(list []core.TopicPartition, release func()) {
+	m.commit(list, func() {
+		m.end(histories.Revoked, list)
+		release()
+	})
+}
+
+// end ends spells, unless they have.
+func (m *Member) end(op histories.Op, list []core.TopicPartition) {
+	for _, p := range list {
+		if s := m.spells[p]; s != nil {
+			delete(m.spells, p)
+			end := *s
+			end.next = 0
+			m.note(op, &end, p)
+		}
+	}
+}
+
+// poll says that all so far is worked on, and asks for more.
+func (m *Member) poll() {
+	m.worked()
+	life := m.life
+	m.consumer.Poll(m.config.Max, 500*env.Millisecond, func(records []core.ConsumedRecord, err *api.Error) {
+		if m.life != life || m.done != nil {
+			return
+		}
+		m.hand(records)
+		pause := m.config.Work
+		if err != nil {
+			pause = max(pause, failurePause)
+		}
+		m.client.After(pause, func() {
+			if m.life == life && m.done == nil {
+				m.poll()
+			}
+		})
+	})
+	m.polls++
+	if m.polls%m.config.CommitEvery == 0 {
+		m.commit(m.partitions(), func() {})
+	}
+}
+
+// hand records what a poll handed out, by partition.
+func (m *Member) hand(records []core.ConsumedRecord) {
+	byPartition := map[core.TopicPartition][]core.Record{}
+	var order []core.TopicPartition
+	for _, r := range records {
+		if byPartition[r.TopicPartition] == nil {
+			order = append(order, r.TopicPartition)
+		}
+		byPartition[r.TopicPartition] = append(byPartition[r.TopicPartition], r.Record)
+	}
+	log := m.config.Log
+	for _, p := range order {
+		s := m.spells[p]
+		if s == nil {
+			// The checker is to see it: a member is handed what it does not read.
+			s = &spell{process: log.Recorder.NewProcess(), member: m.consumer.Member()}
+		}
+		answer := fetched(core.Result{Records: byPartition[p]})
+		answer.HighWatermark, answer.LogStart = histories.NoOffset, histories.NoOffset
+		first := answer.Records[0].Offset
+		if first != s.next {
+			// What stood between has been deleted, or the reader skips: a process goes on
+			// only where it stood, and the checker knows what was handed to nobody.
+			s.process = log.Recorder.NewProcess()
+		}
+		log.Recorder.Invoke(log.Now(), s.process, histories.Call{
+			Op: histories.Fetch, Topic: p.Topic, Partition: p.Partition, Offset: first, Continue: first == s.next,
+			Group: m.config.Options.Group, Member: s.member,
+		})
+		log.Recorder.Ok(log.Now(), s.process, answer)
+		s.next = answer.Records[len(answer.Records)-1].Offset + 1
+	}
+}
+
+// committed notes a commit that was taken.
+func (m *Member) committed(list []core.CommitPosition) {
+	for _, p := range list {
+		if s := m.spells[p.TopicPartition]; s != nil {
+			s.committed = max(s.committed, p.Offset)
+		}
+	}
+}
+
+// commit commits what is worked on of some partitions, and calls then however it ends.
+func (m *Member) commit(partitions []core.TopicPartition, then func()) {
+	var list []core.CommitPosition
+	call := histories.Call{Op: histories.Commit, Group: m.config.Options.Group, Member: m.consumer.Member()}
+	for _, p := range partitions {
+		s := m.spells[p]
+		if s == nil || s.done <= s.committed {
+			continue
+		}
+		list = append(list, core.CommitPosition{TopicPartition: p, Offset: s.done})
+		call.Offsets = append(call.Offsets, histories.GroupOffset{Topic: p.Topic, Partition: p.Partition, Offset: s.done})
+	}
+	if len(list) == 0 {
+		then()
+		return
+	}
+	log, life := m.config.Log, m.life
+	process := log.Recorder.NewProcess()
+	log.Recorder.Invoke(log.Now(), process, call)
+	m.open[process] = true
+	m.consumer.CommitOffsets(list, func(err *api.Error) {
+		if m.life != life {
+			return
+		}
+		delete(m.open, process)
+		switch {
+		case err == nil:
+			log.Recorder.Ok(log.Now(), process, histories.Answer{})
+			m.committed(list)
+		case err.Code.Definite():
+			log.Recorder.Fail(log.Now(), process, err.Code)
+		default:
+			log.Recorder.Info(log.Now(), process, err.Code)
+		}
+		then()
+	})
+}
