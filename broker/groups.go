@@ -1,8 +1,6 @@
 package broker
 
 import (
-	"hash/crc32"
-
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/command"
 	groups "github.com/reprise-mq/reprise/broker/group"
@@ -65,15 +63,8 @@ func (n *Node) withShard(ref *api.TopicRef, group string, refuse func(*api.Error
 	}
 	n.withPartition(ref, 0, refuse, func(p *meta.Partition) {
 		all := p.Topic.Partitions
-		n.withCoordinator(all[shardOf(group, len(all))], refuse, then)
+		n.withCoordinator(all[api.GroupShard(group, len(all))], refuse, then)
 	})
-}
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-// shardOf is the partition of the groups' topic that has a group.
-func shardOf(group string, partitions int) int {
-	return int(crc32.Checksum([]byte(group), castagnoli) % uint32(partitions))
 }
 
 func (n *Node) withCoordinator(p *meta.Partition, refuse func(*api.Error), then func(*coordinator)) {

@@ -3,6 +3,8 @@
 // beyond encoding and never imports another package of the project.
 package api
 
+import "hash/crc32"
+
 //go:generate make -C ../.. generate
 
 // NodeID names a node; meta gives it out, never twice. 0 is none.
@@ -17,6 +19,15 @@ const MetaGroup GroupID = 0
 // GroupsTopic is the topic whose partitions hold not records but consumer groups. Nobody
 // produces to it or reads it.
 const GroupsTopic = "__groups"
+
+// GroupShard is the partition of GroupsTopic that has a group, where the topic has so many
+// partitions.
+func GroupShard(group string, partitions int) Partition {
+	if partitions <= 0 {
+		return 0
+	}
+	return Partition(crc32.Checksum([]byte(group), castagnoli) % uint32(partitions))
+}
 
 // ReplicaID is the raft id of one incarnation of a replica. Meta never gives one
 // out twice in a group. 0 is none.

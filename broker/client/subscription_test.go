@@ -15,7 +15,7 @@ import (
 
 func groupCluster(t *testing.T) (*cluster, *client.Client) {
 	c := newCluster(t)
-	c.change(func(w *coretest.World) { w.CreateTopic(core.GroupsTopic, 3) })
+	c.change(func(w *coretest.World) { w.CreateTopic(api.GroupsTopic, 3) })
 	return c, c.client(client.Config{})
 }
 

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/client"
 	"github.com/reprise-mq/reprise/broker/client/core"
 )
@@ -34,7 +35,7 @@ func TestCoordinatorIsKilled(t *testing.T) {
 	c.must(err)
 	c.must(s.Commit(t.Context()))
 
-	coordinator, err := c.Leader(t.Context(), core.GroupsTopic, int32(core.GroupShard("g", c.shards())))
+	coordinator, err := c.Leader(t.Context(), api.GroupsTopic, int32(api.GroupShard("g", c.shards())))
 	c.must(err)
 	coordinator.Kill()
 	killed := time.Now()
@@ -78,7 +79,7 @@ func pollOnce(s *client.Subscription) ([]client.GroupRecord, error) {
 // shards are how many there are of the groups.
 func (c *cluster) shards() int {
 	c.t.Helper()
-	m, err := c.client.Metadata(c.t.Context(), core.GroupsTopic)
+	m, err := c.client.Metadata(c.t.Context(), api.GroupsTopic)
 	c.must(err)
 	return len(m.GetTopics()[0].GetPartitions())
 }

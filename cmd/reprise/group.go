@@ -126,8 +126,8 @@ func describeGroup(ctx context.Context, cl *client.Client, name string) (*groupV
 		return nil, err
 	}
 	v := &groupView{Group: name, Generation: d.Generation, Assignor: assignorName(d.Assignor), Members: []groupMemberView{}}
-	v.Partitions = viewOffsets(d, topicNames(m))
 	names := topicNames(m)
+	v.Partitions = viewOffsets(d, names)
 	for _, g := range d.Members {
 		v.Members = append(v.Members, groupMemberView{
 			Member: g.Member, Instance: g.Instance, Client: g.Client, Epoch: g.Epoch, Topics: g.Topics,

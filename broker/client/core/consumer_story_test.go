@@ -52,7 +52,7 @@ func newGroupStory(t testing.TB, seed uint64) *groupStory {
 	}
 	s.world.CreateTopic("t0", 3)
 	s.world.CreateTopic("t1", 2)
-	s.world.CreateTopic(core.GroupsTopic, 3)
+	s.world.CreateTopic(api.GroupsTopic, 3)
 	s.world.Script = func(_ api.NodeID, q *api.Request) (*api.Response, bool) {
 		s.watch(q.GetCommitOffsets())
 		return nil, false
@@ -200,7 +200,7 @@ func (s *groupStory) step() {
 	case n == 35 && s.random.Chance(1, 4):
 		m.close()
 	case n == 36:
-		p := s.world.Topic(core.GroupsTopic).Partitions
+		p := s.world.Topic(api.GroupsTopic).Partitions
 		p[s.random.Below(int64(len(p)))].Lead(api.NodeID(s.random.Below(4)))
 	case n == 37:
 		s.world.SetUp(api.NodeID(1+s.random.Below(3)), s.random.Chance(2, 3))
@@ -227,7 +227,7 @@ func (s *groupStory) run() {
 	for id := range api.NodeID(3) {
 		s.world.SetUp(id+1, true)
 	}
-	for _, p := range s.world.Topic(core.GroupsTopic).Partitions {
+	for _, p := range s.world.Topic(api.GroupsTopic).Partitions {
 		p.Lead(1)
 	}
 	if m := s.members[0]; m.closed {

@@ -29,7 +29,7 @@ type reader struct {
 
 func withGroups(t *testing.T) *scene {
 	s := newScene(t, core.Config{})
-	s.world.CreateTopic(core.GroupsTopic, 4)
+	s.world.CreateTopic(api.GroupsTopic, 4)
 	return s
 }
 
@@ -349,7 +349,7 @@ func TestConsumerFollowsCoordinator(t *testing.T) {
 	r.story = nil
 	member := r.Member()
 	for i := range 9 {
-		for _, p := range s.world.Topic(core.GroupsTopic).Partitions {
+		for _, p := range s.world.Topic(api.GroupsTopic).Partitions {
 			p.Lead(api.NodeID(1 + i%3))
 		}
 		s.run(4 * env.Second)

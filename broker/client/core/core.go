@@ -30,7 +30,7 @@
 //
 // A Consumer is a member of a group: it joins, beats, fetches what it owns, hands records
 // out and commits, on top of the client's operations. Requests about a group go to the
-// partition of GroupsTopic that coordinates it (GroupShard).
+// partition of api.GroupsTopic that coordinates it (api.GroupShard).
 //
 // Package core never sees a goroutine, a socket or a file.
 package core

@@ -2,7 +2,6 @@ package core
 
 import (
 	"cmp"
-	"hash/crc32"
 	"slices"
 	"unicode/utf8"
 
@@ -10,28 +9,14 @@ import (
 	"github.com/reprise-mq/reprise/broker/env"
 )
 
-// GroupsTopic is the topic whose partitions are the coordinators of consumer groups.
-const GroupsTopic = "__groups"
-
 // maxGroupName bounds the names of groups and instances, in bytes.
 const maxGroupName = 249
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-// GroupShard is the partition of GroupsTopic that coordinates a group, where the topic
-// has so many partitions.
-func GroupShard(group string, partitions int) api.Partition {
-	if partitions <= 0 {
-		return 0
-	}
-	return api.Partition(crc32.Checksum([]byte(group), castagnoli) % uint32(partitions))
-}
 
 // JoinGroup makes a member of a group, or with a member's id says what it wants by now.
 // The token names the attempt: a join that is repeated with it makes no second member.
 // The answer is in Response.
 func (c *Client) JoinGroup(request *api.JoinGroupRequest, timeout env.Time, done func(Result)) {
-	request.Shard = &api.TopicRef{Name: GroupsTopic}
+	request.Shard = &api.TopicRef{Name: api.GroupsTopic}
 	c.startGroup(request.Group, append(slices.Clone(request.Topics), request.Instance), &operation{
 		request: &api.Request{Body: &api.Request_JoinGroup{JoinGroup: request}},
 		effect:  repeatable, ref: request.Shard, done: done,
@@ -42,7 +27,7 @@ func (c *Client) JoinGroup(request *api.JoinGroupRequest, timeout env.Time, done
 // was given up stays so, however often it is said, and an answer of a member's end has to
 // come through as what it is. The answer is in Response.
 func (c *Client) Beat(request *api.BeatRequest, timeout env.Time, done func(Result)) {
-	request.Shard = &api.TopicRef{Name: GroupsTopic}
+	request.Shard = &api.TopicRef{Name: api.GroupsTopic}
 	c.startGroup(request.Group, partitionNames(request.Given), &operation{
 		request: &api.Request{Body: &api.Request_Beat{Beat: request}},
 		effect:  harmless, ref: request.Shard, done: done,
@@ -51,7 +36,7 @@ func (c *Client) Beat(request *api.BeatRequest, timeout env.Time, done func(Resu
 
 // LeaveGroup ends a member; what it owned is free at once.
 func (c *Client) LeaveGroup(group string, member uint64, timeout env.Time, done func(Result)) {
-	request := &api.LeaveGroupRequest{Shard: &api.TopicRef{Name: GroupsTopic}, Group: group, Member: member}
+	request := &api.LeaveGroupRequest{Shard: &api.TopicRef{Name: api.GroupsTopic}, Group: group, Member: member}
 	c.startGroup(group, nil, &operation{
 		request: &api.Request{Body: &api.Request_LeaveGroup{LeaveGroup: request}},
 		effect:  repeatable, ref: request.Shard, done: done,
@@ -62,7 +47,7 @@ func (c *Client) LeaveGroup(group string, member uint64, timeout env.Time, done 
 // has one commit of the same partitions under way at a time: a later one could be undone
 // by the repetition of an earlier.
 func (c *Client) CommitOffsets(request *api.CommitOffsetsRequest, timeout env.Time, done func(Result)) {
-	request.Shard = &api.TopicRef{Name: GroupsTopic}
+	request.Shard = &api.TopicRef{Name: api.GroupsTopic}
 	c.startGroup(request.Group, offsetTexts(request.Offsets), &operation{
 		request: &api.Request{Body: &api.Request_CommitOffsets{CommitOffsets: request}},
 		effect:  repeatable, ref: request.Shard, done: done,
@@ -72,7 +57,7 @@ func (c *Client) CommitOffsets(request *api.CommitOffsetsRequest, timeout env.Ti
 // FetchOffsets asks how far a group has come: in some partitions, or with none given
 // wherever it has committed. The answer is in Response.
 func (c *Client) FetchOffsets(group string, partitions []*api.GroupPartition, timeout env.Time, done func(Result)) {
-	request := &api.FetchOffsetsRequest{Shard: &api.TopicRef{Name: GroupsTopic}, Group: group, Partitions: partitions}
+	request := &api.FetchOffsetsRequest{Shard: &api.TopicRef{Name: api.GroupsTopic}, Group: group, Partitions: partitions}
 	c.startGroup(group, partitionNames(partitions), &operation{
 		request: &api.Request{Body: &api.Request_FetchOffsets{FetchOffsets: request}},
 		effect:  harmless, ref: request.Shard, done: done,
@@ -81,7 +66,7 @@ func (c *Client) FetchOffsets(group string, partitions []*api.GroupPartition, ti
 
 // ResetOffsets sets offsets of a group that has no members; -1 forgets one.
 func (c *Client) ResetOffsets(group string, offsets []*api.GroupOffset, timeout env.Time, done func(Result)) {
-	request := &api.ResetOffsetsRequest{Shard: &api.TopicRef{Name: GroupsTopic}, Group: group, Offsets: offsets}
+	request := &api.ResetOffsetsRequest{Shard: &api.TopicRef{Name: api.GroupsTopic}, Group: group, Offsets: offsets}
 	c.startGroup(group, offsetTexts(offsets), &operation{
 		request: &api.Request{Body: &api.Request_ResetOffsets{ResetOffsets: request}},
 		effect:  repeatable, ref: request.Shard, done: done,
@@ -92,7 +77,7 @@ func (c *Client) ResetOffsets(group string, offsets []*api.GroupOffset, timeout 
 // tried again, and may then meet a group of the name that was made since, if nobody has
 // joined that either.
 func (c *Client) DeleteGroup(group string, timeout env.Time, done func(Result)) {
-	request := &api.DeleteGroupRequest{Shard: &api.TopicRef{Name: GroupsTopic}, Group: group}
+	request := &api.DeleteGroupRequest{Shard: &api.TopicRef{Name: api.GroupsTopic}, Group: group}
 	c.startGroup(group, nil, &operation{
 		request: &api.Request{Body: &api.Request_DeleteGroup{DeleteGroup: request}},
 		effect:  repeatable, ref: request.Shard, done: done,
@@ -101,7 +86,7 @@ func (c *Client) DeleteGroup(group string, timeout env.Time, done func(Result)) 
 
 // DescribeGroup asks for a group's members and offsets. The answer is in Response.
 func (c *Client) DescribeGroup(group string, timeout env.Time, done func(Result)) {
-	request := &api.DescribeGroupRequest{Shard: &api.TopicRef{Name: GroupsTopic}, Group: group}
+	request := &api.DescribeGroupRequest{Shard: &api.TopicRef{Name: api.GroupsTopic}, Group: group}
 	c.startGroup(group, nil, &operation{
 		request: &api.Request{Body: &api.Request_DescribeGroup{DescribeGroup: request}},
 		effect:  harmless, ref: request.Shard, done: done,
@@ -130,7 +115,7 @@ type listing struct {
 }
 
 func (l *listing) ask(shard api.Partition) {
-	request := &api.ListGroupsRequest{Shard: &api.TopicRef{Name: GroupsTopic}, Partition: int32(shard)}
+	request := &api.ListGroupsRequest{Shard: &api.TopicRef{Name: api.GroupsTopic}, Partition: int32(shard)}
 	l.client.start(&operation{
 		request: &api.Request{Body: &api.Request_ListGroups{ListGroups: request}},
 		effect:  harmless, target: targetPartition, ref: request.Shard, partition: shard,
@@ -145,7 +130,7 @@ func (l *listing) answered(shard api.Partition, r Result) {
 		l.done(r)
 		return
 	}
-	if t := l.client.cluster.topics[GroupsTopic]; t != nil {
+	if t := l.client.cluster.topics[api.GroupsTopic]; t != nil {
 		l.shards = max(l.shards, len(t.partitions))
 	}
 	if l.shards == 0 {

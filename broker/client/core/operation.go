@@ -195,7 +195,7 @@ func (o *operation) resolve() bool {
 	}
 	t := c.topic(o.ref.Name)
 	if o.group != "" && t != nil {
-		o.partition = GroupShard(o.group, len(t.partitions))
+		o.partition = api.GroupShard(o.group, len(t.partitions))
 	}
 	// What concerns the whole topic names partition 0, which every topic has.
 	if t.partition(o.partition) != nil {

@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"github.com/reprise-mq/reprise/broker/api"
-	"github.com/reprise-mq/reprise/broker/client/core"
 	"github.com/reprise-mq/reprise/broker/env"
 )
 
@@ -88,10 +87,10 @@ func (w *World) shardOf(request *api.Request) (*api.TopicRef, int32, bool) {
 		return list.Shard, list.Partition, true
 	}
 	ref, group, ok := groupOf(request)
-	if !ok || w.topics[core.GroupsTopic] == nil {
+	if !ok || w.topics[api.GroupsTopic] == nil {
 		return ref, 0, ok
 	}
-	return ref, int32(core.GroupShard(group, len(w.topics[core.GroupsTopic].Partitions))), true
+	return ref, int32(api.GroupShard(group, len(w.topics[api.GroupsTopic].Partitions))), true
 }
 
 // actGroup does what a request about groups asks.
@@ -405,9 +404,9 @@ func (g *Group) describe() *api.Response {
 
 func (w *World) listGroups(q *api.ListGroupsRequest) *api.Response {
 	out := &api.ListGroupsResponse{}
-	shards := len(w.topics[core.GroupsTopic].Partitions)
+	shards := len(w.topics[api.GroupsTopic].Partitions)
 	for _, name := range slices.Sorted(maps.Keys(w.groups)) {
-		if core.GroupShard(name, shards) == api.Partition(q.Partition) {
+		if api.GroupShard(name, shards) == api.Partition(q.Partition) {
 			g := w.groups[name]
 			out.Groups = append(out.Groups, &api.GroupSummary{Group: name, Members: int32(len(g.Members)), Generation: g.Generation})
 		}
