@@ -7,6 +7,7 @@ import (
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/client/core"
 	"github.com/reprise-mq/reprise/broker/env"
+	"github.com/reprise-mq/reprise/histories"
 )
 
 // Errors of consumer groups.
@@ -61,6 +62,19 @@ func (c *Client) FetchOffsets(ctx context.Context, group string, partitions ...*
 	r, err := c.do(ctx, request{
 		op:    fmt.Sprintf("fetch offsets of group %q", group),
 		start: func(timeout env.Time, done func(core.Result)) { c.core.FetchOffsets(group, partitions, timeout, done) },
+		call:  fetchOffsetCall(group, partitions),
 	})
 	return r.Response.GetFetchOffsets().GetOffsets(), err
+}
+
+// fetchOffsetCall is what a history says of a FetchOffsets: it has a word for one partition.
+func fetchOffsetCall(group string, partitions []*api.GroupPartition) func() histories.Call {
+	if len(partitions) != 1 || partitions[0].GetTopic() == "" {
+		return nil
+	}
+	return func() histories.Call {
+		return histories.Call{
+			Op: histories.FetchOffset, Group: group, Topic: partitions[0].GetTopic(), Partition: api.Partition(partitions[0].GetPartition()),
+		}
+	}
 }

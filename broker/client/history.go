@@ -14,6 +14,9 @@ import (
 // of the records must be of histories.Payload, with numbers of their own, and a
 // topic's name must not be used again once it was deleted.
 //
+// Of consumer groups it has what members are handed, what they commit, and FetchOffsets of
+// one partition. Nobody may reset the offsets of such a group, or delete it.
+//
 // Each operation under way is a process of the history. A nil History records
 // nothing.
 type History struct {
@@ -93,7 +96,7 @@ func (e *event) end(r core.Result) {
 	switch {
 	case r.Err == nil && r.Definite:
 		h.recorder.Ok(h.now(), e.process.number, answer(e.op, r))
-	case r.Definite, e.op == histories.Fetch, e.op == histories.ListOffsets:
+	case r.Definite, e.op == histories.Fetch, e.op == histories.ListOffsets, e.op == histories.FetchOffset:
 		// A read has no effect that could still happen.
 		h.recorder.Fail(h.now(), e.process.number, code)
 	default:
@@ -113,23 +116,30 @@ func answer(op histories.Op, r core.Result) histories.Answer {
 		return histories.Answer{Offset: r.Offset, LogStart: api.Offset(r.Response.GetProduce().GetLogStart())}
 	case histories.Fetch:
 		body := r.Response.GetFetch()
-		a := histories.Answer{
-			Records:       make([]histories.Record, 0, len(r.Records)),
+		return histories.Answer{
+			Records:       parsed(r.Records),
 			HighWatermark: api.Offset(body.GetHighWatermark()), LogStart: api.Offset(body.GetLogStart()),
 		}
-		for _, record := range r.Records {
-			a.Records = append(a.Records, histories.ParsePayload(record.Offset, record.Value))
-		}
-		return a
 	case histories.ListOffsets:
 		body := r.Response.GetListOffsets()
 		return histories.Answer{
 			Offset: api.Offset(body.GetOffset()), Found: body.GetFound(), Time: body.GetTime(), LogStart: api.Offset(body.GetLogStart()),
 		}
+	case histories.FetchOffset:
+		return histories.Answer{Offset: api.Offset(r.Response.GetFetchOffsets().GetOffsets()[0].GetOffset())}
 	case histories.DeleteRecords:
 		return histories.Answer{LogStart: api.Offset(r.Response.GetDeleteRecords().GetLogStart())}
 	}
 	return histories.Answer{}
+}
+
+// parsed are records as a history has them.
+func parsed(records []core.Record) []histories.Record {
+	list := make([]histories.Record, 0, len(records))
+	for _, r := range records {
+		list = append(list, histories.ParsePayload(r.Offset, r.Value))
+	}
+	return list
 }
 
 func produceCall(mode Mode, topic string, partition int32, records []Record) histories.Call {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/client/core"
+	"github.com/reprise-mq/reprise/histories"
 )
 
 // SubscribeOptions are how a member of a consumer group behaves. A zero field takes the
@@ -56,6 +57,7 @@ type Subscription struct {
 	client   *Client
 	options  SubscribeOptions
 	consumer *core.Consumer
+	record   *memberHistory
 
 	mu sync.Mutex
 	// events are to be told in the next Poll, in order; news says that there are some.
@@ -78,7 +80,7 @@ func (c *Client) Subscribe(ctx context.Context, options SubscribeOptions) (*Subs
 			return nil, &Error{Op: op, Code: api.Code_INVALID_REQUEST, Definite: true, Message: err.Error(), cause: err}
 		}
 	}
-	s := &Subscription{client: c, options: options, news: make(chan struct{}, 1)}
+	s := &Subscription{client: c, options: options, record: c.config.History.member(options.Group), news: make(chan struct{}, 1)}
 	err := s.call(ctx, op, func(done func(*api.Error)) {
 		consumer, err := c.core.Subscribe(core.ConsumerOptions{
 			Group: options.Group, Topics: options.Topics, Pattern: pattern, Instance: options.Instance,
@@ -98,6 +100,7 @@ func (c *Client) Subscribe(ctx context.Context, options SubscribeOptions) (*Subs
 func (s *Subscription) told() core.ConsumerEvents {
 	return core.ConsumerEvents{
 		Assigned: func(list []core.AssignedPartition) {
+			s.record.assigned(s.consumer.Member(), list)
 			s.tell(func() {
 				if s.options.Assigned != nil {
 					s.options.Assigned(list)
@@ -105,19 +108,27 @@ func (s *Subscription) told() core.ConsumerEvents {
 			})
 		},
 		Revoked: func(list []core.TopicPartition, release func()) {
+			given := s.record.ending(histories.Revoked, list)
 			s.tell(func() {
 				if s.options.Revoked != nil {
 					s.options.Revoked(list)
 				}
-				s.client.driver.Do(release)
+				s.client.driver.Do(func() {
+					given()
+					release()
+				})
 			})
 		},
 		Lost: func(list []core.TopicPartition) {
+			s.record.ending(histories.Lost, list)()
 			s.tell(func() {
 				if s.options.Lost != nil {
 					s.options.Lost(list)
 				}
 			})
+		},
+		Committing: func(list []core.CommitPosition) func(core.Result) {
+			return s.record.committing(s.consumer.Member(), list)
 		},
 	}
 }
@@ -180,6 +191,7 @@ func (s *Subscription) pollOnce(ctx context.Context) (polled, bool) {
 	answer := make(chan polled, 1)
 	begun := s.client.driver.Do(func() {
 		s.consumer.Poll(s.options.MaxPoll, duration(pollWait), func(records []core.ConsumedRecord, err *api.Error) {
+			s.record.handed(s.consumer.Member(), records)
 			answer <- polled{records, err}
 		})
 	})

@@ -31,7 +31,8 @@ type Member struct {
 	// life counts the cores: what an earlier one calls back is dropped.
 	life  int
 	polls int
-	// spells are what it reads now.
+	// record is of this life, and spells are what it reads now.
+	record *histories.Member
 	spells map[core.TopicPartition]*spell
 	// open are the commits under way.
 	open    map[histories.Process]bool
@@ -39,10 +40,10 @@ type Member struct {
 	done    func()
 }
 
-// spell is a time in which the member reads a partition: one process of the history.
+// spell is a time in which the member reads a partition.
 type spell struct {
-	process histories.Process
-	member  uint64
+	of     core.TopicPartition
+	record *histories.Spell
 	// next is one past what was handed out, done one past what was worked on, committed
 	// what is known to be committed.
 	next, done, committed api.Offset
@@ -56,6 +57,7 @@ func NewMember(config MemberConfig) *Member {
 // Start joins the group on a core. The driver flushes the core afterwards.
 func (m *Member) Start(client *core.Client) {
 	m.client, m.spells = client, map[core.TopicPartition]*spell{}
+	m.record = histories.NewMember(m.config.Log.Recorder, m.config.Options.Group)
 	life := m.life
 	alive := func() bool { return m.life == life }
 	consumer, err := client.Subscribe(m.config.Options, core.ConsumerEvents{
@@ -71,7 +73,7 @@ func (m *Member) Start(client *core.Client) {
 		},
 		Lost: func(list []core.TopicPartition) {
 			if alive() {
-				m.end(histories.Lost, list)
+				m.end(histories.Lost, m.reads(list))
 			}
 		},
 	})
@@ -126,39 +128,42 @@ func (m *Member) worked() {
 	}
 }
 
-func (m *Member) note(op histories.Op, s *spell, p core.TopicPartition) {
-	m.config.Log.Recorder.Note(m.config.Log.Now(), histories.Note{
-		Op: op, Group: m.config.Options.Group, Member: s.member, Topic: p.Topic, Partition: p.Partition, Offset: s.next,
-	})
-}
-
 func (m *Member) assigned(list []core.AssignedPartition) {
+	m.record.ID = m.consumer.Member()
 	for _, p := range list {
-		s := &spell{
-			process: m.config.Log.Recorder.NewProcess(), member: m.consumer.Member(),
+		m.record.Assigned(m.config.Log.Now(), p.Topic, p.Partition, p.Offset)
+		m.spells[p.TopicPartition] = &spell{
+			of: p.TopicPartition, record: m.record.Reads(p.Topic, p.Partition),
 			next: p.Offset, done: p.Offset, committed: p.Offset,
 		}
-		m.spells[p.TopicPartition] = s
-		m.note(histories.Assigned, s, p.TopicPartition)
 	}
 }
 
 func (m *Member) revoked(list []core.TopicPartition, release func()) {
+	read := m.reads(list)
 	m.commit(list, func() {
-		m.end(histories.Revoked, list)
+		m.end(histories.Revoked, read)
 		release()
 	})
 }
 
-// end ends spells, unless they have.
-func (m *Member) end(op histories.Op, list []core.TopicPartition) {
+// reads gives the spells of the partitions that are read now.
+func (m *Member) reads(list []core.TopicPartition) (now []*spell) {
 	for _, p := range list {
 		if s := m.spells[p]; s != nil {
-			delete(m.spells, p)
-			end := *s
-			end.next = 0
-			m.note(op, &end, p)
+			now = append(now, s)
 		}
+	}
+	return now
+}
+
+// end ends spells, unless they have.
+func (m *Member) end(op histories.Op, list []*spell) {
+	for _, s := range list {
+		if m.spells[s.of] == s {
+			delete(m.spells, s.of)
+		}
+		m.record.Ended(m.config.Log.Now(), op, s.record)
 	}
 }
 
@@ -189,35 +194,13 @@ func (m *Member) poll() {
 
 // hand records what a poll handed out, by partition.
 func (m *Member) hand(records []core.ConsumedRecord) {
-	byPartition := map[core.TopicPartition][]core.Record{}
-	var order []core.TopicPartition
-	for _, r := range records {
-		if byPartition[r.TopicPartition] == nil {
-			order = append(order, r.TopicPartition)
+	m.record.ID = m.consumer.Member()
+	for _, p := range core.ByPartition(records) {
+		handed := fetched(core.Result{Records: p.Records}).Records
+		m.record.Handed(m.config.Log.Now(), p.Topic, p.Partition, handed)
+		if s := m.spells[p.TopicPartition]; s != nil {
+			s.next, _ = after(handed)
 		}
-		byPartition[r.TopicPartition] = append(byPartition[r.TopicPartition], r.Record)
-	}
-	log := m.config.Log
-	for _, p := range order {
-		s := m.spells[p]
-		if s == nil {
-			// The checker is to see it: a member is handed what it does not read.
-			s = &spell{process: log.Recorder.NewProcess(), member: m.consumer.Member()}
-		}
-		answer := fetched(core.Result{Records: byPartition[p]})
-		answer.HighWatermark, answer.LogStart = histories.NoOffset, histories.NoOffset
-		first := answer.Records[0].Offset
-		if first != s.next {
-			// What stood between has been deleted, or the reader skips: a process goes on
-			// only where it stood, and the checker knows what was handed to nobody.
-			s.process = log.Recorder.NewProcess()
-		}
-		log.Recorder.Invoke(log.Now(), s.process, histories.Call{
-			Op: histories.Fetch, Topic: p.Topic, Partition: p.Partition, Offset: first, Continue: first == s.next,
-			Group: m.config.Options.Group, Member: s.member,
-		})
-		log.Recorder.Ok(log.Now(), s.process, answer)
-		s.next = answer.Records[len(answer.Records)-1].Offset + 1
 	}
 }
 

@@ -117,7 +117,8 @@ func fitsGroup(request *api.Request, response *api.Response) bool {
 	case *api.Request_CommitOffsets:
 		return response.GetCommitOffsets() != nil
 	case *api.Request_FetchOffsets:
-		return response.GetFetchOffsets() != nil
+		told, asked := response.GetFetchOffsets(), len(body.FetchOffsets.Partitions)
+		return told != nil && (asked == 0 || len(told.Offsets) == asked)
 	case *api.Request_ResetOffsets:
 		return response.GetResetOffsets() != nil
 	case *api.Request_DeleteGroup:

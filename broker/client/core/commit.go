@@ -153,14 +153,27 @@ func (k *Consumer) commit(list []position, timeout env.Time, done func(*api.Erro
 		k.settled(func() { done(nil) })
 		return
 	}
-	life := k.member.life
+	life, ended := k.member.life, k.committing(list)
 	k.commits.busy = true
 	k.client.CommitOffsets(request, timeout, func(r Result) {
+		ended(r)
 		k.commits.busy = false
 		k.committed(list, life, r.Err)
 		done(r.Err)
 		k.pump()
 	})
+}
+
+// committing tells whoever looks on of a commit, and gives who hears of its result.
+func (k *Consumer) committing(list []position) func(Result) {
+	if k.events.Committing == nil {
+		return func(Result) {}
+	}
+	var told []CommitPosition
+	for _, p := range list {
+		told = append(told, CommitPosition{p.share.key, p.offset, p.metadata})
+	}
+	return k.events.Committing(told)
 }
 
 // settled ends a commit that sent nothing, in its turn.

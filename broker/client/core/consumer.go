@@ -3,6 +3,7 @@ package core
 import (
 	"math"
 	"regexp"
+	"slices"
 
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/env"
@@ -105,12 +106,35 @@ type ConsumerEvents struct {
 	// Lost: the partitions are the member's no more, and perhaps another's already.
 	// What was processed since the last commit will be handed out again, to somebody.
 	Lost func([]TopicPartition)
+	// Committing hears of every commit just before it is sent, whoever asked for it, and
+	// gives what is to hear of its result. It is for those who only look on.
+	Committing func([]CommitPosition) (ended func(Result))
 }
 
 // ConsumedRecord is a record that a poll hands out.
 type ConsumedRecord struct {
 	TopicPartition
 	Record
+}
+
+// PartitionRecords are the records of one partition, of those that a poll has handed out.
+type PartitionRecords struct {
+	TopicPartition
+	Records []Record
+}
+
+// ByPartition sorts what a poll has handed out by partition, in the order in which they
+// came.
+func ByPartition(records []ConsumedRecord) []PartitionRecords {
+	var list []PartitionRecords
+	for _, r := range records {
+		i := slices.IndexFunc(list, func(p PartitionRecords) bool { return same(p.TopicPartition, r.TopicPartition) })
+		if i < 0 {
+			i, list = len(list), append(list, PartitionRecords{TopicPartition: r.TopicPartition})
+		}
+		list[i].Records = append(list[i].Records, r.Record)
+	}
+	return list
 }
 
 // Consumer is one member of a consumer group: a state machine over its client, which is
