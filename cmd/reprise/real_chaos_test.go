@@ -21,12 +21,15 @@ func TestRealCluster(t *testing.T) {
 		producers  = 16
 		partitions = 4
 		loadTime   = 60 * time.Second
+		// A producer begins an operation at most so often: the history is to be judged
+		// whole, and its records to be read again from every node.
+		producePeriod = 10 * time.Millisecond
 	)
 	c := newCluster(t, 3)
 	c.command("topic", "create", topic, "--partitions", strconv.Itoa(partitions), "--replicas", "3")
 	r := newRecording()
 	ch := &chaos{cluster: c, recording: r, topic: topic, begun: time.Now()}
-	ch.load = startLoad(c, r, topic, producers, partitions)
+	ch.load = startLoad(c, r, loadPlan{topic: topic, producers: producers, partitions: partitions, period: producePeriod, read: true})
 	ch.load.awaitPulse(ch.begun)
 	acts := []func(){
 		ch.killLeader, ch.killLeader, ch.killLeader,

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,11 +9,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/client"
@@ -20,17 +24,14 @@ import (
 	"github.com/reprise-mq/reprise/histories"
 )
 
-const (
-	// A producer begins an operation at most so often: the history is to be judged
-	// whole, and its records to be read again from every node.
-	producePeriod = 10 * time.Millisecond
-	payloadBytes  = 128
-)
+const payloadBytes = 128
 
 // recording is one history of all clients of a test, with one clock.
 type recording struct {
 	events  histories.History
 	history *client.History
+	// elsewhere are the histories of clients in processes of their own, by the same clock.
+	elsewhere []*histories.History
 	// final marks the reads that follow as the full read at the end.
 	final atomic.Bool
 }
@@ -42,6 +43,7 @@ func newRecording() *recording {
 		if e.Kind == histories.Invoke && reads && r.final.Load() {
 			e.Call.Final = true
 		}
+		e.Time = machineTime()
 		r.events.Append(e)
 	})
 	return r
@@ -89,7 +91,37 @@ func (r *recording) write(path string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(r.events.Write(file), file.Close())
+	return errors.Join(merge(append(r.elsewhere, &r.events)).Write(file), file.Close())
+}
+
+// merge makes one history of those of several processes of one machine, by their times.
+func merge(parts []*histories.History) *histories.History {
+	all, last := &histories.History{}, histories.Process(0)
+	for _, part := range parts {
+		first := last
+		for _, e := range part.Events {
+			if e.Process >= 0 {
+				e.Process += first
+				last = max(last, e.Process+1)
+			}
+			all.Append(e)
+		}
+	}
+	slices.SortStableFunc(all.Events, func(a, b histories.Event) int { return cmp.Compare(a.Time, b.Time) })
+	for i := range all.Events {
+		all.Events[i].Index = histories.Index(i)
+	}
+	return all
+}
+
+// machineTime is a clock that all processes of the machine share and that never goes back.
+func machineTime() histories.Time {
+	const monotonic = 1 // CLOCK_MONOTONIC
+	var now syscall.Timespec
+	if _, _, e := syscall.Syscall(syscall.SYS_CLOCK_GETTIME, monotonic, uintptr(unsafe.Pointer(&now)), 0); e != 0 {
+		panic(e)
+	}
+	return histories.Time(now.Nano())
 }
 
 // ack is a record that a producer was told is in the log.
@@ -103,7 +135,7 @@ type ack struct {
 // of each partition.
 type load struct {
 	t        *testing.T
-	topic    string
+	plan     loadPlan
 	pulses   []*pulse // by partition
 	value    atomic.Int64
 	unknown  atomic.Int64
@@ -112,34 +144,46 @@ type load struct {
 	ended    sync.WaitGroup
 }
 
+// loadPlan is how much a load does.
+type loadPlan struct {
+	topic                 string
+	producers, partitions int
+	// period of each producer's operations, at least.
+	period time.Duration
+	// read: each partition has a reader.
+	read bool
+}
+
 // startLoad has one client for each producer, and one for the readers.
-func startLoad(c *cluster, r *recording, topic string, producers, partitions int) *load {
+func startLoad(c *cluster, r *recording, plan loadPlan) *load {
 	ctx, stop := context.WithCancel(context.Background())
-	l := &load{t: c.t, topic: topic, acked: make([][]ack, producers), stopping: stop}
+	l := &load{t: c.t, plan: plan, acked: make([][]ack, plan.producers), stopping: stop}
 	c.t.Cleanup(l.stop)
-	for range partitions {
+	for range plan.partitions {
 		l.pulses = append(l.pulses, newPulse())
 	}
-	for i := range producers {
+	for i := range plan.producers {
 		cl := c.newClient(client.Config{History: r.history})
 		l.ended.Go(func() { l.produce(ctx, cl, i) })
 	}
-	readers := c.newClient(client.Config{History: r.history})
-	for i := range partitions {
-		l.ended.Go(func() { l.read(ctx, readers.Consume(topic, int32(i), client.Earliest)) })
+	if plan.read {
+		readers := c.newClient(client.Config{History: r.history})
+		for i := range plan.partitions {
+			l.ended.Go(func() { l.read(ctx, readers.Consume(plan.topic, int32(i), client.Earliest)) })
+		}
 	}
 	return l
 }
 
 func (l *load) produce(ctx context.Context, cl *client.Client, producer int) {
 	partition := producer % len(l.pulses)
-	ticker := time.NewTicker(producePeriod)
+	ticker := time.NewTicker(l.plan.period)
 	defer ticker.Stop()
 	for ctx.Err() == nil {
 		value := histories.Value(l.value.Add(1))
 		begun := l.pulses[partition].begin()
 		// Not bounded by ctx: at the end every record is to have its answer.
-		offset, err := cl.Produce(context.Background(), l.topic, int32(partition),
+		offset, err := cl.Produce(context.Background(), l.plan.topic, int32(partition),
 			client.Record{Value: histories.Payload(value, payloadBytes)})
 		l.pulses[partition].end(begun, err == nil)
 		var e *client.Error

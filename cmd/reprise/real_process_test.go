@@ -29,6 +29,9 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	if plan := os.Getenv(memberVariable); plan != "" {
+		os.Exit(beMember(plan))
+	}
 	code := m.Run()
 	if buildFolder != "" {
 		os.RemoveAll(buildFolder)
@@ -68,16 +71,22 @@ type process struct {
 	exited chan struct{}
 }
 
-// start runs the binary. The process ends with the test at the latest, and with
-// the test's own process if that is killed.
+// start runs the binary.
 func start(t *testing.T, log string, args ...string) *process {
+	t.Helper()
+	return launch(t, log, exec.Command(binary(t, product), args...))
+}
+
+// launch starts a command. Its process ends with the test at the latest, and with the
+// test's own process if that is killed.
+func launch(t *testing.T, log string, command *exec.Cmd) *process {
 	t.Helper()
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer out.Close()
-	p := &process{t: t, command: exec.Command(binary(t, product), args...), log: log, exited: make(chan struct{})}
+	p := &process{t: t, command: command, log: log, exited: make(chan struct{})}
 	p.command.Stdout, p.command.Stderr = out, out
 	p.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := p.command.Start(); err != nil {
@@ -107,10 +116,15 @@ func (p *process) kill() {
 // terminate is what a service manager does. It returns the exit code.
 func (p *process) terminate() int {
 	p.t.Helper()
-	if err := p.command.Process.Signal(syscall.SIGTERM); err != nil {
-		p.t.Errorf("SIGTERM: %v", err)
-	}
+	p.signal(syscall.SIGTERM)
 	return p.wait()
+}
+
+func (p *process) signal(s syscall.Signal) {
+	p.t.Helper()
+	if err := p.command.Process.Signal(s); err != nil {
+		p.t.Errorf("%v: %v", s, err)
+	}
 }
 
 // wait gives the exit code of a process that ends by itself.
