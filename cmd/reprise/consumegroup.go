@@ -78,11 +78,8 @@ func (f *consumeFlags) consumeGroup(ctx context.Context, cl *client.Client, rese
 
 func (g *groupConsumer) follow() error {
 	for {
-		records, err := g.subscription.Poll(g.ctx)
-		if g.ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
+		records, err := g.poll()
+		if err != nil || g.ctx.Err() != nil {
 			return err
 		}
 		for _, r := range records {
@@ -95,6 +92,17 @@ func (g *groupConsumer) follow() error {
 			g.commit(func(core.TopicPartition) bool { return true })
 		}
 	}
+}
+
+// poll waits for records, but not for so long that what was printed stays uncommitted.
+func (g *groupConsumer) poll() ([]client.GroupRecord, error) {
+	ctx, cancel := context.WithDeadline(g.ctx, g.lastTime.Add(commitEvery))
+	defer cancel()
+	records, err := g.subscription.Poll(ctx)
+	if ctx.Err() != nil {
+		return records, nil
+	}
+	return records, err
 }
 
 // commit commits what was printed of some partitions. That it failed is said and no more:

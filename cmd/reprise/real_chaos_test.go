@@ -107,16 +107,22 @@ func (c *chaos) stopLeader() {
 	c.t.Helper()
 	const partition = 0
 	leader := c.leader(c.topic, partition)
-	c.led = c.ledBy(leader, c.topic)
-	c.recording.fault("stop", leader)
-	if code := leader.process.terminate(); code != 0 {
-		c.t.Errorf("leader %d ended with exit code %d after SIGTERM", leader.id, code)
-	}
 	c.what = fmt.Sprintf("clean stop of leader %d", leader.id)
+	c.restart(leader)
+}
+
+// restart asks a node to stop, and starts it again once the others have gone on.
+func (c *chaos) restart(n *node) {
+	c.t.Helper()
+	c.led = c.ledBy(n, c.topic)
+	c.recording.fault("stop", n)
+	if code := n.process.terminate(); code != 0 {
+		c.t.Errorf("node %d ended with exit code %d after SIGTERM", n.id, code)
+	}
 	c.load.awaitPulse(time.Now())
-	c.recording.fault("restart", leader)
-	c.serve(leader)
-	c.awaitCaughtUp(leader)
+	c.recording.fault("restart", n)
+	c.serve(n)
+	c.awaitCaughtUp(n)
 }
 
 // replaceFirst puts a fresh node in the place of the one that has been there for

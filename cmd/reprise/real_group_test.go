@@ -257,6 +257,8 @@ func (g *groupRun) drained() {
 // endMembers has every member leave, which leaves the static one in its group.
 func (g *groupRun) endMembers() {
 	g.t.Helper()
+	begun := time.Now()
+	defer func() { g.t.Logf("the members end in %v", time.Since(begun).Round(time.Millisecond)) }()
 	for place, m := range g.members {
 		if code := m.terminate(); code != 0 {
 			g.t.Errorf("member %d ended with exit code %d after SIGTERM:\n%s", place, code, m.printed())

@@ -75,6 +75,14 @@ func (r *recording) judge(t *testing.T) {
 		Operations: 1500, Acknowledged: 500, FinalRead: true,
 	}})
 	t.Logf("checker: %s in %v: %+v", report.Verdict, time.Since(begun).Round(time.Millisecond), report.Counts)
+	if len(report.Groups) > 0 {
+		var all checker.GroupReport
+		for _, g := range report.Groups {
+			all.Commits, all.Reads, all.Spells, all.Handed = all.Commits+g.Commits, all.Reads+g.Reads, all.Spells+g.Spells, all.Handed+g.Handed
+		}
+		t.Logf("groups in %d partitions: %d commits, %d reads of offsets, %d spells of members, %d records handed out",
+			len(report.Groups), all.Commits, all.Reads, all.Spells, all.Handed)
+	}
 	if report.Verdict != checker.Pass {
 		t.Errorf("verdict %s: %q", report.Verdict, report.Reasons)
 		for _, a := range report.Anomalies[:min(len(report.Anomalies), 10)] {
@@ -260,6 +268,8 @@ func (l *load) gaps() gaps {
 
 // gaps are times without an acknowledgement, by partition.
 type gaps []time.Duration
+
+func (g gaps) longest() time.Duration { return slices.Max(g) }
 
 func (g gaps) String() string {
 	var words []string
