@@ -144,8 +144,10 @@ func (m *Member) assigned(list []core.AssignedPartition) {
 }
 
 func (m *Member) revoked(list []core.TopicPartition, release func()) {
+	revoked := maps.Clone(m.spells)
 	m.commit(list, func() {
-		m.end(histories.Revoked, list)
+		// What was lost during the commit may be assigned anew by now.
+		m.end(histories.Revoked, slices.DeleteFunc(list, func(p core.TopicPartition) bool { return m.spells[p] != revoked[p] }))
 		release()
 	})
 }
