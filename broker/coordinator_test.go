@@ -417,6 +417,7 @@ func TestBadRequestsOfGroups(t *testing.T) {
 		"delete records":        {trim(api.GroupsTopic, 0), invalid},
 		"list offsets": {&api.Request{Body: &api.Request_ListOffsets{ListOffsets: &api.ListOffsetsRequest{
 			Topic: topic(api.GroupsTopic)}}}, invalid},
+		"producers": {producersOf(api.GroupsTopic, 0, 0), invalid},
 		"delete": {&api.Request{Body: &api.Request_DeleteTopic{DeleteTopic: &api.DeleteTopicRequest{
 			Topic: topic(api.GroupsTopic)}}}, invalid},
 		"more shards": {&api.Request{Body: &api.Request_AddPartitions{AddPartitions: &api.AddPartitionsRequest{

@@ -40,6 +40,8 @@ func (n *Node) request(c caller, q *api.Request) {
 		n.listOffsets(c, body.ListOffsets)
 	case *api.Request_DeleteRecords:
 		n.deleteRecords(c, body.DeleteRecords)
+	case *api.Request_DescribeProducers:
+		n.describeProducers(c, body.DescribeProducers)
 	case *api.Request_Metadata:
 		n.metadata(c, body.Metadata)
 	case *api.Request_DescribeNode:

@@ -460,6 +460,7 @@ type Request struct {
 	//	*Request_ListGroups
 	//	*Request_AlterTopic
 	//	*Request_AddPartitions
+	//	*Request_DescribeProducers
 	Body          isRequest_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -752,6 +753,15 @@ func (x *Request) GetAddPartitions() *AddPartitionsRequest {
 	return nil
 }
 
+func (x *Request) GetDescribeProducers() *DescribeProducersRequest {
+	if x != nil {
+		if x, ok := x.Body.(*Request_DescribeProducers); ok {
+			return x.DescribeProducers
+		}
+	}
+	return nil
+}
+
 type isRequest_Body interface {
 	isRequest_Body()
 }
@@ -864,6 +874,10 @@ type Request_AddPartitions struct {
 	AddPartitions *AddPartitionsRequest `protobuf:"bytes,61,opt,name=add_partitions,json=addPartitions,proto3,oneof"`
 }
 
+type Request_DescribeProducers struct {
+	DescribeProducers *DescribeProducersRequest `protobuf:"bytes,90,opt,name=describe_producers,json=describeProducers,proto3,oneof"`
+}
+
 func (*Request_Metadata) isRequest_Body() {}
 
 func (*Request_CreateTopic) isRequest_Body() {}
@@ -918,6 +932,8 @@ func (*Request_AlterTopic) isRequest_Body() {}
 
 func (*Request_AddPartitions) isRequest_Body() {}
 
+func (*Request_DescribeProducers) isRequest_Body() {}
+
 // Response answers the request of the same id: an error, or the body that
 // belongs to the request.
 type Response struct {
@@ -952,6 +968,7 @@ type Response struct {
 	//	*Response_ListGroups
 	//	*Response_AlterTopic
 	//	*Response_AddPartitions
+	//	*Response_DescribeProducers
 	Body          isResponse_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1242,6 +1259,15 @@ func (x *Response) GetAddPartitions() *AddPartitionsResponse {
 	return nil
 }
 
+func (x *Response) GetDescribeProducers() *DescribeProducersResponse {
+	if x != nil {
+		if x, ok := x.Body.(*Response_DescribeProducers); ok {
+			return x.DescribeProducers
+		}
+	}
+	return nil
+}
+
 type isResponse_Body interface {
 	isResponse_Body()
 }
@@ -1350,6 +1376,10 @@ type Response_AddPartitions struct {
 	AddPartitions *AddPartitionsResponse `protobuf:"bytes,61,opt,name=add_partitions,json=addPartitions,proto3,oneof"`
 }
 
+type Response_DescribeProducers struct {
+	DescribeProducers *DescribeProducersResponse `protobuf:"bytes,90,opt,name=describe_producers,json=describeProducers,proto3,oneof"`
+}
+
 func (*Response_Metadata) isResponse_Body() {}
 
 func (*Response_CreateTopic) isResponse_Body() {}
@@ -1401,6 +1431,8 @@ func (*Response_ListGroups) isResponse_Body() {}
 func (*Response_AlterTopic) isResponse_Body() {}
 
 func (*Response_AddPartitions) isResponse_Body() {}
+
+func (*Response_DescribeProducers) isResponse_Body() {}
 
 type Error struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2925,6 +2957,203 @@ func (x *DeleteRecordsResponse) GetLogStart() int64 {
 	return 0
 }
 
+// DescribeProducersRequest asks which idempotent producers a partition knows. The answer
+// is as new as the question.
+type DescribeProducersRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Topic     *TopicRef              `protobuf:"bytes,1,opt,name=topic,proto3" json:"topic,omitempty"`
+	Partition int32                  `protobuf:"varint,2,opt,name=partition,proto3" json:"partition,omitempty"`
+	// Up to so many, of those used latest; 0: 1000. 10,000 is the most that are told.
+	Max           int32 `protobuf:"varint,3,opt,name=max,proto3" json:"max,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DescribeProducersRequest) Reset() {
+	*x = DescribeProducersRequest{}
+	mi := &file_broker_api_api_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribeProducersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribeProducersRequest) ProtoMessage() {}
+
+func (x *DescribeProducersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_broker_api_api_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribeProducersRequest.ProtoReflect.Descriptor instead.
+func (*DescribeProducersRequest) Descriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *DescribeProducersRequest) GetTopic() *TopicRef {
+	if x != nil {
+		return x.Topic
+	}
+	return nil
+}
+
+func (x *DescribeProducersRequest) GetPartition() int32 {
+	if x != nil {
+		return x.Partition
+	}
+	return 0
+}
+
+func (x *DescribeProducersRequest) GetMax() int32 {
+	if x != nil {
+		return x.Max
+	}
+	return 0
+}
+
+type DescribeProducersResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The latest used first.
+	Producers []*ProducerState `protobuf:"bytes,1,rep,name=producers,proto3" json:"producers,omitempty"`
+	// How many the partition knows in all.
+	Known         int32 `protobuf:"varint,2,opt,name=known,proto3" json:"known,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DescribeProducersResponse) Reset() {
+	*x = DescribeProducersResponse{}
+	mi := &file_broker_api_api_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribeProducersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribeProducersResponse) ProtoMessage() {}
+
+func (x *DescribeProducersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_broker_api_api_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribeProducersResponse.ProtoReflect.Descriptor instead.
+func (*DescribeProducersResponse) Descriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *DescribeProducersResponse) GetProducers() []*ProducerState {
+	if x != nil {
+		return x.Producers
+	}
+	return nil
+}
+
+func (x *DescribeProducersResponse) GetKnown() int32 {
+	if x != nil {
+		return x.Known
+	}
+	return 0
+}
+
+// ProducerState is what a partition knows of a producer.
+type ProducerState struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	ProducerId int64                  `protobuf:"varint,1,opt,name=producer_id,json=producerId,proto3" json:"producer_id,omitempty"`
+	Epoch      int32                  `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// Of its last record.
+	LastSequence int32 `protobuf:"varint,3,opt,name=last_sequence,json=lastSequence,proto3" json:"last_sequence,omitempty"`
+	LastOffset   int64 `protobuf:"varint,4,opt,name=last_offset,json=lastOffset,proto3" json:"last_offset,omitempty"`
+	// How long it has been idle, as the partition counts: a rest of the whole log counts a
+	// minute at most. After a day it is forgotten.
+	IdleMs        int64 `protobuf:"varint,5,opt,name=idle_ms,json=idleMs,proto3" json:"idle_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProducerState) Reset() {
+	*x = ProducerState{}
+	mi := &file_broker_api_api_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProducerState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProducerState) ProtoMessage() {}
+
+func (x *ProducerState) ProtoReflect() protoreflect.Message {
+	mi := &file_broker_api_api_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProducerState.ProtoReflect.Descriptor instead.
+func (*ProducerState) Descriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *ProducerState) GetProducerId() int64 {
+	if x != nil {
+		return x.ProducerId
+	}
+	return 0
+}
+
+func (x *ProducerState) GetEpoch() int32 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *ProducerState) GetLastSequence() int32 {
+	if x != nil {
+		return x.LastSequence
+	}
+	return 0
+}
+
+func (x *ProducerState) GetLastOffset() int64 {
+	if x != nil {
+		return x.LastOffset
+	}
+	return 0
+}
+
+func (x *ProducerState) GetIdleMs() int64 {
+	if x != nil {
+		return x.IdleMs
+	}
+	return 0
+}
+
 type InitProducerRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// 0 asks for a new producer id; otherwise the id and epoch to be replaced
@@ -2937,7 +3166,7 @@ type InitProducerRequest struct {
 
 func (x *InitProducerRequest) Reset() {
 	*x = InitProducerRequest{}
-	mi := &file_broker_api_api_proto_msgTypes[28]
+	mi := &file_broker_api_api_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2949,7 +3178,7 @@ func (x *InitProducerRequest) String() string {
 func (*InitProducerRequest) ProtoMessage() {}
 
 func (x *InitProducerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[28]
+	mi := &file_broker_api_api_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2962,7 +3191,7 @@ func (x *InitProducerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InitProducerRequest.ProtoReflect.Descriptor instead.
 func (*InitProducerRequest) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{28}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *InitProducerRequest) GetProducerId() int64 {
@@ -2989,7 +3218,7 @@ type InitProducerResponse struct {
 
 func (x *InitProducerResponse) Reset() {
 	*x = InitProducerResponse{}
-	mi := &file_broker_api_api_proto_msgTypes[29]
+	mi := &file_broker_api_api_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3001,7 +3230,7 @@ func (x *InitProducerResponse) String() string {
 func (*InitProducerResponse) ProtoMessage() {}
 
 func (x *InitProducerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[29]
+	mi := &file_broker_api_api_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3014,7 +3243,7 @@ func (x *InitProducerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InitProducerResponse.ProtoReflect.Descriptor instead.
 func (*InitProducerResponse) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{29}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *InitProducerResponse) GetProducerId() int64 {
@@ -3043,7 +3272,7 @@ type JoinRequest struct {
 
 func (x *JoinRequest) Reset() {
 	*x = JoinRequest{}
-	mi := &file_broker_api_api_proto_msgTypes[30]
+	mi := &file_broker_api_api_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3055,7 +3284,7 @@ func (x *JoinRequest) String() string {
 func (*JoinRequest) ProtoMessage() {}
 
 func (x *JoinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[30]
+	mi := &file_broker_api_api_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3068,7 +3297,7 @@ func (x *JoinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinRequest.ProtoReflect.Descriptor instead.
 func (*JoinRequest) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{30}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *JoinRequest) GetToken() []byte {
@@ -3097,7 +3326,7 @@ type JoinResponse struct {
 
 func (x *JoinResponse) Reset() {
 	*x = JoinResponse{}
-	mi := &file_broker_api_api_proto_msgTypes[31]
+	mi := &file_broker_api_api_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3109,7 +3338,7 @@ func (x *JoinResponse) String() string {
 func (*JoinResponse) ProtoMessage() {}
 
 func (x *JoinResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[31]
+	mi := &file_broker_api_api_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3122,7 +3351,7 @@ func (x *JoinResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinResponse.ProtoReflect.Descriptor instead.
 func (*JoinResponse) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{31}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *JoinResponse) GetClusterId() string {
@@ -3157,7 +3386,7 @@ type UpdateNodeRequest struct {
 
 func (x *UpdateNodeRequest) Reset() {
 	*x = UpdateNodeRequest{}
-	mi := &file_broker_api_api_proto_msgTypes[32]
+	mi := &file_broker_api_api_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3169,7 +3398,7 @@ func (x *UpdateNodeRequest) String() string {
 func (*UpdateNodeRequest) ProtoMessage() {}
 
 func (x *UpdateNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[32]
+	mi := &file_broker_api_api_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3182,7 +3411,7 @@ func (x *UpdateNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateNodeRequest.ProtoReflect.Descriptor instead.
 func (*UpdateNodeRequest) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{32}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *UpdateNodeRequest) GetNodeId() uint64 {
@@ -3214,7 +3443,7 @@ type UpdateNodeResponse struct {
 
 func (x *UpdateNodeResponse) Reset() {
 	*x = UpdateNodeResponse{}
-	mi := &file_broker_api_api_proto_msgTypes[33]
+	mi := &file_broker_api_api_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3226,7 +3455,7 @@ func (x *UpdateNodeResponse) String() string {
 func (*UpdateNodeResponse) ProtoMessage() {}
 
 func (x *UpdateNodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[33]
+	mi := &file_broker_api_api_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3239,7 +3468,7 @@ func (x *UpdateNodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateNodeResponse.ProtoReflect.Descriptor instead.
 func (*UpdateNodeResponse) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{33}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{36}
 }
 
 // MoveReplica moves a replica to another node. From and to the same node it renews the
@@ -3259,7 +3488,7 @@ type MoveReplicaRequest struct {
 
 func (x *MoveReplicaRequest) Reset() {
 	*x = MoveReplicaRequest{}
-	mi := &file_broker_api_api_proto_msgTypes[34]
+	mi := &file_broker_api_api_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3271,7 +3500,7 @@ func (x *MoveReplicaRequest) String() string {
 func (*MoveReplicaRequest) ProtoMessage() {}
 
 func (x *MoveReplicaRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[34]
+	mi := &file_broker_api_api_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3284,7 +3513,7 @@ func (x *MoveReplicaRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MoveReplicaRequest.ProtoReflect.Descriptor instead.
 func (*MoveReplicaRequest) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{34}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *MoveReplicaRequest) GetTopic() *TopicRef {
@@ -3323,7 +3552,7 @@ type MoveReplicaResponse struct {
 
 func (x *MoveReplicaResponse) Reset() {
 	*x = MoveReplicaResponse{}
-	mi := &file_broker_api_api_proto_msgTypes[35]
+	mi := &file_broker_api_api_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3335,7 +3564,7 @@ func (x *MoveReplicaResponse) String() string {
 func (*MoveReplicaResponse) ProtoMessage() {}
 
 func (x *MoveReplicaResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[35]
+	mi := &file_broker_api_api_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3348,7 +3577,7 @@ func (x *MoveReplicaResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MoveReplicaResponse.ProtoReflect.Descriptor instead.
 func (*MoveReplicaResponse) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{35}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{38}
 }
 
 type ElectLeaderRequest struct {
@@ -3363,7 +3592,7 @@ type ElectLeaderRequest struct {
 
 func (x *ElectLeaderRequest) Reset() {
 	*x = ElectLeaderRequest{}
-	mi := &file_broker_api_api_proto_msgTypes[36]
+	mi := &file_broker_api_api_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3375,7 +3604,7 @@ func (x *ElectLeaderRequest) String() string {
 func (*ElectLeaderRequest) ProtoMessage() {}
 
 func (x *ElectLeaderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[36]
+	mi := &file_broker_api_api_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3388,7 +3617,7 @@ func (x *ElectLeaderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ElectLeaderRequest.ProtoReflect.Descriptor instead.
 func (*ElectLeaderRequest) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{36}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ElectLeaderRequest) GetTopic() *TopicRef {
@@ -3420,7 +3649,7 @@ type ElectLeaderResponse struct {
 
 func (x *ElectLeaderResponse) Reset() {
 	*x = ElectLeaderResponse{}
-	mi := &file_broker_api_api_proto_msgTypes[37]
+	mi := &file_broker_api_api_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3432,7 +3661,7 @@ func (x *ElectLeaderResponse) String() string {
 func (*ElectLeaderResponse) ProtoMessage() {}
 
 func (x *ElectLeaderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[37]
+	mi := &file_broker_api_api_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3445,7 +3674,7 @@ func (x *ElectLeaderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ElectLeaderResponse.ProtoReflect.Descriptor instead.
 func (*ElectLeaderResponse) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{37}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{40}
 }
 
 type RemoveNodeRequest struct {
@@ -3457,7 +3686,7 @@ type RemoveNodeRequest struct {
 
 func (x *RemoveNodeRequest) Reset() {
 	*x = RemoveNodeRequest{}
-	mi := &file_broker_api_api_proto_msgTypes[38]
+	mi := &file_broker_api_api_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3469,7 +3698,7 @@ func (x *RemoveNodeRequest) String() string {
 func (*RemoveNodeRequest) ProtoMessage() {}
 
 func (x *RemoveNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[38]
+	mi := &file_broker_api_api_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3482,7 +3711,7 @@ func (x *RemoveNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveNodeRequest.ProtoReflect.Descriptor instead.
 func (*RemoveNodeRequest) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{38}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *RemoveNodeRequest) GetNode() uint64 {
@@ -3500,7 +3729,7 @@ type RemoveNodeResponse struct {
 
 func (x *RemoveNodeResponse) Reset() {
 	*x = RemoveNodeResponse{}
-	mi := &file_broker_api_api_proto_msgTypes[39]
+	mi := &file_broker_api_api_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3512,7 +3741,7 @@ func (x *RemoveNodeResponse) String() string {
 func (*RemoveNodeResponse) ProtoMessage() {}
 
 func (x *RemoveNodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[39]
+	mi := &file_broker_api_api_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3525,7 +3754,7 @@ func (x *RemoveNodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveNodeResponse.ProtoReflect.Descriptor instead.
 func (*RemoveNodeResponse) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{39}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{42}
 }
 
 type DescribeNodeRequest struct {
@@ -3536,7 +3765,7 @@ type DescribeNodeRequest struct {
 
 func (x *DescribeNodeRequest) Reset() {
 	*x = DescribeNodeRequest{}
-	mi := &file_broker_api_api_proto_msgTypes[40]
+	mi := &file_broker_api_api_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3548,7 +3777,7 @@ func (x *DescribeNodeRequest) String() string {
 func (*DescribeNodeRequest) ProtoMessage() {}
 
 func (x *DescribeNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[40]
+	mi := &file_broker_api_api_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3561,7 +3790,7 @@ func (x *DescribeNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeNodeRequest.ProtoReflect.Descriptor instead.
 func (*DescribeNodeRequest) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{40}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{43}
 }
 
 type DescribeNodeResponse struct {
@@ -3576,7 +3805,7 @@ type DescribeNodeResponse struct {
 
 func (x *DescribeNodeResponse) Reset() {
 	*x = DescribeNodeResponse{}
-	mi := &file_broker_api_api_proto_msgTypes[41]
+	mi := &file_broker_api_api_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3588,7 +3817,7 @@ func (x *DescribeNodeResponse) String() string {
 func (*DescribeNodeResponse) ProtoMessage() {}
 
 func (x *DescribeNodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[41]
+	mi := &file_broker_api_api_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3601,7 +3830,7 @@ func (x *DescribeNodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeNodeResponse.ProtoReflect.Descriptor instead.
 func (*DescribeNodeResponse) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{41}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *DescribeNodeResponse) GetNodeId() uint64 {
@@ -3657,7 +3886,7 @@ type GroupStatus struct {
 
 func (x *GroupStatus) Reset() {
 	*x = GroupStatus{}
-	mi := &file_broker_api_api_proto_msgTypes[42]
+	mi := &file_broker_api_api_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3669,7 +3898,7 @@ func (x *GroupStatus) String() string {
 func (*GroupStatus) ProtoMessage() {}
 
 func (x *GroupStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[42]
+	mi := &file_broker_api_api_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3682,7 +3911,7 @@ func (x *GroupStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupStatus.ProtoReflect.Descriptor instead.
 func (*GroupStatus) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{42}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *GroupStatus) GetGroup() uint64 {
@@ -3794,7 +4023,7 @@ type PeerProgress struct {
 
 func (x *PeerProgress) Reset() {
 	*x = PeerProgress{}
-	mi := &file_broker_api_api_proto_msgTypes[43]
+	mi := &file_broker_api_api_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3806,7 +4035,7 @@ func (x *PeerProgress) String() string {
 func (*PeerProgress) ProtoMessage() {}
 
 func (x *PeerProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[43]
+	mi := &file_broker_api_api_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3819,7 +4048,7 @@ func (x *PeerProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PeerProgress.ProtoReflect.Descriptor instead.
 func (*PeerProgress) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{43}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *PeerProgress) GetReplica() uint64 {
@@ -3857,7 +4086,7 @@ type ReplicaChangedRequest struct {
 
 func (x *ReplicaChangedRequest) Reset() {
 	*x = ReplicaChangedRequest{}
-	mi := &file_broker_api_api_proto_msgTypes[44]
+	mi := &file_broker_api_api_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3869,7 +4098,7 @@ func (x *ReplicaChangedRequest) String() string {
 func (*ReplicaChangedRequest) ProtoMessage() {}
 
 func (x *ReplicaChangedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[44]
+	mi := &file_broker_api_api_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3882,7 +4111,7 @@ func (x *ReplicaChangedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaChangedRequest.ProtoReflect.Descriptor instead.
 func (*ReplicaChangedRequest) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{44}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ReplicaChangedRequest) GetGroup() uint64 {
@@ -3921,7 +4150,7 @@ type ReplicaChangedResponse struct {
 
 func (x *ReplicaChangedResponse) Reset() {
 	*x = ReplicaChangedResponse{}
-	mi := &file_broker_api_api_proto_msgTypes[45]
+	mi := &file_broker_api_api_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3933,7 +4162,7 @@ func (x *ReplicaChangedResponse) String() string {
 func (*ReplicaChangedResponse) ProtoMessage() {}
 
 func (x *ReplicaChangedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[45]
+	mi := &file_broker_api_api_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3946,7 +4175,7 @@ func (x *ReplicaChangedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaChangedResponse.ProtoReflect.Descriptor instead.
 func (*ReplicaChangedResponse) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{45}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{48}
 }
 
 // GroupPartition is one partition of one incarnation of a topic.
@@ -3962,7 +4191,7 @@ type GroupPartition struct {
 
 func (x *GroupPartition) Reset() {
 	*x = GroupPartition{}
-	mi := &file_broker_api_api_proto_msgTypes[46]
+	mi := &file_broker_api_api_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3974,7 +4203,7 @@ func (x *GroupPartition) String() string {
 func (*GroupPartition) ProtoMessage() {}
 
 func (x *GroupPartition) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[46]
+	mi := &file_broker_api_api_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3987,7 +4216,7 @@ func (x *GroupPartition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupPartition.ProtoReflect.Descriptor instead.
 func (*GroupPartition) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{46}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *GroupPartition) GetTopicId() uint64 {
@@ -4036,7 +4265,7 @@ type JoinGroupRequest struct {
 
 func (x *JoinGroupRequest) Reset() {
 	*x = JoinGroupRequest{}
-	mi := &file_broker_api_api_proto_msgTypes[47]
+	mi := &file_broker_api_api_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4048,7 +4277,7 @@ func (x *JoinGroupRequest) String() string {
 func (*JoinGroupRequest) ProtoMessage() {}
 
 func (x *JoinGroupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[47]
+	mi := &file_broker_api_api_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4061,7 +4290,7 @@ func (x *JoinGroupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinGroupRequest.ProtoReflect.Descriptor instead.
 func (*JoinGroupRequest) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{47}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *JoinGroupRequest) GetShard() *TopicRef {
@@ -4144,7 +4373,7 @@ type BeatRequest struct {
 
 func (x *BeatRequest) Reset() {
 	*x = BeatRequest{}
-	mi := &file_broker_api_api_proto_msgTypes[48]
+	mi := &file_broker_api_api_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4156,7 +4385,7 @@ func (x *BeatRequest) String() string {
 func (*BeatRequest) ProtoMessage() {}
 
 func (x *BeatRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[48]
+	mi := &file_broker_api_api_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4169,7 +4398,7 @@ func (x *BeatRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeatRequest.ProtoReflect.Descriptor instead.
 func (*BeatRequest) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{48}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *BeatRequest) GetShard() *TopicRef {
@@ -4223,7 +4452,7 @@ type MembershipResponse struct {
 
 func (x *MembershipResponse) Reset() {
 	*x = MembershipResponse{}
-	mi := &file_broker_api_api_proto_msgTypes[49]
+	mi := &file_broker_api_api_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4235,7 +4464,7 @@ func (x *MembershipResponse) String() string {
 func (*MembershipResponse) ProtoMessage() {}
 
 func (x *MembershipResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[49]
+	mi := &file_broker_api_api_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4248,7 +4477,7 @@ func (x *MembershipResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MembershipResponse.ProtoReflect.Descriptor instead.
 func (*MembershipResponse) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{49}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *MembershipResponse) GetMember() uint64 {
@@ -4297,7 +4526,7 @@ type LeaveGroupRequest struct {
 
 func (x *LeaveGroupRequest) Reset() {
 	*x = LeaveGroupRequest{}
-	mi := &file_broker_api_api_proto_msgTypes[50]
+	mi := &file_broker_api_api_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4309,7 +4538,7 @@ func (x *LeaveGroupRequest) String() string {
 func (*LeaveGroupRequest) ProtoMessage() {}
 
 func (x *LeaveGroupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[50]
+	mi := &file_broker_api_api_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4322,7 +4551,7 @@ func (x *LeaveGroupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaveGroupRequest.ProtoReflect.Descriptor instead.
 func (*LeaveGroupRequest) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{50}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *LeaveGroupRequest) GetShard() *TopicRef {
@@ -4354,7 +4583,7 @@ type LeaveGroupResponse struct {
 
 func (x *LeaveGroupResponse) Reset() {
 	*x = LeaveGroupResponse{}
-	mi := &file_broker_api_api_proto_msgTypes[51]
+	mi := &file_broker_api_api_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4366,7 +4595,7 @@ func (x *LeaveGroupResponse) String() string {
 func (*LeaveGroupResponse) ProtoMessage() {}
 
 func (x *LeaveGroupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[51]
+	mi := &file_broker_api_api_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4379,7 +4608,7 @@ func (x *LeaveGroupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaveGroupResponse.ProtoReflect.Descriptor instead.
 func (*LeaveGroupResponse) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{51}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{54}
 }
 
 // GroupOffset is how far a group has come in a partition.
@@ -4395,7 +4624,7 @@ type GroupOffset struct {
 
 func (x *GroupOffset) Reset() {
 	*x = GroupOffset{}
-	mi := &file_broker_api_api_proto_msgTypes[52]
+	mi := &file_broker_api_api_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4407,7 +4636,7 @@ func (x *GroupOffset) String() string {
 func (*GroupOffset) ProtoMessage() {}
 
 func (x *GroupOffset) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[52]
+	mi := &file_broker_api_api_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4420,7 +4649,7 @@ func (x *GroupOffset) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupOffset.ProtoReflect.Descriptor instead.
 func (*GroupOffset) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{52}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *GroupOffset) GetPartition() *GroupPartition {
@@ -4460,7 +4689,7 @@ type CommitOffsetsRequest struct {
 
 func (x *CommitOffsetsRequest) Reset() {
 	*x = CommitOffsetsRequest{}
-	mi := &file_broker_api_api_proto_msgTypes[53]
+	mi := &file_broker_api_api_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4472,7 +4701,7 @@ func (x *CommitOffsetsRequest) String() string {
 func (*CommitOffsetsRequest) ProtoMessage() {}
 
 func (x *CommitOffsetsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[53]
+	mi := &file_broker_api_api_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4485,7 +4714,7 @@ func (x *CommitOffsetsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitOffsetsRequest.ProtoReflect.Descriptor instead.
 func (*CommitOffsetsRequest) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{53}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *CommitOffsetsRequest) GetShard() *TopicRef {
@@ -4531,7 +4760,7 @@ type CommitOffsetsResponse struct {
 
 func (x *CommitOffsetsResponse) Reset() {
 	*x = CommitOffsetsResponse{}
-	mi := &file_broker_api_api_proto_msgTypes[54]
+	mi := &file_broker_api_api_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4543,7 +4772,7 @@ func (x *CommitOffsetsResponse) String() string {
 func (*CommitOffsetsResponse) ProtoMessage() {}
 
 func (x *CommitOffsetsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[54]
+	mi := &file_broker_api_api_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4556,7 +4785,7 @@ func (x *CommitOffsetsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitOffsetsResponse.ProtoReflect.Descriptor instead.
 func (*CommitOffsetsResponse) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{54}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{57}
 }
 
 type FetchOffsetsRequest struct {
@@ -4571,7 +4800,7 @@ type FetchOffsetsRequest struct {
 
 func (x *FetchOffsetsRequest) Reset() {
 	*x = FetchOffsetsRequest{}
-	mi := &file_broker_api_api_proto_msgTypes[55]
+	mi := &file_broker_api_api_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4583,7 +4812,7 @@ func (x *FetchOffsetsRequest) String() string {
 func (*FetchOffsetsRequest) ProtoMessage() {}
 
 func (x *FetchOffsetsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[55]
+	mi := &file_broker_api_api_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4596,7 +4825,7 @@ func (x *FetchOffsetsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchOffsetsRequest.ProtoReflect.Descriptor instead.
 func (*FetchOffsetsRequest) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{55}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *FetchOffsetsRequest) GetShard() *TopicRef {
@@ -4629,7 +4858,7 @@ type FetchOffsetsResponse struct {
 
 func (x *FetchOffsetsResponse) Reset() {
 	*x = FetchOffsetsResponse{}
-	mi := &file_broker_api_api_proto_msgTypes[56]
+	mi := &file_broker_api_api_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4641,7 +4870,7 @@ func (x *FetchOffsetsResponse) String() string {
 func (*FetchOffsetsResponse) ProtoMessage() {}
 
 func (x *FetchOffsetsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[56]
+	mi := &file_broker_api_api_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4654,7 +4883,7 @@ func (x *FetchOffsetsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FetchOffsetsResponse.ProtoReflect.Descriptor instead.
 func (*FetchOffsetsResponse) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{56}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *FetchOffsetsResponse) GetOffsets() []*GroupOffset {
@@ -4676,7 +4905,7 @@ type ResetOffsetsRequest struct {
 
 func (x *ResetOffsetsRequest) Reset() {
 	*x = ResetOffsetsRequest{}
-	mi := &file_broker_api_api_proto_msgTypes[57]
+	mi := &file_broker_api_api_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4688,7 +4917,7 @@ func (x *ResetOffsetsRequest) String() string {
 func (*ResetOffsetsRequest) ProtoMessage() {}
 
 func (x *ResetOffsetsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[57]
+	mi := &file_broker_api_api_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4701,7 +4930,7 @@ func (x *ResetOffsetsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetOffsetsRequest.ProtoReflect.Descriptor instead.
 func (*ResetOffsetsRequest) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{57}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ResetOffsetsRequest) GetShard() *TopicRef {
@@ -4733,7 +4962,7 @@ type ResetOffsetsResponse struct {
 
 func (x *ResetOffsetsResponse) Reset() {
 	*x = ResetOffsetsResponse{}
-	mi := &file_broker_api_api_proto_msgTypes[58]
+	mi := &file_broker_api_api_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4745,7 +4974,7 @@ func (x *ResetOffsetsResponse) String() string {
 func (*ResetOffsetsResponse) ProtoMessage() {}
 
 func (x *ResetOffsetsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[58]
+	mi := &file_broker_api_api_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4758,7 +4987,7 @@ func (x *ResetOffsetsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetOffsetsResponse.ProtoReflect.Descriptor instead.
 func (*ResetOffsetsResponse) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{58}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{61}
 }
 
 type DeleteGroupRequest struct {
@@ -4771,7 +5000,7 @@ type DeleteGroupRequest struct {
 
 func (x *DeleteGroupRequest) Reset() {
 	*x = DeleteGroupRequest{}
-	mi := &file_broker_api_api_proto_msgTypes[59]
+	mi := &file_broker_api_api_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4783,7 +5012,7 @@ func (x *DeleteGroupRequest) String() string {
 func (*DeleteGroupRequest) ProtoMessage() {}
 
 func (x *DeleteGroupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[59]
+	mi := &file_broker_api_api_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4796,7 +5025,7 @@ func (x *DeleteGroupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteGroupRequest.ProtoReflect.Descriptor instead.
 func (*DeleteGroupRequest) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{59}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *DeleteGroupRequest) GetShard() *TopicRef {
@@ -4821,7 +5050,7 @@ type DeleteGroupResponse struct {
 
 func (x *DeleteGroupResponse) Reset() {
 	*x = DeleteGroupResponse{}
-	mi := &file_broker_api_api_proto_msgTypes[60]
+	mi := &file_broker_api_api_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4833,7 +5062,7 @@ func (x *DeleteGroupResponse) String() string {
 func (*DeleteGroupResponse) ProtoMessage() {}
 
 func (x *DeleteGroupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[60]
+	mi := &file_broker_api_api_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4846,7 +5075,7 @@ func (x *DeleteGroupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteGroupResponse.ProtoReflect.Descriptor instead.
 func (*DeleteGroupResponse) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{60}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{63}
 }
 
 type DescribeGroupRequest struct {
@@ -4859,7 +5088,7 @@ type DescribeGroupRequest struct {
 
 func (x *DescribeGroupRequest) Reset() {
 	*x = DescribeGroupRequest{}
-	mi := &file_broker_api_api_proto_msgTypes[61]
+	mi := &file_broker_api_api_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4871,7 +5100,7 @@ func (x *DescribeGroupRequest) String() string {
 func (*DescribeGroupRequest) ProtoMessage() {}
 
 func (x *DescribeGroupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[61]
+	mi := &file_broker_api_api_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4884,7 +5113,7 @@ func (x *DescribeGroupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeGroupRequest.ProtoReflect.Descriptor instead.
 func (*DescribeGroupRequest) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{61}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *DescribeGroupRequest) GetShard() *TopicRef {
@@ -4913,7 +5142,7 @@ type DescribeGroupResponse struct {
 
 func (x *DescribeGroupResponse) Reset() {
 	*x = DescribeGroupResponse{}
-	mi := &file_broker_api_api_proto_msgTypes[62]
+	mi := &file_broker_api_api_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4925,7 +5154,7 @@ func (x *DescribeGroupResponse) String() string {
 func (*DescribeGroupResponse) ProtoMessage() {}
 
 func (x *DescribeGroupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[62]
+	mi := &file_broker_api_api_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4938,7 +5167,7 @@ func (x *DescribeGroupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeGroupResponse.ProtoReflect.Descriptor instead.
 func (*DescribeGroupResponse) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{62}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *DescribeGroupResponse) GetGeneration() uint64 {
@@ -4985,7 +5214,7 @@ type GroupMember struct {
 
 func (x *GroupMember) Reset() {
 	*x = GroupMember{}
-	mi := &file_broker_api_api_proto_msgTypes[63]
+	mi := &file_broker_api_api_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4997,7 +5226,7 @@ func (x *GroupMember) String() string {
 func (*GroupMember) ProtoMessage() {}
 
 func (x *GroupMember) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[63]
+	mi := &file_broker_api_api_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5010,7 +5239,7 @@ func (x *GroupMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupMember.ProtoReflect.Descriptor instead.
 func (*GroupMember) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{63}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *GroupMember) GetMember() uint64 {
@@ -5073,7 +5302,7 @@ type ListGroupsRequest struct {
 
 func (x *ListGroupsRequest) Reset() {
 	*x = ListGroupsRequest{}
-	mi := &file_broker_api_api_proto_msgTypes[64]
+	mi := &file_broker_api_api_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5085,7 +5314,7 @@ func (x *ListGroupsRequest) String() string {
 func (*ListGroupsRequest) ProtoMessage() {}
 
 func (x *ListGroupsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[64]
+	mi := &file_broker_api_api_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5098,7 +5327,7 @@ func (x *ListGroupsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGroupsRequest.ProtoReflect.Descriptor instead.
 func (*ListGroupsRequest) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{64}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *ListGroupsRequest) GetShard() *TopicRef {
@@ -5124,7 +5353,7 @@ type ListGroupsResponse struct {
 
 func (x *ListGroupsResponse) Reset() {
 	*x = ListGroupsResponse{}
-	mi := &file_broker_api_api_proto_msgTypes[65]
+	mi := &file_broker_api_api_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5136,7 +5365,7 @@ func (x *ListGroupsResponse) String() string {
 func (*ListGroupsResponse) ProtoMessage() {}
 
 func (x *ListGroupsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[65]
+	mi := &file_broker_api_api_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5149,7 +5378,7 @@ func (x *ListGroupsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGroupsResponse.ProtoReflect.Descriptor instead.
 func (*ListGroupsResponse) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{65}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *ListGroupsResponse) GetGroups() []*GroupSummary {
@@ -5170,7 +5399,7 @@ type GroupSummary struct {
 
 func (x *GroupSummary) Reset() {
 	*x = GroupSummary{}
-	mi := &file_broker_api_api_proto_msgTypes[66]
+	mi := &file_broker_api_api_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5182,7 +5411,7 @@ func (x *GroupSummary) String() string {
 func (*GroupSummary) ProtoMessage() {}
 
 func (x *GroupSummary) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[66]
+	mi := &file_broker_api_api_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5195,7 +5424,7 @@ func (x *GroupSummary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupSummary.ProtoReflect.Descriptor instead.
 func (*GroupSummary) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{66}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *GroupSummary) GetGroup() string {
@@ -5233,7 +5462,7 @@ type CopySegmentRequest struct {
 
 func (x *CopySegmentRequest) Reset() {
 	*x = CopySegmentRequest{}
-	mi := &file_broker_api_api_proto_msgTypes[67]
+	mi := &file_broker_api_api_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5245,7 +5474,7 @@ func (x *CopySegmentRequest) String() string {
 func (*CopySegmentRequest) ProtoMessage() {}
 
 func (x *CopySegmentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[67]
+	mi := &file_broker_api_api_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5258,7 +5487,7 @@ func (x *CopySegmentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CopySegmentRequest.ProtoReflect.Descriptor instead.
 func (*CopySegmentRequest) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{67}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *CopySegmentRequest) GetGroup() uint64 {
@@ -5298,7 +5527,7 @@ type CopySegmentResponse struct {
 
 func (x *CopySegmentResponse) Reset() {
 	*x = CopySegmentResponse{}
-	mi := &file_broker_api_api_proto_msgTypes[68]
+	mi := &file_broker_api_api_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5310,7 +5539,7 @@ func (x *CopySegmentResponse) String() string {
 func (*CopySegmentResponse) ProtoMessage() {}
 
 func (x *CopySegmentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[68]
+	mi := &file_broker_api_api_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5323,7 +5552,7 @@ func (x *CopySegmentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CopySegmentResponse.ProtoReflect.Descriptor instead.
 func (*CopySegmentResponse) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{68}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *CopySegmentResponse) GetData() []byte {
@@ -5362,7 +5591,7 @@ type PeerBatch struct {
 
 func (x *PeerBatch) Reset() {
 	*x = PeerBatch{}
-	mi := &file_broker_api_api_proto_msgTypes[69]
+	mi := &file_broker_api_api_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5374,7 +5603,7 @@ func (x *PeerBatch) String() string {
 func (*PeerBatch) ProtoMessage() {}
 
 func (x *PeerBatch) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[69]
+	mi := &file_broker_api_api_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5387,7 +5616,7 @@ func (x *PeerBatch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PeerBatch.ProtoReflect.Descriptor instead.
 func (*PeerBatch) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{69}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *PeerBatch) GetClusterId() string {
@@ -5457,7 +5686,7 @@ type RaftMessage struct {
 
 func (x *RaftMessage) Reset() {
 	*x = RaftMessage{}
-	mi := &file_broker_api_api_proto_msgTypes[70]
+	mi := &file_broker_api_api_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5469,7 +5698,7 @@ func (x *RaftMessage) String() string {
 func (*RaftMessage) ProtoMessage() {}
 
 func (x *RaftMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[70]
+	mi := &file_broker_api_api_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5482,7 +5711,7 @@ func (x *RaftMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RaftMessage.ProtoReflect.Descriptor instead.
 func (*RaftMessage) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{70}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *RaftMessage) GetGroup() uint64 {
@@ -5511,7 +5740,7 @@ type LeaderHint struct {
 
 func (x *LeaderHint) Reset() {
 	*x = LeaderHint{}
-	mi := &file_broker_api_api_proto_msgTypes[71]
+	mi := &file_broker_api_api_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5523,7 +5752,7 @@ func (x *LeaderHint) String() string {
 func (*LeaderHint) ProtoMessage() {}
 
 func (x *LeaderHint) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[71]
+	mi := &file_broker_api_api_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5536,7 +5765,7 @@ func (x *LeaderHint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaderHint.ProtoReflect.Descriptor instead.
 func (*LeaderHint) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{71}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *LeaderHint) GetGroup() uint64 {
@@ -5569,7 +5798,7 @@ const file_broker_api_api_proto_rawDesc = "" +
 	"\arequest\x18\x01 \x01(\v2\x17.reprise.api.v1.RequestH\x00R\arequest\x126\n" +
 	"\bresponse\x18\x02 \x01(\v2\x18.reprise.api.v1.ResponseH\x00R\bresponse\x12/\n" +
 	"\x04peer\x18\x03 \x01(\v2\x19.reprise.api.v1.PeerBatchH\x00R\x04peerB\x06\n" +
-	"\x04body\"\x96\x0f\n" +
+	"\x04body\"\xf1\x0f\n" +
 	"\aRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12=\n" +
 	"\bmetadata\x18\x02 \x01(\v2\x1f.reprise.api.v1.MetadataRequestH\x00R\bmetadata\x12G\n" +
@@ -5605,8 +5834,9 @@ const file_broker_api_api_proto_rawDesc = "" +
 	"listGroups\x12D\n" +
 	"\valter_topic\x18< \x01(\v2!.reprise.api.v1.AlterTopicRequestH\x00R\n" +
 	"alterTopic\x12M\n" +
-	"\x0eadd_partitions\x18= \x01(\v2$.reprise.api.v1.AddPartitionsRequestH\x00R\raddPartitionsB\x06\n" +
-	"\x04body\"\xad\x0f\n" +
+	"\x0eadd_partitions\x18= \x01(\v2$.reprise.api.v1.AddPartitionsRequestH\x00R\raddPartitions\x12Y\n" +
+	"\x12describe_producers\x18Z \x01(\v2(.reprise.api.v1.DescribeProducersRequestH\x00R\x11describeProducersB\x06\n" +
+	"\x04body\"\x89\x10\n" +
 	"\bResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12+\n" +
 	"\x05error\x18\x02 \x01(\v2\x15.reprise.api.v1.ErrorR\x05error\x12>\n" +
@@ -5643,7 +5873,8 @@ const file_broker_api_api_proto_rawDesc = "" +
 	"listGroups\x12E\n" +
 	"\valter_topic\x18< \x01(\v2\".reprise.api.v1.AlterTopicResponseH\x00R\n" +
 	"alterTopic\x12N\n" +
-	"\x0eadd_partitions\x18= \x01(\v2%.reprise.api.v1.AddPartitionsResponseH\x00R\raddPartitionsB\x06\n" +
+	"\x0eadd_partitions\x18= \x01(\v2%.reprise.api.v1.AddPartitionsResponseH\x00R\raddPartitions\x12Z\n" +
+	"\x12describe_producers\x18Z \x01(\v2).reprise.api.v1.DescribeProducersResponseH\x00R\x11describeProducersB\x06\n" +
 	"\x04body\"\x8f\x01\n" +
 	"\x05Error\x12(\n" +
 	"\x04code\x18\x01 \x01(\x0e2\x14.reprise.api.v1.CodeR\x04code\x12\x18\n" +
@@ -5754,7 +5985,22 @@ const file_broker_api_api_proto_rawDesc = "" +
 	"\tpartition\x18\x02 \x01(\x05R\tpartition\x12\x16\n" +
 	"\x06before\x18\x03 \x01(\x03R\x06before\"4\n" +
 	"\x15DeleteRecordsResponse\x12\x1b\n" +
-	"\tlog_start\x18\x01 \x01(\x03R\blogStart\"L\n" +
+	"\tlog_start\x18\x01 \x01(\x03R\blogStart\"z\n" +
+	"\x18DescribeProducersRequest\x12.\n" +
+	"\x05topic\x18\x01 \x01(\v2\x18.reprise.api.v1.TopicRefR\x05topic\x12\x1c\n" +
+	"\tpartition\x18\x02 \x01(\x05R\tpartition\x12\x10\n" +
+	"\x03max\x18\x03 \x01(\x05R\x03max\"n\n" +
+	"\x19DescribeProducersResponse\x12;\n" +
+	"\tproducers\x18\x01 \x03(\v2\x1d.reprise.api.v1.ProducerStateR\tproducers\x12\x14\n" +
+	"\x05known\x18\x02 \x01(\x05R\x05known\"\xa5\x01\n" +
+	"\rProducerState\x12\x1f\n" +
+	"\vproducer_id\x18\x01 \x01(\x03R\n" +
+	"producerId\x12\x14\n" +
+	"\x05epoch\x18\x02 \x01(\x05R\x05epoch\x12#\n" +
+	"\rlast_sequence\x18\x03 \x01(\x05R\flastSequence\x12\x1f\n" +
+	"\vlast_offset\x18\x04 \x01(\x03R\n" +
+	"lastOffset\x12\x17\n" +
+	"\aidle_ms\x18\x05 \x01(\x03R\x06idleMs\"L\n" +
 	"\x13InitProducerRequest\x12\x1f\n" +
 	"\vproducer_id\x18\x01 \x01(\x03R\n" +
 	"producerId\x12\x14\n" +
@@ -6010,89 +6256,92 @@ func file_broker_api_api_proto_rawDescGZIP() []byte {
 }
 
 var file_broker_api_api_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_broker_api_api_proto_msgTypes = make([]protoimpl.MessageInfo, 72)
+var file_broker_api_api_proto_msgTypes = make([]protoimpl.MessageInfo, 75)
 var file_broker_api_api_proto_goTypes = []any{
-	(Code)(0),                      // 0: reprise.api.v1.Code
-	(Acks)(0),                      // 1: reprise.api.v1.Acks
-	(OffsetSpec)(0),                // 2: reprise.api.v1.OffsetSpec
-	(Assignor)(0),                  // 3: reprise.api.v1.Assignor
-	(*Message)(nil),                // 4: reprise.api.v1.Message
-	(*Request)(nil),                // 5: reprise.api.v1.Request
-	(*Response)(nil),               // 6: reprise.api.v1.Response
-	(*Error)(nil),                  // 7: reprise.api.v1.Error
-	(*TopicRef)(nil),               // 8: reprise.api.v1.TopicRef
-	(*MetadataRequest)(nil),        // 9: reprise.api.v1.MetadataRequest
-	(*MetadataResponse)(nil),       // 10: reprise.api.v1.MetadataResponse
-	(*NodeInfo)(nil),               // 11: reprise.api.v1.NodeInfo
-	(*TopicInfo)(nil),              // 12: reprise.api.v1.TopicInfo
-	(*TopicConfig)(nil),            // 13: reprise.api.v1.TopicConfig
-	(*PartitionInfo)(nil),          // 14: reprise.api.v1.PartitionInfo
-	(*ReplicaInfo)(nil),            // 15: reprise.api.v1.ReplicaInfo
-	(*CreateTopicRequest)(nil),     // 16: reprise.api.v1.CreateTopicRequest
-	(*CreateTopicResponse)(nil),    // 17: reprise.api.v1.CreateTopicResponse
-	(*DeleteTopicRequest)(nil),     // 18: reprise.api.v1.DeleteTopicRequest
-	(*DeleteTopicResponse)(nil),    // 19: reprise.api.v1.DeleteTopicResponse
-	(*AlterTopicRequest)(nil),      // 20: reprise.api.v1.AlterTopicRequest
-	(*AlterTopicResponse)(nil),     // 21: reprise.api.v1.AlterTopicResponse
-	(*AddPartitionsRequest)(nil),   // 22: reprise.api.v1.AddPartitionsRequest
-	(*AddPartitionsResponse)(nil),  // 23: reprise.api.v1.AddPartitionsResponse
-	(*ProduceRequest)(nil),         // 24: reprise.api.v1.ProduceRequest
-	(*ProduceResponse)(nil),        // 25: reprise.api.v1.ProduceResponse
-	(*FetchRequest)(nil),           // 26: reprise.api.v1.FetchRequest
-	(*FetchResponse)(nil),          // 27: reprise.api.v1.FetchResponse
-	(*ListOffsetsRequest)(nil),     // 28: reprise.api.v1.ListOffsetsRequest
-	(*ListOffsetsResponse)(nil),    // 29: reprise.api.v1.ListOffsetsResponse
-	(*DeleteRecordsRequest)(nil),   // 30: reprise.api.v1.DeleteRecordsRequest
-	(*DeleteRecordsResponse)(nil),  // 31: reprise.api.v1.DeleteRecordsResponse
-	(*InitProducerRequest)(nil),    // 32: reprise.api.v1.InitProducerRequest
-	(*InitProducerResponse)(nil),   // 33: reprise.api.v1.InitProducerResponse
-	(*JoinRequest)(nil),            // 34: reprise.api.v1.JoinRequest
-	(*JoinResponse)(nil),           // 35: reprise.api.v1.JoinResponse
-	(*UpdateNodeRequest)(nil),      // 36: reprise.api.v1.UpdateNodeRequest
-	(*UpdateNodeResponse)(nil),     // 37: reprise.api.v1.UpdateNodeResponse
-	(*MoveReplicaRequest)(nil),     // 38: reprise.api.v1.MoveReplicaRequest
-	(*MoveReplicaResponse)(nil),    // 39: reprise.api.v1.MoveReplicaResponse
-	(*ElectLeaderRequest)(nil),     // 40: reprise.api.v1.ElectLeaderRequest
-	(*ElectLeaderResponse)(nil),    // 41: reprise.api.v1.ElectLeaderResponse
-	(*RemoveNodeRequest)(nil),      // 42: reprise.api.v1.RemoveNodeRequest
-	(*RemoveNodeResponse)(nil),     // 43: reprise.api.v1.RemoveNodeResponse
-	(*DescribeNodeRequest)(nil),    // 44: reprise.api.v1.DescribeNodeRequest
-	(*DescribeNodeResponse)(nil),   // 45: reprise.api.v1.DescribeNodeResponse
-	(*GroupStatus)(nil),            // 46: reprise.api.v1.GroupStatus
-	(*PeerProgress)(nil),           // 47: reprise.api.v1.PeerProgress
-	(*ReplicaChangedRequest)(nil),  // 48: reprise.api.v1.ReplicaChangedRequest
-	(*ReplicaChangedResponse)(nil), // 49: reprise.api.v1.ReplicaChangedResponse
-	(*GroupPartition)(nil),         // 50: reprise.api.v1.GroupPartition
-	(*JoinGroupRequest)(nil),       // 51: reprise.api.v1.JoinGroupRequest
-	(*BeatRequest)(nil),            // 52: reprise.api.v1.BeatRequest
-	(*MembershipResponse)(nil),     // 53: reprise.api.v1.MembershipResponse
-	(*LeaveGroupRequest)(nil),      // 54: reprise.api.v1.LeaveGroupRequest
-	(*LeaveGroupResponse)(nil),     // 55: reprise.api.v1.LeaveGroupResponse
-	(*GroupOffset)(nil),            // 56: reprise.api.v1.GroupOffset
-	(*CommitOffsetsRequest)(nil),   // 57: reprise.api.v1.CommitOffsetsRequest
-	(*CommitOffsetsResponse)(nil),  // 58: reprise.api.v1.CommitOffsetsResponse
-	(*FetchOffsetsRequest)(nil),    // 59: reprise.api.v1.FetchOffsetsRequest
-	(*FetchOffsetsResponse)(nil),   // 60: reprise.api.v1.FetchOffsetsResponse
-	(*ResetOffsetsRequest)(nil),    // 61: reprise.api.v1.ResetOffsetsRequest
-	(*ResetOffsetsResponse)(nil),   // 62: reprise.api.v1.ResetOffsetsResponse
-	(*DeleteGroupRequest)(nil),     // 63: reprise.api.v1.DeleteGroupRequest
-	(*DeleteGroupResponse)(nil),    // 64: reprise.api.v1.DeleteGroupResponse
-	(*DescribeGroupRequest)(nil),   // 65: reprise.api.v1.DescribeGroupRequest
-	(*DescribeGroupResponse)(nil),  // 66: reprise.api.v1.DescribeGroupResponse
-	(*GroupMember)(nil),            // 67: reprise.api.v1.GroupMember
-	(*ListGroupsRequest)(nil),      // 68: reprise.api.v1.ListGroupsRequest
-	(*ListGroupsResponse)(nil),     // 69: reprise.api.v1.ListGroupsResponse
-	(*GroupSummary)(nil),           // 70: reprise.api.v1.GroupSummary
-	(*CopySegmentRequest)(nil),     // 71: reprise.api.v1.CopySegmentRequest
-	(*CopySegmentResponse)(nil),    // 72: reprise.api.v1.CopySegmentResponse
-	(*PeerBatch)(nil),              // 73: reprise.api.v1.PeerBatch
-	(*RaftMessage)(nil),            // 74: reprise.api.v1.RaftMessage
-	(*LeaderHint)(nil),             // 75: reprise.api.v1.LeaderHint
+	(Code)(0),                         // 0: reprise.api.v1.Code
+	(Acks)(0),                         // 1: reprise.api.v1.Acks
+	(OffsetSpec)(0),                   // 2: reprise.api.v1.OffsetSpec
+	(Assignor)(0),                     // 3: reprise.api.v1.Assignor
+	(*Message)(nil),                   // 4: reprise.api.v1.Message
+	(*Request)(nil),                   // 5: reprise.api.v1.Request
+	(*Response)(nil),                  // 6: reprise.api.v1.Response
+	(*Error)(nil),                     // 7: reprise.api.v1.Error
+	(*TopicRef)(nil),                  // 8: reprise.api.v1.TopicRef
+	(*MetadataRequest)(nil),           // 9: reprise.api.v1.MetadataRequest
+	(*MetadataResponse)(nil),          // 10: reprise.api.v1.MetadataResponse
+	(*NodeInfo)(nil),                  // 11: reprise.api.v1.NodeInfo
+	(*TopicInfo)(nil),                 // 12: reprise.api.v1.TopicInfo
+	(*TopicConfig)(nil),               // 13: reprise.api.v1.TopicConfig
+	(*PartitionInfo)(nil),             // 14: reprise.api.v1.PartitionInfo
+	(*ReplicaInfo)(nil),               // 15: reprise.api.v1.ReplicaInfo
+	(*CreateTopicRequest)(nil),        // 16: reprise.api.v1.CreateTopicRequest
+	(*CreateTopicResponse)(nil),       // 17: reprise.api.v1.CreateTopicResponse
+	(*DeleteTopicRequest)(nil),        // 18: reprise.api.v1.DeleteTopicRequest
+	(*DeleteTopicResponse)(nil),       // 19: reprise.api.v1.DeleteTopicResponse
+	(*AlterTopicRequest)(nil),         // 20: reprise.api.v1.AlterTopicRequest
+	(*AlterTopicResponse)(nil),        // 21: reprise.api.v1.AlterTopicResponse
+	(*AddPartitionsRequest)(nil),      // 22: reprise.api.v1.AddPartitionsRequest
+	(*AddPartitionsResponse)(nil),     // 23: reprise.api.v1.AddPartitionsResponse
+	(*ProduceRequest)(nil),            // 24: reprise.api.v1.ProduceRequest
+	(*ProduceResponse)(nil),           // 25: reprise.api.v1.ProduceResponse
+	(*FetchRequest)(nil),              // 26: reprise.api.v1.FetchRequest
+	(*FetchResponse)(nil),             // 27: reprise.api.v1.FetchResponse
+	(*ListOffsetsRequest)(nil),        // 28: reprise.api.v1.ListOffsetsRequest
+	(*ListOffsetsResponse)(nil),       // 29: reprise.api.v1.ListOffsetsResponse
+	(*DeleteRecordsRequest)(nil),      // 30: reprise.api.v1.DeleteRecordsRequest
+	(*DeleteRecordsResponse)(nil),     // 31: reprise.api.v1.DeleteRecordsResponse
+	(*DescribeProducersRequest)(nil),  // 32: reprise.api.v1.DescribeProducersRequest
+	(*DescribeProducersResponse)(nil), // 33: reprise.api.v1.DescribeProducersResponse
+	(*ProducerState)(nil),             // 34: reprise.api.v1.ProducerState
+	(*InitProducerRequest)(nil),       // 35: reprise.api.v1.InitProducerRequest
+	(*InitProducerResponse)(nil),      // 36: reprise.api.v1.InitProducerResponse
+	(*JoinRequest)(nil),               // 37: reprise.api.v1.JoinRequest
+	(*JoinResponse)(nil),              // 38: reprise.api.v1.JoinResponse
+	(*UpdateNodeRequest)(nil),         // 39: reprise.api.v1.UpdateNodeRequest
+	(*UpdateNodeResponse)(nil),        // 40: reprise.api.v1.UpdateNodeResponse
+	(*MoveReplicaRequest)(nil),        // 41: reprise.api.v1.MoveReplicaRequest
+	(*MoveReplicaResponse)(nil),       // 42: reprise.api.v1.MoveReplicaResponse
+	(*ElectLeaderRequest)(nil),        // 43: reprise.api.v1.ElectLeaderRequest
+	(*ElectLeaderResponse)(nil),       // 44: reprise.api.v1.ElectLeaderResponse
+	(*RemoveNodeRequest)(nil),         // 45: reprise.api.v1.RemoveNodeRequest
+	(*RemoveNodeResponse)(nil),        // 46: reprise.api.v1.RemoveNodeResponse
+	(*DescribeNodeRequest)(nil),       // 47: reprise.api.v1.DescribeNodeRequest
+	(*DescribeNodeResponse)(nil),      // 48: reprise.api.v1.DescribeNodeResponse
+	(*GroupStatus)(nil),               // 49: reprise.api.v1.GroupStatus
+	(*PeerProgress)(nil),              // 50: reprise.api.v1.PeerProgress
+	(*ReplicaChangedRequest)(nil),     // 51: reprise.api.v1.ReplicaChangedRequest
+	(*ReplicaChangedResponse)(nil),    // 52: reprise.api.v1.ReplicaChangedResponse
+	(*GroupPartition)(nil),            // 53: reprise.api.v1.GroupPartition
+	(*JoinGroupRequest)(nil),          // 54: reprise.api.v1.JoinGroupRequest
+	(*BeatRequest)(nil),               // 55: reprise.api.v1.BeatRequest
+	(*MembershipResponse)(nil),        // 56: reprise.api.v1.MembershipResponse
+	(*LeaveGroupRequest)(nil),         // 57: reprise.api.v1.LeaveGroupRequest
+	(*LeaveGroupResponse)(nil),        // 58: reprise.api.v1.LeaveGroupResponse
+	(*GroupOffset)(nil),               // 59: reprise.api.v1.GroupOffset
+	(*CommitOffsetsRequest)(nil),      // 60: reprise.api.v1.CommitOffsetsRequest
+	(*CommitOffsetsResponse)(nil),     // 61: reprise.api.v1.CommitOffsetsResponse
+	(*FetchOffsetsRequest)(nil),       // 62: reprise.api.v1.FetchOffsetsRequest
+	(*FetchOffsetsResponse)(nil),      // 63: reprise.api.v1.FetchOffsetsResponse
+	(*ResetOffsetsRequest)(nil),       // 64: reprise.api.v1.ResetOffsetsRequest
+	(*ResetOffsetsResponse)(nil),      // 65: reprise.api.v1.ResetOffsetsResponse
+	(*DeleteGroupRequest)(nil),        // 66: reprise.api.v1.DeleteGroupRequest
+	(*DeleteGroupResponse)(nil),       // 67: reprise.api.v1.DeleteGroupResponse
+	(*DescribeGroupRequest)(nil),      // 68: reprise.api.v1.DescribeGroupRequest
+	(*DescribeGroupResponse)(nil),     // 69: reprise.api.v1.DescribeGroupResponse
+	(*GroupMember)(nil),               // 70: reprise.api.v1.GroupMember
+	(*ListGroupsRequest)(nil),         // 71: reprise.api.v1.ListGroupsRequest
+	(*ListGroupsResponse)(nil),        // 72: reprise.api.v1.ListGroupsResponse
+	(*GroupSummary)(nil),              // 73: reprise.api.v1.GroupSummary
+	(*CopySegmentRequest)(nil),        // 74: reprise.api.v1.CopySegmentRequest
+	(*CopySegmentResponse)(nil),       // 75: reprise.api.v1.CopySegmentResponse
+	(*PeerBatch)(nil),                 // 76: reprise.api.v1.PeerBatch
+	(*RaftMessage)(nil),               // 77: reprise.api.v1.RaftMessage
+	(*LeaderHint)(nil),                // 78: reprise.api.v1.LeaderHint
 }
 var file_broker_api_api_proto_depIdxs = []int32{
 	5,   // 0: reprise.api.v1.Message.request:type_name -> reprise.api.v1.Request
 	6,   // 1: reprise.api.v1.Message.response:type_name -> reprise.api.v1.Response
-	73,  // 2: reprise.api.v1.Message.peer:type_name -> reprise.api.v1.PeerBatch
+	76,  // 2: reprise.api.v1.Message.peer:type_name -> reprise.api.v1.PeerBatch
 	9,   // 3: reprise.api.v1.Request.metadata:type_name -> reprise.api.v1.MetadataRequest
 	16,  // 4: reprise.api.v1.Request.create_topic:type_name -> reprise.api.v1.CreateTopicRequest
 	18,  // 5: reprise.api.v1.Request.delete_topic:type_name -> reprise.api.v1.DeleteTopicRequest
@@ -6100,106 +6349,110 @@ var file_broker_api_api_proto_depIdxs = []int32{
 	26,  // 7: reprise.api.v1.Request.fetch:type_name -> reprise.api.v1.FetchRequest
 	28,  // 8: reprise.api.v1.Request.list_offsets:type_name -> reprise.api.v1.ListOffsetsRequest
 	30,  // 9: reprise.api.v1.Request.delete_records:type_name -> reprise.api.v1.DeleteRecordsRequest
-	32,  // 10: reprise.api.v1.Request.init_producer:type_name -> reprise.api.v1.InitProducerRequest
-	34,  // 11: reprise.api.v1.Request.join:type_name -> reprise.api.v1.JoinRequest
-	38,  // 12: reprise.api.v1.Request.move_replica:type_name -> reprise.api.v1.MoveReplicaRequest
-	40,  // 13: reprise.api.v1.Request.elect_leader:type_name -> reprise.api.v1.ElectLeaderRequest
-	42,  // 14: reprise.api.v1.Request.remove_node:type_name -> reprise.api.v1.RemoveNodeRequest
-	44,  // 15: reprise.api.v1.Request.describe_node:type_name -> reprise.api.v1.DescribeNodeRequest
-	71,  // 16: reprise.api.v1.Request.copy_segment:type_name -> reprise.api.v1.CopySegmentRequest
-	48,  // 17: reprise.api.v1.Request.replica_changed:type_name -> reprise.api.v1.ReplicaChangedRequest
-	36,  // 18: reprise.api.v1.Request.update_node:type_name -> reprise.api.v1.UpdateNodeRequest
-	51,  // 19: reprise.api.v1.Request.join_group:type_name -> reprise.api.v1.JoinGroupRequest
-	52,  // 20: reprise.api.v1.Request.beat:type_name -> reprise.api.v1.BeatRequest
-	54,  // 21: reprise.api.v1.Request.leave_group:type_name -> reprise.api.v1.LeaveGroupRequest
-	57,  // 22: reprise.api.v1.Request.commit_offsets:type_name -> reprise.api.v1.CommitOffsetsRequest
-	59,  // 23: reprise.api.v1.Request.fetch_offsets:type_name -> reprise.api.v1.FetchOffsetsRequest
-	61,  // 24: reprise.api.v1.Request.reset_offsets:type_name -> reprise.api.v1.ResetOffsetsRequest
-	63,  // 25: reprise.api.v1.Request.delete_group:type_name -> reprise.api.v1.DeleteGroupRequest
-	65,  // 26: reprise.api.v1.Request.describe_group:type_name -> reprise.api.v1.DescribeGroupRequest
-	68,  // 27: reprise.api.v1.Request.list_groups:type_name -> reprise.api.v1.ListGroupsRequest
+	35,  // 10: reprise.api.v1.Request.init_producer:type_name -> reprise.api.v1.InitProducerRequest
+	37,  // 11: reprise.api.v1.Request.join:type_name -> reprise.api.v1.JoinRequest
+	41,  // 12: reprise.api.v1.Request.move_replica:type_name -> reprise.api.v1.MoveReplicaRequest
+	43,  // 13: reprise.api.v1.Request.elect_leader:type_name -> reprise.api.v1.ElectLeaderRequest
+	45,  // 14: reprise.api.v1.Request.remove_node:type_name -> reprise.api.v1.RemoveNodeRequest
+	47,  // 15: reprise.api.v1.Request.describe_node:type_name -> reprise.api.v1.DescribeNodeRequest
+	74,  // 16: reprise.api.v1.Request.copy_segment:type_name -> reprise.api.v1.CopySegmentRequest
+	51,  // 17: reprise.api.v1.Request.replica_changed:type_name -> reprise.api.v1.ReplicaChangedRequest
+	39,  // 18: reprise.api.v1.Request.update_node:type_name -> reprise.api.v1.UpdateNodeRequest
+	54,  // 19: reprise.api.v1.Request.join_group:type_name -> reprise.api.v1.JoinGroupRequest
+	55,  // 20: reprise.api.v1.Request.beat:type_name -> reprise.api.v1.BeatRequest
+	57,  // 21: reprise.api.v1.Request.leave_group:type_name -> reprise.api.v1.LeaveGroupRequest
+	60,  // 22: reprise.api.v1.Request.commit_offsets:type_name -> reprise.api.v1.CommitOffsetsRequest
+	62,  // 23: reprise.api.v1.Request.fetch_offsets:type_name -> reprise.api.v1.FetchOffsetsRequest
+	64,  // 24: reprise.api.v1.Request.reset_offsets:type_name -> reprise.api.v1.ResetOffsetsRequest
+	66,  // 25: reprise.api.v1.Request.delete_group:type_name -> reprise.api.v1.DeleteGroupRequest
+	68,  // 26: reprise.api.v1.Request.describe_group:type_name -> reprise.api.v1.DescribeGroupRequest
+	71,  // 27: reprise.api.v1.Request.list_groups:type_name -> reprise.api.v1.ListGroupsRequest
 	20,  // 28: reprise.api.v1.Request.alter_topic:type_name -> reprise.api.v1.AlterTopicRequest
 	22,  // 29: reprise.api.v1.Request.add_partitions:type_name -> reprise.api.v1.AddPartitionsRequest
-	7,   // 30: reprise.api.v1.Response.error:type_name -> reprise.api.v1.Error
-	10,  // 31: reprise.api.v1.Response.metadata:type_name -> reprise.api.v1.MetadataResponse
-	17,  // 32: reprise.api.v1.Response.create_topic:type_name -> reprise.api.v1.CreateTopicResponse
-	19,  // 33: reprise.api.v1.Response.delete_topic:type_name -> reprise.api.v1.DeleteTopicResponse
-	25,  // 34: reprise.api.v1.Response.produce:type_name -> reprise.api.v1.ProduceResponse
-	27,  // 35: reprise.api.v1.Response.fetch:type_name -> reprise.api.v1.FetchResponse
-	29,  // 36: reprise.api.v1.Response.list_offsets:type_name -> reprise.api.v1.ListOffsetsResponse
-	31,  // 37: reprise.api.v1.Response.delete_records:type_name -> reprise.api.v1.DeleteRecordsResponse
-	33,  // 38: reprise.api.v1.Response.init_producer:type_name -> reprise.api.v1.InitProducerResponse
-	35,  // 39: reprise.api.v1.Response.join:type_name -> reprise.api.v1.JoinResponse
-	39,  // 40: reprise.api.v1.Response.move_replica:type_name -> reprise.api.v1.MoveReplicaResponse
-	41,  // 41: reprise.api.v1.Response.elect_leader:type_name -> reprise.api.v1.ElectLeaderResponse
-	43,  // 42: reprise.api.v1.Response.remove_node:type_name -> reprise.api.v1.RemoveNodeResponse
-	45,  // 43: reprise.api.v1.Response.describe_node:type_name -> reprise.api.v1.DescribeNodeResponse
-	72,  // 44: reprise.api.v1.Response.copy_segment:type_name -> reprise.api.v1.CopySegmentResponse
-	49,  // 45: reprise.api.v1.Response.replica_changed:type_name -> reprise.api.v1.ReplicaChangedResponse
-	37,  // 46: reprise.api.v1.Response.update_node:type_name -> reprise.api.v1.UpdateNodeResponse
-	53,  // 47: reprise.api.v1.Response.membership:type_name -> reprise.api.v1.MembershipResponse
-	55,  // 48: reprise.api.v1.Response.leave_group:type_name -> reprise.api.v1.LeaveGroupResponse
-	58,  // 49: reprise.api.v1.Response.commit_offsets:type_name -> reprise.api.v1.CommitOffsetsResponse
-	60,  // 50: reprise.api.v1.Response.fetch_offsets:type_name -> reprise.api.v1.FetchOffsetsResponse
-	62,  // 51: reprise.api.v1.Response.reset_offsets:type_name -> reprise.api.v1.ResetOffsetsResponse
-	64,  // 52: reprise.api.v1.Response.delete_group:type_name -> reprise.api.v1.DeleteGroupResponse
-	66,  // 53: reprise.api.v1.Response.describe_group:type_name -> reprise.api.v1.DescribeGroupResponse
-	69,  // 54: reprise.api.v1.Response.list_groups:type_name -> reprise.api.v1.ListGroupsResponse
-	21,  // 55: reprise.api.v1.Response.alter_topic:type_name -> reprise.api.v1.AlterTopicResponse
-	23,  // 56: reprise.api.v1.Response.add_partitions:type_name -> reprise.api.v1.AddPartitionsResponse
-	0,   // 57: reprise.api.v1.Error.code:type_name -> reprise.api.v1.Code
-	8,   // 58: reprise.api.v1.MetadataRequest.topics:type_name -> reprise.api.v1.TopicRef
-	11,  // 59: reprise.api.v1.MetadataResponse.nodes:type_name -> reprise.api.v1.NodeInfo
-	12,  // 60: reprise.api.v1.MetadataResponse.topics:type_name -> reprise.api.v1.TopicInfo
-	14,  // 61: reprise.api.v1.TopicInfo.partitions:type_name -> reprise.api.v1.PartitionInfo
-	13,  // 62: reprise.api.v1.TopicInfo.configs:type_name -> reprise.api.v1.TopicConfig
-	15,  // 63: reprise.api.v1.PartitionInfo.replicas:type_name -> reprise.api.v1.ReplicaInfo
-	13,  // 64: reprise.api.v1.CreateTopicRequest.configs:type_name -> reprise.api.v1.TopicConfig
-	8,   // 65: reprise.api.v1.DeleteTopicRequest.topic:type_name -> reprise.api.v1.TopicRef
-	8,   // 66: reprise.api.v1.AlterTopicRequest.topic:type_name -> reprise.api.v1.TopicRef
-	13,  // 67: reprise.api.v1.AlterTopicRequest.set:type_name -> reprise.api.v1.TopicConfig
-	8,   // 68: reprise.api.v1.AddPartitionsRequest.topic:type_name -> reprise.api.v1.TopicRef
-	8,   // 69: reprise.api.v1.ProduceRequest.topic:type_name -> reprise.api.v1.TopicRef
-	1,   // 70: reprise.api.v1.ProduceRequest.acks:type_name -> reprise.api.v1.Acks
-	8,   // 71: reprise.api.v1.FetchRequest.topic:type_name -> reprise.api.v1.TopicRef
-	8,   // 72: reprise.api.v1.ListOffsetsRequest.topic:type_name -> reprise.api.v1.TopicRef
-	2,   // 73: reprise.api.v1.ListOffsetsRequest.spec:type_name -> reprise.api.v1.OffsetSpec
-	8,   // 74: reprise.api.v1.DeleteRecordsRequest.topic:type_name -> reprise.api.v1.TopicRef
-	8,   // 75: reprise.api.v1.MoveReplicaRequest.topic:type_name -> reprise.api.v1.TopicRef
-	8,   // 76: reprise.api.v1.ElectLeaderRequest.topic:type_name -> reprise.api.v1.TopicRef
-	46,  // 77: reprise.api.v1.DescribeNodeResponse.groups:type_name -> reprise.api.v1.GroupStatus
-	47,  // 78: reprise.api.v1.GroupStatus.progress:type_name -> reprise.api.v1.PeerProgress
-	8,   // 79: reprise.api.v1.JoinGroupRequest.shard:type_name -> reprise.api.v1.TopicRef
-	3,   // 80: reprise.api.v1.JoinGroupRequest.assignor:type_name -> reprise.api.v1.Assignor
-	8,   // 81: reprise.api.v1.BeatRequest.shard:type_name -> reprise.api.v1.TopicRef
-	50,  // 82: reprise.api.v1.BeatRequest.given:type_name -> reprise.api.v1.GroupPartition
-	50,  // 83: reprise.api.v1.MembershipResponse.keeps:type_name -> reprise.api.v1.GroupPartition
-	50,  // 84: reprise.api.v1.MembershipResponse.gives:type_name -> reprise.api.v1.GroupPartition
-	8,   // 85: reprise.api.v1.LeaveGroupRequest.shard:type_name -> reprise.api.v1.TopicRef
-	50,  // 86: reprise.api.v1.GroupOffset.partition:type_name -> reprise.api.v1.GroupPartition
-	8,   // 87: reprise.api.v1.CommitOffsetsRequest.shard:type_name -> reprise.api.v1.TopicRef
-	56,  // 88: reprise.api.v1.CommitOffsetsRequest.offsets:type_name -> reprise.api.v1.GroupOffset
-	8,   // 89: reprise.api.v1.FetchOffsetsRequest.shard:type_name -> reprise.api.v1.TopicRef
-	50,  // 90: reprise.api.v1.FetchOffsetsRequest.partitions:type_name -> reprise.api.v1.GroupPartition
-	56,  // 91: reprise.api.v1.FetchOffsetsResponse.offsets:type_name -> reprise.api.v1.GroupOffset
-	8,   // 92: reprise.api.v1.ResetOffsetsRequest.shard:type_name -> reprise.api.v1.TopicRef
-	56,  // 93: reprise.api.v1.ResetOffsetsRequest.offsets:type_name -> reprise.api.v1.GroupOffset
-	8,   // 94: reprise.api.v1.DeleteGroupRequest.shard:type_name -> reprise.api.v1.TopicRef
-	8,   // 95: reprise.api.v1.DescribeGroupRequest.shard:type_name -> reprise.api.v1.TopicRef
-	3,   // 96: reprise.api.v1.DescribeGroupResponse.assignor:type_name -> reprise.api.v1.Assignor
-	67,  // 97: reprise.api.v1.DescribeGroupResponse.members:type_name -> reprise.api.v1.GroupMember
-	56,  // 98: reprise.api.v1.DescribeGroupResponse.offsets:type_name -> reprise.api.v1.GroupOffset
-	50,  // 99: reprise.api.v1.GroupMember.keeps:type_name -> reprise.api.v1.GroupPartition
-	50,  // 100: reprise.api.v1.GroupMember.gives:type_name -> reprise.api.v1.GroupPartition
-	8,   // 101: reprise.api.v1.ListGroupsRequest.shard:type_name -> reprise.api.v1.TopicRef
-	70,  // 102: reprise.api.v1.ListGroupsResponse.groups:type_name -> reprise.api.v1.GroupSummary
-	74,  // 103: reprise.api.v1.PeerBatch.raft:type_name -> reprise.api.v1.RaftMessage
-	75,  // 104: reprise.api.v1.PeerBatch.leaders:type_name -> reprise.api.v1.LeaderHint
-	105, // [105:105] is the sub-list for method output_type
-	105, // [105:105] is the sub-list for method input_type
-	105, // [105:105] is the sub-list for extension type_name
-	105, // [105:105] is the sub-list for extension extendee
-	0,   // [0:105] is the sub-list for field type_name
+	32,  // 30: reprise.api.v1.Request.describe_producers:type_name -> reprise.api.v1.DescribeProducersRequest
+	7,   // 31: reprise.api.v1.Response.error:type_name -> reprise.api.v1.Error
+	10,  // 32: reprise.api.v1.Response.metadata:type_name -> reprise.api.v1.MetadataResponse
+	17,  // 33: reprise.api.v1.Response.create_topic:type_name -> reprise.api.v1.CreateTopicResponse
+	19,  // 34: reprise.api.v1.Response.delete_topic:type_name -> reprise.api.v1.DeleteTopicResponse
+	25,  // 35: reprise.api.v1.Response.produce:type_name -> reprise.api.v1.ProduceResponse
+	27,  // 36: reprise.api.v1.Response.fetch:type_name -> reprise.api.v1.FetchResponse
+	29,  // 37: reprise.api.v1.Response.list_offsets:type_name -> reprise.api.v1.ListOffsetsResponse
+	31,  // 38: reprise.api.v1.Response.delete_records:type_name -> reprise.api.v1.DeleteRecordsResponse
+	36,  // 39: reprise.api.v1.Response.init_producer:type_name -> reprise.api.v1.InitProducerResponse
+	38,  // 40: reprise.api.v1.Response.join:type_name -> reprise.api.v1.JoinResponse
+	42,  // 41: reprise.api.v1.Response.move_replica:type_name -> reprise.api.v1.MoveReplicaResponse
+	44,  // 42: reprise.api.v1.Response.elect_leader:type_name -> reprise.api.v1.ElectLeaderResponse
+	46,  // 43: reprise.api.v1.Response.remove_node:type_name -> reprise.api.v1.RemoveNodeResponse
+	48,  // 44: reprise.api.v1.Response.describe_node:type_name -> reprise.api.v1.DescribeNodeResponse
+	75,  // 45: reprise.api.v1.Response.copy_segment:type_name -> reprise.api.v1.CopySegmentResponse
+	52,  // 46: reprise.api.v1.Response.replica_changed:type_name -> reprise.api.v1.ReplicaChangedResponse
+	40,  // 47: reprise.api.v1.Response.update_node:type_name -> reprise.api.v1.UpdateNodeResponse
+	56,  // 48: reprise.api.v1.Response.membership:type_name -> reprise.api.v1.MembershipResponse
+	58,  // 49: reprise.api.v1.Response.leave_group:type_name -> reprise.api.v1.LeaveGroupResponse
+	61,  // 50: reprise.api.v1.Response.commit_offsets:type_name -> reprise.api.v1.CommitOffsetsResponse
+	63,  // 51: reprise.api.v1.Response.fetch_offsets:type_name -> reprise.api.v1.FetchOffsetsResponse
+	65,  // 52: reprise.api.v1.Response.reset_offsets:type_name -> reprise.api.v1.ResetOffsetsResponse
+	67,  // 53: reprise.api.v1.Response.delete_group:type_name -> reprise.api.v1.DeleteGroupResponse
+	69,  // 54: reprise.api.v1.Response.describe_group:type_name -> reprise.api.v1.DescribeGroupResponse
+	72,  // 55: reprise.api.v1.Response.list_groups:type_name -> reprise.api.v1.ListGroupsResponse
+	21,  // 56: reprise.api.v1.Response.alter_topic:type_name -> reprise.api.v1.AlterTopicResponse
+	23,  // 57: reprise.api.v1.Response.add_partitions:type_name -> reprise.api.v1.AddPartitionsResponse
+	33,  // 58: reprise.api.v1.Response.describe_producers:type_name -> reprise.api.v1.DescribeProducersResponse
+	0,   // 59: reprise.api.v1.Error.code:type_name -> reprise.api.v1.Code
+	8,   // 60: reprise.api.v1.MetadataRequest.topics:type_name -> reprise.api.v1.TopicRef
+	11,  // 61: reprise.api.v1.MetadataResponse.nodes:type_name -> reprise.api.v1.NodeInfo
+	12,  // 62: reprise.api.v1.MetadataResponse.topics:type_name -> reprise.api.v1.TopicInfo
+	14,  // 63: reprise.api.v1.TopicInfo.partitions:type_name -> reprise.api.v1.PartitionInfo
+	13,  // 64: reprise.api.v1.TopicInfo.configs:type_name -> reprise.api.v1.TopicConfig
+	15,  // 65: reprise.api.v1.PartitionInfo.replicas:type_name -> reprise.api.v1.ReplicaInfo
+	13,  // 66: reprise.api.v1.CreateTopicRequest.configs:type_name -> reprise.api.v1.TopicConfig
+	8,   // 67: reprise.api.v1.DeleteTopicRequest.topic:type_name -> reprise.api.v1.TopicRef
+	8,   // 68: reprise.api.v1.AlterTopicRequest.topic:type_name -> reprise.api.v1.TopicRef
+	13,  // 69: reprise.api.v1.AlterTopicRequest.set:type_name -> reprise.api.v1.TopicConfig
+	8,   // 70: reprise.api.v1.AddPartitionsRequest.topic:type_name -> reprise.api.v1.TopicRef
+	8,   // 71: reprise.api.v1.ProduceRequest.topic:type_name -> reprise.api.v1.TopicRef
+	1,   // 72: reprise.api.v1.ProduceRequest.acks:type_name -> reprise.api.v1.Acks
+	8,   // 73: reprise.api.v1.FetchRequest.topic:type_name -> reprise.api.v1.TopicRef
+	8,   // 74: reprise.api.v1.ListOffsetsRequest.topic:type_name -> reprise.api.v1.TopicRef
+	2,   // 75: reprise.api.v1.ListOffsetsRequest.spec:type_name -> reprise.api.v1.OffsetSpec
+	8,   // 76: reprise.api.v1.DeleteRecordsRequest.topic:type_name -> reprise.api.v1.TopicRef
+	8,   // 77: reprise.api.v1.DescribeProducersRequest.topic:type_name -> reprise.api.v1.TopicRef
+	34,  // 78: reprise.api.v1.DescribeProducersResponse.producers:type_name -> reprise.api.v1.ProducerState
+	8,   // 79: reprise.api.v1.MoveReplicaRequest.topic:type_name -> reprise.api.v1.TopicRef
+	8,   // 80: reprise.api.v1.ElectLeaderRequest.topic:type_name -> reprise.api.v1.TopicRef
+	49,  // 81: reprise.api.v1.DescribeNodeResponse.groups:type_name -> reprise.api.v1.GroupStatus
+	50,  // 82: reprise.api.v1.GroupStatus.progress:type_name -> reprise.api.v1.PeerProgress
+	8,   // 83: reprise.api.v1.JoinGroupRequest.shard:type_name -> reprise.api.v1.TopicRef
+	3,   // 84: reprise.api.v1.JoinGroupRequest.assignor:type_name -> reprise.api.v1.Assignor
+	8,   // 85: reprise.api.v1.BeatRequest.shard:type_name -> reprise.api.v1.TopicRef
+	53,  // 86: reprise.api.v1.BeatRequest.given:type_name -> reprise.api.v1.GroupPartition
+	53,  // 87: reprise.api.v1.MembershipResponse.keeps:type_name -> reprise.api.v1.GroupPartition
+	53,  // 88: reprise.api.v1.MembershipResponse.gives:type_name -> reprise.api.v1.GroupPartition
+	8,   // 89: reprise.api.v1.LeaveGroupRequest.shard:type_name -> reprise.api.v1.TopicRef
+	53,  // 90: reprise.api.v1.GroupOffset.partition:type_name -> reprise.api.v1.GroupPartition
+	8,   // 91: reprise.api.v1.CommitOffsetsRequest.shard:type_name -> reprise.api.v1.TopicRef
+	59,  // 92: reprise.api.v1.CommitOffsetsRequest.offsets:type_name -> reprise.api.v1.GroupOffset
+	8,   // 93: reprise.api.v1.FetchOffsetsRequest.shard:type_name -> reprise.api.v1.TopicRef
+	53,  // 94: reprise.api.v1.FetchOffsetsRequest.partitions:type_name -> reprise.api.v1.GroupPartition
+	59,  // 95: reprise.api.v1.FetchOffsetsResponse.offsets:type_name -> reprise.api.v1.GroupOffset
+	8,   // 96: reprise.api.v1.ResetOffsetsRequest.shard:type_name -> reprise.api.v1.TopicRef
+	59,  // 97: reprise.api.v1.ResetOffsetsRequest.offsets:type_name -> reprise.api.v1.GroupOffset
+	8,   // 98: reprise.api.v1.DeleteGroupRequest.shard:type_name -> reprise.api.v1.TopicRef
+	8,   // 99: reprise.api.v1.DescribeGroupRequest.shard:type_name -> reprise.api.v1.TopicRef
+	3,   // 100: reprise.api.v1.DescribeGroupResponse.assignor:type_name -> reprise.api.v1.Assignor
+	70,  // 101: reprise.api.v1.DescribeGroupResponse.members:type_name -> reprise.api.v1.GroupMember
+	59,  // 102: reprise.api.v1.DescribeGroupResponse.offsets:type_name -> reprise.api.v1.GroupOffset
+	53,  // 103: reprise.api.v1.GroupMember.keeps:type_name -> reprise.api.v1.GroupPartition
+	53,  // 104: reprise.api.v1.GroupMember.gives:type_name -> reprise.api.v1.GroupPartition
+	8,   // 105: reprise.api.v1.ListGroupsRequest.shard:type_name -> reprise.api.v1.TopicRef
+	73,  // 106: reprise.api.v1.ListGroupsResponse.groups:type_name -> reprise.api.v1.GroupSummary
+	77,  // 107: reprise.api.v1.PeerBatch.raft:type_name -> reprise.api.v1.RaftMessage
+	78,  // 108: reprise.api.v1.PeerBatch.leaders:type_name -> reprise.api.v1.LeaderHint
+	109, // [109:109] is the sub-list for method output_type
+	109, // [109:109] is the sub-list for method input_type
+	109, // [109:109] is the sub-list for extension type_name
+	109, // [109:109] is the sub-list for extension extendee
+	0,   // [0:109] is the sub-list for field type_name
 }
 
 func init() { file_broker_api_api_proto_init() }
@@ -6240,6 +6493,7 @@ func file_broker_api_api_proto_init() {
 		(*Request_ListGroups)(nil),
 		(*Request_AlterTopic)(nil),
 		(*Request_AddPartitions)(nil),
+		(*Request_DescribeProducers)(nil),
 	}
 	file_broker_api_api_proto_msgTypes[2].OneofWrappers = []any{
 		(*Response_Metadata)(nil),
@@ -6268,6 +6522,7 @@ func file_broker_api_api_proto_init() {
 		(*Response_ListGroups)(nil),
 		(*Response_AlterTopic)(nil),
 		(*Response_AddPartitions)(nil),
+		(*Response_DescribeProducers)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -6275,7 +6530,7 @@ func file_broker_api_api_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_broker_api_api_proto_rawDesc), len(file_broker_api_api_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   72,
+			NumMessages:   75,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -62,6 +62,20 @@ func (c *Client) DeleteRecords(ctx context.Context, topic string, partition int3
 	return r.Response.GetDeleteRecords().GetLogStart(), err
 }
 
+// DescribeProducers tells of up to max idempotent producers that a partition knows, the
+// latest used first, and how many it knows in all: 0 is 1000, and 10,000 the most that are
+// told. It is as new as the call.
+func (c *Client) DescribeProducers(ctx context.Context, topic string, partition, max int32) (list []*api.ProducerState, known int, err error) {
+	r, err := c.do(ctx, request{
+		op: fmt.Sprintf("describe the producers of %s partition %d", topic, partition),
+		start: func(timeout env.Time, done func(core.Result)) {
+			c.core.DescribeProducers(topic, api.Partition(partition), max, timeout, done)
+		},
+	})
+	body := r.Response.GetDescribeProducers()
+	return body.GetProducers(), int(body.GetKnown()), err
+}
+
 // TopicOptions are what a topic is made with; a zero field takes the cluster's
 // default.
 type TopicOptions struct {

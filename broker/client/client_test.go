@@ -334,3 +334,24 @@ func TestConfig(t *testing.T) {
 		t.Error("a client with lz4")
 	}
 }
+
+// A client hears which producers a partition knows: its own, once it has appended.
+func TestDescribeProducers(t *testing.T) {
+	c := newCluster(t)
+	cl := c.client(client.Config{})
+	ctx := within(t, 10*time.Second)
+	if list, known, err := cl.DescribeProducers(ctx, "t", 0, 0); err != nil || len(list) != 0 || known != 0 {
+		t.Errorf("of an empty partition: %v, %d, %v", list, known, err)
+	}
+	if _, err := cl.Produce(ctx, "t", 0, client.Record{Value: []byte("x")}); err != nil {
+		t.Fatal(err)
+	}
+	if list, known, err := cl.DescribeProducers(ctx, "t", 0, 0); err != nil || len(list) != 1 || known != 1 || list[0].ProducerId == 0 {
+		t.Errorf("after a record: %v, %d, %v", list, known, err)
+	}
+	for _, name := range []string{"nowhere", "\xff"} {
+		if _, _, err := cl.DescribeProducers(ctx, name, 0, 0); err == nil {
+			t.Errorf("there are producers of topic %q", name)
+		}
+	}
+}

@@ -16,8 +16,8 @@ const Expiry api.Milliseconds = 24 * 60 * 60_000
 const expiredPerCall = 4
 
 // Table is a map of bounded size that forgets what is idle. Each command calls Expire
-// once, and after it Use at most once. The work of each method but All is independent
-// of the number of entries.
+// once, and after it Use at most once. The work of each method but All and Latest
+// is independent of the number of entries.
 type Table[K comparable, V any] struct {
 	limit int
 	byKey map[K]*list.Element
@@ -95,6 +95,17 @@ func (t *Table[K, V]) Expire(now api.Milliseconds) []*Entry[K, V] {
 func (t *Table[K, V]) All() iter.Seq[*Entry[K, V]] {
 	return func(yield func(*Entry[K, V]) bool) {
 		for e := t.byUse.Front(); e != nil; e = e.Next() {
+			if !yield(entry[K, V](e)) {
+				return
+			}
+		}
+	}
+}
+
+// Latest walks the entries, the latest used first.
+func (t *Table[K, V]) Latest() iter.Seq[*Entry[K, V]] {
+	return func(yield func(*Entry[K, V]) bool) {
+		for e := t.byUse.Back(); e != nil; e = e.Prev() {
 			if !yield(entry[K, V](e)) {
 				return
 			}

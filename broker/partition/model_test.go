@@ -244,8 +244,27 @@ func (m *machine) Check(t *rapid.T) {
 	if want := fmt.Sprint(m.model.start, m.model.end, m.model.kept.age, len(m.model.producers)); got != want {
 		t.Fatalf("start, end, age, producers: %s, want %s", got, want)
 	}
+	m.model.checkProducers(t, m.live.Producers(modelProducers+1, api.Milliseconds(m.model.stamp)))
 	if live, saved := m.live.Save(), m.saved.Save(); !bytes.Equal(live, saved) {
 		t.Fatalf("a replica that started again has the state\n%x, not\n%x", saved, live)
+	}
+}
+
+// checkProducers holds what is told of producers to what they did, the latest used first.
+func (m *model) checkProducers(t *rapid.T, told []Producer) {
+	if len(told) != len(m.producers) {
+		t.Fatalf("%d producers are told of, want %d", len(told), len(m.producers))
+	}
+	for i, got := range told {
+		p := m.producers[int64(got.ID)]
+		last := p.batches[len(p.batches)-1]
+		want := Producer{
+			ID: got.ID, Epoch: api.Epoch(p.epoch), LastSequence: api.Sequence((p.next() - 1) % wrap),
+			LastOffset: api.Offset(last.base + last.count - 1), Idle: api.Milliseconds(m.now - p.used),
+		}
+		if got != want || i > 0 && got.Idle < told[i-1].Idle {
+			t.Fatalf("told of %+v after %+v, want %+v", got, told[:i], want)
+		}
 	}
 }
 

@@ -46,6 +46,40 @@ func newProducers() producers {
 	return producers{idle.NewTable[api.ProducerID, producer](MaxProducers)}
 }
 
+// Producer is what is known of a producer, for whoever asks.
+type Producer struct {
+	ID    api.ProducerID
+	Epoch api.Epoch
+	// LastSequence and LastOffset are of its last record.
+	LastSequence api.Sequence
+	LastOffset   api.Offset
+	// Idle is for how long it has not been used, as a command with the stamp asked for
+	// would find it.
+	Idle api.Milliseconds
+}
+
+// Producers tells of up to limit producers, the latest used first, as of a leader's time.
+func (s *State) Producers(limit int, now api.Milliseconds) []Producer {
+	clock := s.clock
+	clock.Advance(now)
+	var list []Producer
+	for e := range s.producers.Latest() {
+		if len(list) >= limit {
+			break
+		}
+		last := e.Value.batches[len(e.Value.batches)-1]
+		list = append(list, Producer{
+			ID: e.Key, Epoch: e.Value.epoch,
+			LastSequence: (last.next() - 1) & math.MaxInt32, LastOffset: last.base + api.Offset(last.count) - 1,
+			Idle: clock.Elapsed() - e.Used,
+		})
+	}
+	return list
+}
+
+// KnownProducers is how many producers are known, up to MaxProducers.
+func (s *State) KnownProducers() int { return s.producers.Len() }
+
 // admit reports whether a batch is new and next in its producer's order. If not,
 // out says why, or where the same batch stands already.
 func (t *producers) admit(info batch.Info, now api.Milliseconds, out *Outcome) bool {

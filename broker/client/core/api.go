@@ -99,6 +99,16 @@ func (c *Client) OffsetAtTime(topic string, p api.Partition, time api.Millisecon
 	}, timeout)
 }
 
+// DescribeProducers asks for up to max idempotent producers that a partition knows, the
+// latest used first; 0 leaves their number to the node. The answer is in Response.
+func (c *Client) DescribeProducers(topic string, p api.Partition, max int32, timeout env.Time, done func(Result)) {
+	request := &api.DescribeProducersRequest{Topic: &api.TopicRef{Name: topic}, Partition: int32(p), Max: max}
+	c.start(&operation{
+		request: &api.Request{Body: &api.Request_DescribeProducers{DescribeProducers: request}},
+		effect:  harmless, target: targetPartition, ref: request.Topic, partition: p, done: done,
+	}, timeout)
+}
+
 // DeleteRecords deletes what lies below an offset; -1 is all that is there when
 // the node takes the request, which is not tried again after a doubt.
 func (c *Client) DeleteRecords(topic string, p api.Partition, before api.Offset, timeout env.Time, done func(Result)) {

@@ -89,6 +89,8 @@ func fits(request *api.Request, response *api.Response) bool {
 		return response.GetListOffsets() != nil
 	case *api.Request_DeleteRecords:
 		return response.GetDeleteRecords() != nil
+	case *api.Request_DescribeProducers:
+		return response.GetDescribeProducers() != nil
 	case *api.Request_InitProducer:
 		given := response.GetInitProducer()
 		return given.GetProducerId() > 0 && given.Epoch >= 0 && given.Epoch <= math.MaxInt16

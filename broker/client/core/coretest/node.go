@@ -82,7 +82,7 @@ func silent(request *api.Request) bool {
 // Changes reports whether a request changes anything.
 func Changes(request *api.Request) bool {
 	switch request.Body.(type) {
-	case *api.Request_Metadata, *api.Request_Fetch, *api.Request_ListOffsets, *api.Request_DescribeNode,
+	case *api.Request_Metadata, *api.Request_Fetch, *api.Request_ListOffsets, *api.Request_DescribeNode, *api.Request_DescribeProducers,
 		*api.Request_FetchOffsets, *api.Request_DescribeGroup, *api.Request_ListGroups:
 		return false
 	}
@@ -111,6 +111,8 @@ func (w *World) act(n *node, request *api.Request) *api.Response {
 		return w.find(body.Fetch.Topic, body.Fetch.Partition).fetch(body.Fetch)
 	case *api.Request_ListOffsets:
 		return w.find(body.ListOffsets.Topic, body.ListOffsets.Partition).listOffsets(body.ListOffsets)
+	case *api.Request_DescribeProducers:
+		return w.find(body.DescribeProducers.Topic, body.DescribeProducers.Partition).describeProducers()
 	case *api.Request_DeleteRecords:
 		return w.find(body.DeleteRecords.Topic, body.DeleteRecords.Partition).deleteRecords(body.DeleteRecords)
 	case *api.Request_DescribeNode:
@@ -135,6 +137,8 @@ func (w *World) redirect(n *node, request *api.Request) *api.Response {
 		ref, number = body.Fetch.Topic, body.Fetch.Partition
 	case *api.Request_ListOffsets:
 		ref, number = body.ListOffsets.Topic, body.ListOffsets.Partition
+	case *api.Request_DescribeProducers:
+		ref, number = body.DescribeProducers.Topic, body.DescribeProducers.Partition
 	case *api.Request_DeleteRecords:
 		ref, number = body.DeleteRecords.Topic, body.DeleteRecords.Partition
 	default:

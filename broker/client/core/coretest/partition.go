@@ -1,7 +1,9 @@
 package coretest
 
 import (
+	"maps"
 	"math"
+	"slices"
 
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/batch"
@@ -174,6 +176,14 @@ func (p *Partition) listOffsets(q *api.ListOffsetsRequest) *api.Response {
 		offset = int64(p.Start)
 	}
 	return &api.Response{Body: &api.Response_ListOffsets{ListOffsets: &api.ListOffsetsResponse{Offset: offset}}}
+}
+
+func (p *Partition) describeProducers() *api.Response {
+	out := &api.DescribeProducersResponse{Known: int32(len(p.producers))}
+	for _, id := range slices.Sorted(maps.Keys(p.producers)) {
+		out.Producers = append(out.Producers, &api.ProducerState{ProducerId: int64(id), Epoch: int32(p.producers[id].epoch)})
+	}
+	return &api.Response{Body: &api.Response_DescribeProducers{DescribeProducers: out}}
 }
 
 func (p *Partition) deleteRecords(q *api.DeleteRecordsRequest) *api.Response {
