@@ -4,6 +4,7 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/reprise-mq/reprise/broker/api"
+	groups "github.com/reprise-mq/reprise/broker/group"
 	"github.com/reprise-mq/reprise/broker/meta"
 )
 
@@ -79,6 +80,70 @@ func (n *Node) Partitions() []PartitionView {
 		views = append(views, v)
 	}
 	return views
+}
+
+// States of a consumer group.
+const (
+	GroupEmpty       = "empty"       // it has no members
+	GroupStable      = "stable"      // every partition is where it is to be
+	GroupRebalancing = "rebalancing" // some has yet to be given up, or granted
+)
+
+// ConsumerGroupView is a consumer group that this node coordinates, for whoever watches
+// the node.
+type ConsumerGroupView struct {
+	Group      string
+	State      string
+	Members    int
+	Generation uint64
+	// Lag counts the records from what the group has committed to the end, as this node's
+	// replicas know it. Unknown counts the partitions of which there is none here.
+	Lag     uint64
+	Unknown int
+}
+
+// ConsumerGroups gives the consumer groups that this node coordinates, by name within each
+// shard. It changes nothing; what it costs grows with their offsets.
+func (n *Node) ConsumerGroups() []ConsumerGroupView {
+	var views []ConsumerGroupView
+	for _, g := range n.order {
+		if g.coordinator == nil || g.replica == nil || !g.replica.Serves() {
+			continue
+		}
+		state := g.coordinator.state
+		for _, s := range state.Groups() {
+			v := ConsumerGroupView{Group: s.Name, State: GroupStable, Members: s.Members, Generation: uint64(s.Generation)}
+			switch {
+			case s.Members == 0:
+				v.State = GroupEmpty
+			case state.Rebalancing(s.Name):
+				v.State = GroupRebalancing
+			}
+			for _, o := range state.Offsets(s.Name) {
+				end, known := n.endOf(o.Partition)
+				if !known {
+					v.Unknown++
+					continue
+				}
+				v.Lag += uint64(max(0, end-o.Offset))
+			}
+			views = append(views, v)
+		}
+	}
+	return views
+}
+
+// endOf is the end of a partition's log as a replica on this node knows it.
+func (n *Node) endOf(p groups.Partition) (api.Offset, bool) {
+	t := n.meta.state.TopicByID(p.Topic)
+	if t == nil || int(p.Number) >= len(t.Partitions) {
+		return 0, false
+	}
+	g := n.groups[t.Partitions[p.Number].Group]
+	if g == nil || g.replica == nil || g.partition == nil {
+		return 0, false
+	}
+	return g.partition.state.End(), true
 }
 
 // Identity is the cluster and the node's id, "" and 0 while it has none.

@@ -33,6 +33,22 @@ type machine struct {
 
 const name = "g"
 
+// checkRebalancing compares, member by member, what it has with what it is to have.
+func (m *machine) checkRebalancing(t *rapid.T, g *group) {
+	moving := false
+	for id, member := range g.members {
+		for p := range member.target {
+			moving = moving || g.owners[p].member != id
+		}
+		for _, p := range g.ownedBy(id) {
+			moving = moving || !member.target[p]
+		}
+	}
+	if m.live.Rebalancing(name) != moving {
+		t.Fatalf("rebalancing is %t, want %t", !moving, moving)
+	}
+}
+
 func (m *machine) tag() command.Tag {
 	m.number++
 	return command.Tag{Origin: 9, Number: m.number}
@@ -63,6 +79,7 @@ func (m *machine) note(t *rapid.T) {
 			delete(m.since, p)
 		}
 	}
+	m.checkRebalancing(t, g)
 	for p, o := range g.owners {
 		owner := g.members[o.member]
 		if owner == nil {

@@ -24,6 +24,30 @@ func (s *State) Groups() []Summary {
 	return list
 }
 
+// Rebalancing reports whether some partition of a group is not where it is to be: it has
+// to be given up, or granted.
+func (s *State) Rebalancing(name string) bool {
+	g := s.groups[name]
+	if g == nil {
+		return false
+	}
+	wanted := 0
+	//detvet:allow maporder a sum does not depend on the order
+	for _, m := range g.members {
+		wanted += len(m.target)
+	}
+	if wanted != len(g.owners) {
+		return true
+	}
+	//detvet:allow maporder it is one answer for all
+	for p, o := range g.owners {
+		if !g.members[o.member].target[p] {
+			return true
+		}
+	}
+	return false
+}
+
 // MemberInfo is a member as others see it.
 type MemberInfo struct {
 	MemberView

@@ -68,7 +68,7 @@ func (s *Server) view() (v view) {
 		cluster, id := s.node.Identity()
 		v.serves, v.cluster, v.node = s.node.Node.Serves(), cluster, strconv.FormatUint(uint64(id), 10)
 		if v.serves {
-			v.partitions = s.node.Partitions()
+			v.partitions, v.groups = s.node.Partitions(), s.node.ConsumerGroups()
 		}
 	})
 	return v

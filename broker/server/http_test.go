@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/reprise-mq/reprise/broker/client"
+	"github.com/reprise-mq/reprise/broker/client/core"
 	"github.com/reprise-mq/reprise/broker/server"
 )
 
@@ -115,6 +116,42 @@ func TestMetrics(t *testing.T) {
 	if w.log.has("slow request") {
 		t.Error("a request is logged as slow, though none was to be")
 	}
+}
+
+// The metrics tell of the consumer groups that the node coordinates.
+func TestGroupMetrics(t *testing.T) {
+	w := watch(t, 0)
+	w.use(7)
+	w.want(`reprise_groups{state="empty"} 0`, `reprise_groups{state="stable"} 0`, `reprise_groups{state="rebalancing"} 0`)
+	c, err := client.New(client.Config{Bootstrap: []string{w.s.Address()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(t.Context())
+	s, err := c.Subscribe(t.Context(), client.SubscribeOptions{Group: "billing", Topics: []string{"orders"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	records, err := s.Poll(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := []core.CommitPosition{{TopicPartition: records[0].TopicPartition, Offset: 3}}
+	if err := s.CommitOffsets(t.Context(), next); err != nil {
+		t.Fatal(err)
+	}
+	w.want(
+		`reprise_groups{state="empty"} 0`, `reprise_groups{state="stable"} 1`,
+		`reprise_group_members{group="billing"} 1`,
+		`reprise_group_generation{group="billing"} `,
+		`reprise_group_lag_records{group="billing"} 4`, // of 7, and nothing is in the other partition
+		`reprise_group_lag_unknown_partitions{group="billing"} 0`,
+	)
+	if err := s.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.want(`reprise_groups{state="empty"} 1`, `reprise_groups{state="stable"} 0`, `reprise_group_members{group="billing"} 0`,
+		`reprise_group_lag_records{group="billing"} 4`)
 }
 
 // cluster is the cluster's name, out of the log.

@@ -74,7 +74,18 @@ var (
 	endDesc       = prometheus.NewDesc("reprise_partition_log_end_offset", "Offset of the partition's next record, as this replica knows it.", perPartition, nil)
 	unappliedDesc = prometheus.NewDesc("reprise_partition_unapplied_entries", "Log entries that are committed and not applied on this node.", perPartition, nil)
 	followersDesc = prometheus.NewDesc("reprise_partition_follower_lag_entries", "Committed log entries that the slowest follower lacks; on the leader only.", perPartition, nil)
+
+	perGroup        = []string{"group"}
+	groupsDesc      = prometheus.NewDesc("reprise_groups", "Consumer groups that this node coordinates, by state.", []string{"state"}, nil)
+	membersDesc     = prometheus.NewDesc("reprise_group_members", "Members of the consumer group; on its coordinator only, as all of a group.", perGroup, nil)
+	generationDesc  = prometheus.NewDesc("reprise_group_generation", "Generation of the consumer group: each change of who is to own what begins one.", perGroup, nil)
+	groupLagDesc    = prometheus.NewDesc("reprise_group_lag_records", "Records that the group has not committed yet, of the partitions where it has committed and this node has a replica.", perGroup, nil)
+	groupUnseenDesc = prometheus.NewDesc("reprise_group_lag_unknown_partitions", "Partitions where the group has committed and this node has no replica, so that their lag is not counted.", perGroup, nil)
 )
+
+// maxGroups bounds the consumer groups that have series of their own: the first that the node
+// lists. All are counted.
+const maxGroups = 1000
 
 // nodeCollector asks the node what it has.
 type nodeCollector struct{ server *Server }
@@ -83,6 +94,7 @@ type nodeCollector struct{ server *Server }
 func (c *nodeCollector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		servesDesc, infoDesc, freeDesc, leaderDesc, restoringDesc, startDesc, endDesc, unappliedDesc, followersDesc,
+		groupsDesc, membersDesc, generationDesc, groupLagDesc, groupUnseenDesc,
 	} {
 		out <- d
 	}
@@ -110,6 +122,24 @@ func (c *nodeCollector) Collect(out chan<- prometheus.Metric) {
 		if p.Leads {
 			gauge(followersDesc, float64(p.Behind), at...)
 		}
+	}
+	collectGroups(gauge, v.groups)
+}
+
+func collectGroups(gauge func(d *prometheus.Desc, value float64, labels ...string), groups []broker.ConsumerGroupView) {
+	count := map[string]int{}
+	for i, g := range groups {
+		count[g.State]++
+		if i >= maxGroups {
+			continue
+		}
+		gauge(membersDesc, float64(g.Members), g.Group)
+		gauge(generationDesc, float64(g.Generation), g.Group)
+		gauge(groupLagDesc, float64(g.Lag), g.Group)
+		gauge(groupUnseenDesc, float64(g.Unknown), g.Group)
+	}
+	for _, state := range []string{broker.GroupEmpty, broker.GroupStable, broker.GroupRebalancing} {
+		gauge(groupsDesc, float64(count[state]), state)
 	}
 }
 
@@ -159,4 +189,5 @@ type view struct {
 	serves        bool
 	cluster, node string
 	partitions    []broker.PartitionView
+	groups        []broker.ConsumerGroupView
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/client"
 	"github.com/reprise-mq/reprise/broker/client/core"
 	"github.com/reprise-mq/reprise/histories"
@@ -24,6 +25,7 @@ func TestRealCoordinatorKilled(t *testing.T) {
 	)
 	c := newCluster(t, 3)
 	c.command("topic", "create", topic, "--partitions", "2")
+	c.command("topic", "create", api.GroupsTopic, "--partitions", "2") // as many shards as somebody likes
 	g := &groupRun{chaos: &chaos{cluster: c, topic: topic}, group: group, topicID: c.metadata(topic).Topics[0].Id, partitions: 2}
 	cl := c.newClient(client.Config{})
 	g.onlooker = cl

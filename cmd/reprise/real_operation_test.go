@@ -155,6 +155,38 @@ func TestRealDrain(t *testing.T) {
 	c.wantServing("first")
 }
 
+// The producers of a partition are shown, as a table and as JSON, from whichever node leads.
+func TestRealProducers(t *testing.T) {
+	c := newCluster(t, 3)
+	c.command("topic", "create", "t")
+	if out := c.command("producer", "describe", "--topic", "t", "--partition", "0", "--json"); !strings.Contains(out, `"producers": []`) {
+		t.Errorf("of an empty partition: %s", out)
+	}
+	c.command("produce", "--topic", "t", "first")
+	c.command("produce", "--topic", "t", "second")
+	for _, n := range c.nodes {
+		c.command("cluster", "elect", "--topic", "t", "--partition", "0", "--node", fmt.Sprint(n.id))
+		var v struct {
+			Known     int
+			Producers []struct {
+				Producer     int64
+				LastSequence int32 `json:"last_sequence"`
+				LastOffset   int64 `json:"last_offset"`
+			}
+		}
+		out := c.command("producer", "describe", "--topic", "t", "--partition", "0", "--json")
+		if err := json.Unmarshal([]byte(out), &v); err != nil || v.Known != 2 || len(v.Producers) != 2 ||
+			v.Producers[0].LastOffset != 1 || v.Producers[1].LastOffset != 0 || v.Producers[0].LastSequence != 0 ||
+			v.Producers[0].Producer == v.Producers[1].Producer {
+			t.Errorf("node %d, error %v: %s", n.id, err, out)
+		}
+	}
+	out := c.command("producer", "describe", "--topic", "t", "--partition", "0", "--max", "1")
+	if lines := strings.Split(out, "\n"); len(lines) != 4 || !strings.HasPrefix(lines[0], "PRODUCER") || lines[2] != "and 1 more, which were used before these" {
+		t.Errorf("the table is\n%s", out)
+	}
+}
+
 // clusterView is what the tests need of 'cluster status --json'.
 type clusterView struct {
 	Nodes      []struct{ ID uint64 }
