@@ -56,7 +56,9 @@ type Config struct {
 	// they are refused with STORAGE_FULL.
 	ReserveBytes int64
 	// GroupShards is over how many partitions consumer groups are spread, if this node has
-	// to have their topic made.
+	// to have their topic made. In which one a group is follows from their number, so from
+	// then on it is the topic's, in meta, and not a node's; who wants another one makes the
+	// topic by hand.
 	GroupShards int
 	// MaxBatchBytes bounds a record batch as sent.
 	MaxBatchBytes int

@@ -19,68 +19,71 @@ const (
 	usage  = 2
 )
 
+// badCommands are what makes no sense, and what is said of it.
+var badCommands = []struct {
+	args string
+	code int
+	says string
+}{
+	{"topic create ../../x", failed, "INVALID_TOPIC_NAME"},
+	{"topic create .", failed, "INVALID_TOPIC_NAME"},
+	{"topic create t", failed, "TOPIC_ALREADY_EXISTS"},
+	{"topic create u --partitions 0", failed, "INVALID_PARTITIONS"},
+	{"topic create u --partitions 100000000", failed, "INVALID_PARTITIONS"},
+	{"topic create u --replicas 2", failed, "INVALID_REPLICATION_FACTOR"},
+	{"topic create u --segment-bytes 1", failed, "INVALID_REQUEST"},
+	{"topic describe nowhere", failed, "UNKNOWN_TOPIC_OR_PARTITION"},
+	{"topic delete nowhere", failed, "UNKNOWN_TOPIC_OR_PARTITION"},
+	{"produce --topic nowhere x", failed, "UNKNOWN_TOPIC_OR_PARTITION"},
+	{"produce --topic t --partition 2 x", failed, "UNKNOWN_TOPIC_OR_PARTITION"},
+	{"produce --topic t --partition -7 x", failed, "UNKNOWN_TOPIC_OR_PARTITION"},
+	{"consume --topic nowhere --max 1", failed, "UNKNOWN_TOPIC_OR_PARTITION"},
+	{"consume --topic t --partition 2 --max 1", failed, "UNKNOWN_TOPIC_OR_PARTITION"},
+	{"consume --topic t --partition 0 --from 9223372036854775807 --max 1", failed, "OFFSET_OUT_OF_RANGE"},
+	{"consume --topic t --partition 0 --from 2 --max 1", failed, "OFFSET_OUT_OF_RANGE"},
+	{"topic delete-records --topic t --partition 0 --before 9223372036854775807", failed, "OFFSET_OUT_OF_RANGE"},
+	{"topic delete-records --topic t --partition 0 --before -2", failed, "INVALID_REQUEST"},
+	{"topic delete-records --topic t --partition 2 --before 0", failed, "UNKNOWN_TOPIC_OR_PARTITION"},
+	{"producer describe --topic nowhere --partition 0", failed, "UNKNOWN_TOPIC_OR_PARTITION"},
+	{"producer describe --topic t --partition -1", failed, "UNKNOWN_TOPIC_OR_PARTITION"},
+	{"producer describe --topic t --partition 0 --max 2000000000", failed, "INVALID_REQUEST"},
+	{"cluster elect --topic t --partition 2 --node 1", failed, "UNKNOWN_TOPIC_OR_PARTITION"},
+	{"cluster elect --topic t --partition 0 --node 9", failed, "UNKNOWN_NODE"},
+	{"cluster elect --meta --node 9", failed, "UNKNOWN_NODE"},
+	{"cluster move --topic t --partition -1 --to 1", failed, "UNKNOWN_TOPIC_OR_PARTITION"},
+	{"cluster move --topic t --partition 0 --to 9", failed, "UNKNOWN_NODE"},
+	{"cluster remove --node 9", failed, "UNKNOWN_NODE"},
+	{"cluster remove --node 1", failed, "NODE_HAS_REPLICAS"},
+
+	{"topic create", usage, "the name of a topic"},
+	{"topic nonsense", usage, "nonsense"},
+	{"topic", usage, "one of its commands"},
+	{"produce x", usage, "--topic"},
+	{"produce --topic t --acks some x", usage, "--acks"},
+	{"produce --topic t --compression rar x", usage, "--compression"},
+	{"consume --topic t --from -5", usage, "--from"},
+	{"consume --topic t --from 99999999999999999999", usage, "--from"},
+	{"consume --topic t --max -1", usage, "--max"},
+	{"consume --topic t --nonsense", usage, "--nonsense"},
+	{"producer describe --topic t", usage, "--partition"},
+	{"producer describe --partition 0", usage, "--topic"},
+	{"producer describe --topic t --partition 0 --max -3", usage, "--max"},
+	{"producer describe t", usage, "argument"},
+	{"cluster elect --topic t --partition 0", usage, "--node"},
+	{"cluster elect --topic t --meta --node 1", usage, "--meta"},
+	{"cluster move --topic t", usage, "--from"},
+	{"cluster remove", usage, "--node"},
+	{"topic delete-records --topic t --partition 0", usage, "--before"},
+	{"topic list --timeout 0s", usage, "--timeout"},
+}
+
 // Commands that ask a cluster for what makes no sense are told so, and the cluster
 // serves as before.
 func TestRealBadCommands(t *testing.T) {
 	c := newCluster(t, 1)
 	c.command("topic", "create", "t", "--partitions", "2")
 	c.command("produce", "--topic", "t", "--partition", "0", "first")
-	for _, test := range []struct {
-		args string
-		code int
-		says string
-	}{
-		{"topic create ../../x", failed, "INVALID_TOPIC_NAME"},
-		{"topic create .", failed, "INVALID_TOPIC_NAME"},
-		{"topic create t", failed, "TOPIC_ALREADY_EXISTS"},
-		{"topic create u --partitions 0", failed, "INVALID_PARTITIONS"},
-		{"topic create u --partitions 100000000", failed, "INVALID_PARTITIONS"},
-		{"topic create u --replicas 2", failed, "INVALID_REPLICATION_FACTOR"},
-		{"topic create u --segment-bytes 1", failed, "INVALID_REQUEST"},
-		{"topic describe nowhere", failed, "UNKNOWN_TOPIC_OR_PARTITION"},
-		{"topic delete nowhere", failed, "UNKNOWN_TOPIC_OR_PARTITION"},
-		{"produce --topic nowhere x", failed, "UNKNOWN_TOPIC_OR_PARTITION"},
-		{"produce --topic t --partition 2 x", failed, "UNKNOWN_TOPIC_OR_PARTITION"},
-		{"produce --topic t --partition -7 x", failed, "UNKNOWN_TOPIC_OR_PARTITION"},
-		{"consume --topic nowhere --max 1", failed, "UNKNOWN_TOPIC_OR_PARTITION"},
-		{"consume --topic t --partition 2 --max 1", failed, "UNKNOWN_TOPIC_OR_PARTITION"},
-		{"consume --topic t --partition 0 --from 9223372036854775807 --max 1", failed, "OFFSET_OUT_OF_RANGE"},
-		{"consume --topic t --partition 0 --from 2 --max 1", failed, "OFFSET_OUT_OF_RANGE"},
-		{"topic delete-records --topic t --partition 0 --before 9223372036854775807", failed, "OFFSET_OUT_OF_RANGE"},
-		{"topic delete-records --topic t --partition 0 --before -2", failed, "INVALID_REQUEST"},
-		{"topic delete-records --topic t --partition 2 --before 0", failed, "UNKNOWN_TOPIC_OR_PARTITION"},
-		{"producer describe --topic nowhere --partition 0", failed, "UNKNOWN_TOPIC_OR_PARTITION"},
-		{"producer describe --topic t --partition -1", failed, "UNKNOWN_TOPIC_OR_PARTITION"},
-		{"producer describe --topic t --partition 0 --max 2000000000", failed, "INVALID_REQUEST"},
-		{"cluster elect --topic t --partition 2 --node 1", failed, "UNKNOWN_TOPIC_OR_PARTITION"},
-		{"cluster elect --topic t --partition 0 --node 9", failed, "UNKNOWN_NODE"},
-		{"cluster elect --meta --node 9", failed, "UNKNOWN_NODE"},
-		{"cluster move --topic t --partition -1 --to 1", failed, "UNKNOWN_TOPIC_OR_PARTITION"},
-		{"cluster move --topic t --partition 0 --to 9", failed, "UNKNOWN_NODE"},
-		{"cluster remove --node 9", failed, "UNKNOWN_NODE"},
-		{"cluster remove --node 1", failed, "NODE_HAS_REPLICAS"},
-
-		{"topic create", usage, "the name of a topic"},
-		{"topic nonsense", usage, "nonsense"},
-		{"topic", usage, "one of its commands"},
-		{"produce x", usage, "--topic"},
-		{"produce --topic t --acks some x", usage, "--acks"},
-		{"produce --topic t --compression rar x", usage, "--compression"},
-		{"consume --topic t --from -5", usage, "--from"},
-		{"consume --topic t --from 99999999999999999999", usage, "--from"},
-		{"consume --topic t --max -1", usage, "--max"},
-		{"consume --topic t --nonsense", usage, "--nonsense"},
-		{"producer describe --topic t", usage, "--partition"},
-		{"producer describe --partition 0", usage, "--topic"},
-		{"producer describe --topic t --partition 0 --max -3", usage, "--max"},
-		{"producer describe t", usage, "argument"},
-		{"cluster elect --topic t --partition 0", usage, "--node"},
-		{"cluster elect --topic t --meta --node 1", usage, "--meta"},
-		{"cluster move --topic t", usage, "--from"},
-		{"cluster remove", usage, "--node"},
-		{"topic delete-records --topic t --partition 0", usage, "--before"},
-		{"topic list --timeout 0s", usage, "--timeout"},
-	} {
+	for _, test := range badCommands {
 		args := append(strings.Fields(test.args), "--bootstrap", c.bootstrap())
 		if test.args == "topic nonsense" || test.args == "topic" {
 			args = strings.Fields(test.args) // a group of commands has no flags

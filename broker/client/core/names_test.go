@@ -29,8 +29,9 @@ func TestNamesThatAreNoText(t *testing.T) {
 		"create": func(c *core.Client, done func(core.Result)) {
 			c.CreateTopic(&api.CreateTopicRequest{Name: bad, Partitions: 1}, 0, done)
 		},
-		"delete": func(c *core.Client, done func(core.Result)) { c.DeleteTopic(bad, 0, done) },
-		"elect":  func(c *core.Client, done func(core.Result)) { c.ElectLeader(bad, 0, 1, 0, done) },
+		"delete":    func(c *core.Client, done func(core.Result)) { c.DeleteTopic(bad, 0, done) },
+		"elect":     func(c *core.Client, done func(core.Result)) { c.ElectLeader(bad, 0, 1, 0, done) },
+		"producers": func(c *core.Client, done func(core.Result)) { c.DescribeProducers(bad, 0, 0, 0, done) },
 		"metadata": func(c *core.Client, done func(core.Result)) {
 			c.Metadata(&api.MetadataRequest{Topics: []*api.TopicRef{{Name: bad}}}, 0, done)
 		},
