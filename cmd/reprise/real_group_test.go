@@ -3,6 +3,7 @@ package main_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -188,7 +189,7 @@ func (g *groupRun) coordinator() *node {
 
 func (g *groupRun) killMemberAndCoordinator() {
 	g.t.Helper()
-	place := len(g.lives) % len(g.members)
+	place := rand.IntN(len(g.members))
 	g.members[place].crash()
 	victim := g.coordinator()
 	begun := time.Now()
@@ -200,7 +201,7 @@ func (g *groupRun) killMemberAndCoordinator() {
 
 func (g *groupRun) killMemberAndLeader() {
 	g.t.Helper()
-	place := (len(g.lives) + 3) % len(g.members)
+	place := rand.IntN(len(g.members))
 	g.members[place].crash()
 	g.begin(place)
 	begun := time.Now()
@@ -212,7 +213,7 @@ func (g *groupRun) killMemberAndLeader() {
 // killMembers kills two, one of which is the static one.
 func (g *groupRun) killMembers() {
 	g.t.Helper()
-	begun, static, other := time.Now(), len(g.members)-1, len(g.lives)%(len(g.members)-1)
+	begun, static, other := time.Now(), len(g.members)-1, rand.IntN(len(g.members)-1)
 	g.members[static].crash()
 	g.members[other].crash()
 	g.begin(static)
@@ -224,7 +225,7 @@ func (g *groupRun) killMembers() {
 // stopMember has one leave in order, and another come.
 func (g *groupRun) stopMember() {
 	g.t.Helper()
-	begun, place := time.Now(), len(g.lives)%(len(g.members)-1)
+	begun, place := time.Now(), rand.IntN(len(g.members)-1)
 	if code := g.members[place].terminate(); code != 0 {
 		g.t.Errorf("member %d ended with exit code %d after SIGTERM:\n%s", place, code, g.members[place].printed())
 	}
@@ -236,7 +237,7 @@ func (g *groupRun) stopMember() {
 // freezeMember stops the clock of a member for longer than its session.
 func (g *groupRun) freezeMember() {
 	g.t.Helper()
-	begun, place := time.Now(), len(g.lives)%(len(g.members)-1)
+	begun, place := time.Now(), rand.IntN(len(g.members)-1)
 	g.members[place].signal(syscall.SIGSTOP)
 	g.settled(begun, len(g.members)-1)
 	g.members[place].signal(syscall.SIGCONT)
