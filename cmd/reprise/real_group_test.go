@@ -96,7 +96,7 @@ func newGroupRun(t *testing.T, group string, members, partitions int) *groupRun 
 // begin starts a member in a place of the group. The last one is a static member.
 func (g *groupRun) begin(place int) {
 	g.t.Helper()
-	plan := memberPlan{Bootstrap: g.addresses(), Group: g.group, Topic: g.topic, Session: memberSession}
+	plan := memberPlan{Bootstrap: g.addresses(), Group: g.group, Topic: g.topic, Session: memberSession, Begun: g.recording.begun}
 	if place == len(g.members)-1 {
 		plan.Instance = "static"
 	}

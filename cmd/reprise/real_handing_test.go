@@ -3,6 +3,8 @@ package main_test
 import (
 	"cmp"
 	"fmt"
+	"maps"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -18,6 +20,10 @@ type stint struct {
 	// commit was not.
 	committed int64
 	failed    bool
+}
+
+func (s *stint) String() string {
+	return fmt.Sprintf("the stint of %s ended: %v, committed up to %d (failed: %t)", filepath.Base(s.life.plan.Events), s.ended, s.committed, s.failed)
 }
 
 // excuse says why a record that was handed out in this stint may be handed out again;
@@ -88,7 +94,11 @@ func (h *handings) judge(t *testing.T) {
 	t.Helper()
 	const shown = 5
 	bad := 0
-	for at, list := range h.of {
+	inOrder := func(a, b recordAt) int {
+		return cmp.Or(cmp.Compare(a.partition, b.partition), cmp.Compare(a.offset, b.offset))
+	}
+	for _, at := range slices.SortedFunc(maps.Keys(h.of), inOrder) {
+		list := h.of[at]
 		slices.SortFunc(list, func(a, b handing) int { return cmp.Compare(a.at, b.at) })
 		for i := range len(list) - 1 {
 			why := list[i].stint.excuse(at.offset)
@@ -97,7 +107,7 @@ func (h *handings) judge(t *testing.T) {
 				continue
 			}
 			if bad++; bad <= shown {
-				t.Errorf("record %d/%d was handed out again, though %+v had ended in order", at.partition, at.offset, *list[i].stint)
+				t.Errorf("record %d/%d was handed out again, though %v", at.partition, at.offset, list[i].stint)
 			}
 		}
 	}

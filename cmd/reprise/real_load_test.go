@@ -28,6 +28,8 @@ const payloadBytes = 128
 
 // recording is one history of all clients of a test, with one clock.
 type recording struct {
+	// begun is when the history's time began.
+	begun   histories.Time
 	events  histories.History
 	history *client.History
 	// elsewhere are the histories of clients in processes of their own, by the same clock.
@@ -37,13 +39,13 @@ type recording struct {
 }
 
 func newRecording() *recording {
-	r := &recording{}
+	r := &recording{begun: machineTime()}
 	r.history = client.NewHistory(func(e histories.Event) {
 		reads := e.Op == histories.Fetch || e.Op == histories.ListOffsets
 		if e.Kind == histories.Invoke && reads && r.final.Load() {
 			e.Call.Final = true
 		}
-		e.Time = machineTime()
+		e.Time = machineTime() - r.begun
 		r.events.Append(e)
 	})
 	return r

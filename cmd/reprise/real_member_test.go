@@ -34,6 +34,8 @@ type memberPlan struct {
 	Bootstrap              []string
 	Group, Topic, Instance string
 	Session                time.Duration
+	// Begun is when the history's time began.
+	Begun histories.Time
 	// Events is the file for its history, Processed that for what it has processed: lines
 	// of partition, offset and value.
 	Events, Processed string
@@ -73,7 +75,7 @@ func (p *memberPlan) run(ctx context.Context) error {
 		return err
 	}
 	defer processed.Close()
-	cl, err := client.New(client.Config{Bootstrap: p.Bootstrap, History: client.NewHistory(keepLines(events))})
+	cl, err := client.New(client.Config{Bootstrap: p.Bootstrap, History: client.NewHistory(keepLines(events, p.Begun))})
 	if err != nil {
 		return err
 	}
@@ -138,10 +140,10 @@ func say(what string, err error) {
 }
 
 // keepLines writes each event at once: a process that is killed has written all that it saw.
-func keepLines(to io.Writer) func(histories.Event) {
+func keepLines(to io.Writer, begun histories.Time) func(histories.Event) {
 	w := histories.NewWriter(to)
 	return func(e histories.Event) {
-		e.Time = machineTime()
+		e.Time = machineTime() - begun
 		if err := errors.Join(w.Write(e), w.Flush()); err != nil {
 			panic(err)
 		}
