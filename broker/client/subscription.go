@@ -22,7 +22,8 @@ type SubscribeOptions struct {
 	Topics  []string
 	Pattern string
 	// Instance makes the member a static one: it may restart within its session without
-	// anything being moved.
+	// anything being moved. Of two that run by one name, the one that joined first is done:
+	// its polls fail with FENCED_INSTANCE.
 	Instance string
 	// Session is how long the member may be silent (10 s); Rebalance how long it may work
 	// from Poll to Poll when something has to be given up (60 s).

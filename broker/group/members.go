@@ -1,6 +1,7 @@
 package group
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 
@@ -68,6 +69,8 @@ func (s *State) admits(name string, j *Join, out *Outcome) bool {
 		out.unknown(name, j.Member)
 	case j.Member != 0 && g.members[j.Member].instance != j.Instance:
 		out.refuse(api.Code_INVALID_REQUEST, "member %d of group %q is not of instance %q; join as a new one", j.Member, name, j.Instance)
+	case j.Former != 0 && g != nil && g.byToken(j.Token) == nil && g.fences(j.Instance, j.Former):
+		out.refuse(api.Code_FENCED_INSTANCE, "%s", fenced(name, j.Former, j.Instance))
 	case g == nil && len(s.groups) >= MaxGroups:
 		out.tooManyGroups()
 	case j.Member == 0 && g != nil && len(g.members) >= MaxMembers && g.static(j.Instance) == nil && g.byToken(j.Token) == nil:
@@ -134,12 +137,33 @@ func (g *group) static(instance string) *member {
 	return nil
 }
 
+// fences reports whether an instance's place is another member's.
+func (g *group) fences(instance string, id MemberID) bool {
+	holder := g.static(instance)
+	return holder != nil && holder.id != id
+}
+
+// Fenced says that a client which was a member of an instance is none because another has
+// taken its place; "" if that is not why.
+func (s *State) Fenced(name string, id MemberID, instance string) string {
+	g := s.groups[name]
+	if g == nil || g.members[id] != nil || !g.fences(instance, id) {
+		return ""
+	}
+	return fenced(name, id, instance)
+}
+
+func fenced(name string, id MemberID, instance string) string {
+	return fmt.Sprintf("another client has joined group %q by the instance name %q, and taken the place of member %d; give each client a name of its own", name, instance, id)
+}
+
 // replace gives a static member another id: who had the old one is fenced, and nothing
 // moves.
 func (g *group) replace(old *member, id MemberID) *member {
 	m := *old
 	m.id = id
 	m.epoch++
+	m.sequence = 0
 	delete(g.members, old.id)
 	g.members[id] = &m
 	for _, p := range g.ownedBy(old.id) {

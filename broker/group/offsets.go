@@ -12,6 +12,9 @@ func (s *State) commit(name string, c *Commit, out *Outcome) {
 		return
 	}
 	g := s.groups[name]
+	if c.Member != 0 && c.Sequence != 0 {
+		g.members[c.Member].sequence = c.Sequence
+	}
 	if g == nil {
 		g = newGroup()
 		s.groups[name] = g
@@ -26,7 +29,7 @@ func (s *State) commit(name string, c *Commit, out *Outcome) {
 	}
 }
 
-// mayCommit says what is wrong with a commit.
+// mayCommit reports whether a commit changes anything, or says what is wrong with it.
 func (s *State) mayCommit(name string, c *Commit, out *Outcome) bool {
 	g := s.groups[name]
 	switch {
@@ -36,10 +39,20 @@ func (s *State) mayCommit(name string, c *Commit, out *Outcome) bool {
 		out.refuse(api.Code_GROUP_NOT_EMPTY, "group %q has members: only they commit; join it, or use another group", name)
 	case g == nil && len(s.groups) >= MaxGroups:
 		out.tooManyGroups()
+	case c.Member != 0 && c.Sequence != 0 && c.Sequence <= g.members[c.Member].sequence:
+		g.members[c.Member].repeated(name, c, out)
 	default:
 		return g.mayHold(name, c.Offsets, out) && (c.Member == 0 || g.owns(name, c, out))
 	}
 	return false
+}
+
+// repeated answers a copy of a commit: of the last one that was taken, or of an older one
+// that must not undo it.
+func (m *member) repeated(name string, c *Commit, out *Outcome) {
+	if c.Sequence < m.sequence {
+		out.refuse(api.Code_STALE_COMMIT, "member %d of group %q has made commit %d since commit %d; there is nothing to do", m.id, name, m.sequence, c.Sequence)
+	}
 }
 
 // mayHold says what is wrong with offsets that a group is to have; nil is a group that is

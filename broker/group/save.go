@@ -16,7 +16,7 @@ const (
 	// which will never come so far. So a replica that is found again, or copied, says
 	// itself which machine it runs.
 	stateMark    = 'G'
-	stateVersion = 1
+	stateVersion = 2
 )
 
 // ErrState: bytes are no saved state of this version. The log that they stand in is
@@ -70,6 +70,7 @@ func (m *member) append(b []byte) []byte {
 	b = appendNames(b, m.topics)
 	b = codec.AppendUvarint(b, uint64(m.epoch))
 	b = codec.AppendUvarint(b, m.beats)
+	b = codec.AppendUvarint(b, m.sequence)
 	return appendPartitions(b, slices.SortedFunc(maps.Keys(m.target), comparePartitions))
 }
 
@@ -107,7 +108,7 @@ func readGroup(r *codec.Reader) (*group, bool) {
 	g := newGroup()
 	g.generation, g.emptied = Generation(r.Uvarint()), api.Milliseconds(r.Uvarint())
 	g.catalogue, g.topics = api.Index(r.Uvarint()), readTopics(r)
-	for range r.Count(10) {
+	for range r.Count(11) {
 		m := readMember(r)
 		g.members[m.id] = m
 	}
@@ -125,7 +126,7 @@ func readMember(r *codec.Reader) *member {
 	m := &member{id: MemberID(r.Uvarint()), token: r.String(), instance: r.String(), target: map[Partition]bool{}}
 	m.session, m.rebalance = api.Milliseconds(r.Uvarint()), api.Milliseconds(r.Uvarint())
 	m.assignor, m.topics = Assignor(r.Byte()), readNames(r)
-	m.epoch, m.beats = Epoch(r.Uvarint()), r.Uvarint()
+	m.epoch, m.beats, m.sequence = Epoch(r.Uvarint()), r.Uvarint(), r.Uvarint()
 	for _, p := range readPartitions(r) {
 		m.target[p] = true
 	}

@@ -95,6 +95,8 @@ type member struct {
 	target             map[Partition]bool
 	// beats counts the commands of the member.
 	beats uint64
+	// sequence of the last commit that was taken, 0 if none that is counted was.
+	sequence uint64
 }
 
 // Outcome is what became of a command.

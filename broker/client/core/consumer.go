@@ -31,7 +31,8 @@ type ConsumerOptions struct {
 	Topics  []string
 	Pattern *regexp.Regexp
 	// Instance makes the member a static one: whoever joins by the same name takes its
-	// place with nothing moved, and closing does not leave the group.
+	// place with nothing moved, and closing does not leave the group. A consumer whose place
+	// another has taken is done: its polls answer FENCED_INSTANCE.
 	Instance string
 	// Session is how long the member may be silent (10 s); Rebalance how long it may
 	// take, from poll to poll, to give a partition up (60 s).
@@ -147,8 +148,9 @@ type Consumer struct {
 	turn int
 
 	poll *poll
-	// problem waits for a poll to be told.
-	problem *api.Error
+	// problem waits for a poll to be told; fatal is told to each, and nothing is tried any
+	// more.
+	problem, fatal *api.Error
 
 	commits   commits
 	revoking  *revocation
@@ -192,6 +194,9 @@ func (k *Consumer) Poll(max int, wait env.Time, done func([]ConsumedRecord, *api
 	switch {
 	case k.isStopped || k.closing != nil:
 		k.later(func() { done(nil, closedConsumer(k.options.Group)) })
+		return
+	case k.fatal != nil:
+		k.later(func() { done(nil, k.fatal) })
 		return
 	case k.poll != nil:
 		k.later(func() {
@@ -283,7 +288,7 @@ func (k *Consumer) arm(now env.Time) {
 	}
 	m := &k.member
 	note(m.id != 0, m.lease)
-	note(!m.asking, m.at)
+	note(!m.asking && k.fatal == nil, m.at)
 	note(k.options.Pattern != nil && !k.matching, k.matchAt)
 	note(!k.locating, k.locateAt)
 	note(k.poll != nil, k.pollEnd())
@@ -314,6 +319,8 @@ func (k *Consumer) pollEnd() env.Time {
 func (k *Consumer) handOut(now env.Time) {
 	switch {
 	case k.poll == nil:
+	case k.fatal != nil:
+		k.endPoll(nil, k.fatal)
 	case k.problem != nil:
 		err := k.problem
 		k.problem = nil
