@@ -26,6 +26,7 @@ func TestSwarm(t *testing.T) {
 			"network": p.Families.Network, "membership": p.Families.Membership,
 			"clock": p.Families.Clock, "load": p.Families.Load,
 			"topics": p.Workload.Kind == workloads.Retention,
+			"groups": p.Workload.Kind == workloads.Group,
 		}
 		here := make(map[Kind]bool)
 		for i, f := range p.Faults {

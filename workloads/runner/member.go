@@ -126,9 +126,9 @@ func (m *Member) worked() {
 	}
 }
 
-func (m *Member) note(op histories.Op, s *spell, p core.TopicPartition) {
+func (m *Member) note(op histories.Op, s *spell, p core.TopicPartition, committed bool) {
 	m.config.Log.Recorder.Note(m.config.Log.Now(), histories.Note{
-		Op: op, Group: m.config.Options.Group, Member: s.member, Topic: p.Topic, Partition: p.Partition, Offset: s.next,
+		Op: op, Group: m.config.Options.Group, Member: s.member, Topic: p.Topic, Partition: p.Partition, Offset: s.next, Committed: committed,
 	})
 }
 
@@ -139,7 +139,7 @@ func (m *Member) assigned(list []core.AssignedPartition) {
 			next: p.Offset, done: p.Offset, committed: p.Offset,
 		}
 		m.spells[p.TopicPartition] = s
-		m.note(histories.Assigned, s, p.TopicPartition)
+		m.note(histories.Assigned, s, p.TopicPartition, p.Committed)
 	}
 }
 
@@ -157,7 +157,7 @@ func (m *Member) end(op histories.Op, list []core.TopicPartition) {
 			delete(m.spells, p)
 			end := *s
 			end.next = 0
-			m.note(op, &end, p)
+			m.note(op, &end, p, false)
 		}
 	}
 }

@@ -92,6 +92,8 @@ type TopicPartition struct {
 type AssignedPartition struct {
 	TopicPartition
 	Offset api.Offset
+	// Committed: the group had committed the offset; otherwise the policy chose it.
+	Committed bool
 }
 
 // ConsumerEvents are told how partitions come and go. Each is called in a Flush; nil
@@ -227,7 +229,7 @@ func (k *Consumer) Positions() []AssignedPartition {
 	var list []AssignedPartition
 	for _, s := range k.shares {
 		if s.told {
-			list = append(list, AssignedPartition{s.key, s.handed})
+			list = append(list, AssignedPartition{s.key, s.handed, s.handed == s.committed})
 		}
 	}
 	return list
