@@ -145,7 +145,7 @@ func (m *rogueMember) join() {
 	m.tokens++
 	m.token = []byte{byte(m.fault.Number), m.tokens}
 	s := &stay{
-		run: m.run, keeps: map[int32]bool{}, gives: map[int32]bool{}, offered: map[int32]uint64{}, reading: map[int32]bool{},
+		run: m.run, keeps: map[int32]bool{}, gives: map[int32]bool{}, offered: map[int32]uint64{}, reading: map[int32]bool{}, kept: map[int32]uint64{},
 		session:   env.Second + env.Time(m.draw(drawReplica, 4000))*env.Millisecond,
 		rebalance: env.Second + env.Time(m.draw(drawPeer, 4000))*env.Millisecond,
 	}
@@ -222,7 +222,7 @@ func (m *rogueMember) beat() {
 	q := &api.BeatRequest{Shard: shard(), Group: groupName, Member: s.id, Epoch: s.epoch, Instance: m.instance}
 	gives := slices.Sorted(maps.Keys(s.gives))
 	switch kind := m.draw(drawPeer, 8); {
-	case m.late() && kind < 5:
+	case m.late() && (kind == 0 || kind < 6 && len(gives) > 0):
 		q, m.held = m.held, nil
 	case kind < 2 && len(gives) > 0:
 		q.Given = m.partitions(gives)
@@ -240,14 +240,14 @@ func (m *rogueMember) beat() {
 	m.send(q)
 }
 
-// late reports whether all that the held beat gives up is to be kept, as of a later epoch:
-// then it gives nothing up.
+// late reports whether the held beat is of the time before the member was told to keep all
+// that it gives up: then it gives nothing up.
 func (m *rogueMember) late() bool {
 	s := m.stay
-	if m.held == nil || m.held.GetMember() != s.id || m.held.GetEpoch() >= s.epoch {
-		return false
-	}
-	return !slices.ContainsFunc(m.held.GetGiven(), func(p *api.GroupPartition) bool { return !s.keeps[p.GetPartition()] })
+	return m.held != nil && !slices.ContainsFunc(m.held.GetGiven(), func(p *api.GroupPartition) bool {
+		_, offered := s.offered[p.GetPartition()]
+		return offered || s.kept[p.GetPartition()] <= m.held.GetEpoch()
+	})
 }
 
 // gives notes that partitions are given up, whenever the word of it arrives.

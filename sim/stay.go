@@ -23,6 +23,8 @@ type stay struct {
 	epoch              uint64
 	// keeps and gives are what it was last told.
 	keeps, gives map[int32]bool
+	// kept is the last epoch in which it was told to keep a partition.
+	kept map[int32]uint64
 	// offered is what it has said that it gives up, and in which epoch last: whenever that
 	// arrives, the partition goes, unless it was told to keep it as of a later epoch.
 	offered map[int32]uint64
@@ -81,6 +83,7 @@ func (s *stay) hear(sent env.Time, told *api.MembershipResponse) {
 	}
 	s.epoch, s.keeps, s.gives = told.GetEpoch(), keeps, gives
 	for _, p := range slices.Sorted(maps.Keys(keeps)) {
+		s.kept[p] = s.epoch
 		if at, offered := s.offered[p]; offered && at < s.epoch {
 			delete(s.offered, p)
 		}
