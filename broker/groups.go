@@ -144,11 +144,12 @@ func (s *coordinator) join(c caller, q *api.JoinGroupRequest) {
 	if q.GetAssignor() < 0 || int32(q.GetAssignor()) != int32(j.Assignor) {
 		e = api.Errorf(api.Code_INVALID_REQUEST, "there is no assignor %d", q.GetAssignor())
 	}
-	if e == nil && s.overdue(q.GetGroup(), j.Member) {
-		e = unheard(q.GetGroup(), j.Member)
-	}
 	if e != nil {
 		s.group.node.refuse(c, e)
+		return
+	}
+	if s.overdue(q.GetGroup(), j.Member) {
+		s.refuseOverdue(c, q.GetGroup(), j.Member)
 		return
 	}
 	s.hear(q.GetGroup(), j.Member, c.endpoint)
@@ -170,11 +171,12 @@ func (s *coordinator) join(c caller, q *api.JoinGroupRequest) {
 func (s *coordinator) beat(c caller, q *api.BeatRequest) {
 	id := groups.MemberID(q.GetMember())
 	given, e := partitionsOf(q.GetGiven())
-	if e == nil && s.overdue(q.GetGroup(), id) {
-		e = unheard(q.GetGroup(), id)
-	}
 	if e != nil {
 		s.group.node.refuse(c, e)
+		return
+	}
+	if s.overdue(q.GetGroup(), id) {
+		s.refuseOverdue(c, q.GetGroup(), id)
 		return
 	}
 	v := s.hear(q.GetGroup(), id, c.endpoint)
@@ -200,6 +202,12 @@ func (s *coordinator) beat(c caller, q *api.BeatRequest) {
 func (s *coordinator) overdue(group string, id groups.MemberID) bool {
 	v := s.watched[memberKey{group, id}]
 	return v != nil && v.doomed
+}
+
+// refuseOverdue tells a member that it is overdue, if this node leads still: to one that
+// does not know yet what a member gave up elsewhere, it seems so.
+func (s *coordinator) refuseOverdue(c caller, group string, id groups.MemberID) {
+	s.read(c, func(*coordinator) *api.Response { return &api.Response{Error: unheard(group, id)} })
 }
 
 func unheard(group string, id groups.MemberID) *api.Error {

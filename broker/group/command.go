@@ -83,7 +83,7 @@ type Commit struct {
 	// Sequence counts the member's commits, ascending; 0: it does not count them. What is
 	// not above the last that was taken is a copy of it, or of an older one.
 	Sequence uint64
-	Offsets []Offset
+	Offsets  []Offset
 }
 
 // EncodeJoin makes the command by which a member joins, or says what it wants by now.

@@ -308,6 +308,7 @@ func (m *machine) Check(t *rapid.T) {
 	if live, saved := m.live.Save(), m.saved.Save(); !bytes.Equal(live, saved) {
 		t.Fatalf("a replica that started again has the state\n%x, not\n%x", saved, live)
 	}
+	m.checkDerived(t)
 	offsets := make(map[Partition]api.Offset)
 	for _, o := range m.live.Offsets(name) {
 		offsets[o.Partition] = o.Offset
@@ -336,6 +337,31 @@ func (m *machine) Check(t *rapid.T) {
 				t.Fatalf("%v is the target of %d members; wanted: %t", p, targets, wanted)
 			}
 		}
+	}
+}
+
+// checkDerived holds what follows from the state to what it follows from.
+func (m *machine) checkDerived(t *rapid.T) {
+	bytes := 0
+	for name, g := range m.live.groups {
+		bytes += g.size(name)
+		for _, o := range g.offsets {
+			bytes += o.size()
+		}
+		owned := 0
+		for id, member := range g.members {
+			for p := range member.owned {
+				if owned++; g.owners[p].member != id {
+					t.Fatalf("%d is said to own %v, which %d owns", id, p, g.owners[p].member)
+				}
+			}
+		}
+		if owned != len(g.owners) {
+			t.Fatalf("members own %d partitions of %d that have an owner", owned, len(g.owners))
+		}
+	}
+	if m.live.Bytes() != bytes || m.saved.Bytes() != bytes {
+		t.Fatalf("the state has %d bytes, and %d on the replica that started again, want %d", m.live.Bytes(), m.saved.Bytes(), bytes)
 	}
 }
 

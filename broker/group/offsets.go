@@ -19,9 +19,7 @@ func (s *State) commit(name string, c *Commit, out *Outcome) {
 		g = newGroup()
 		s.groups[name] = g
 	}
-	for _, o := range c.Offsets {
-		g.offsets[o.Partition] = o
-	}
+	out.Topics = g.put(c.Offsets)
 	if c.Member != 0 {
 		g.members[c.Member].beats++
 	} else {
@@ -42,7 +40,7 @@ func (s *State) mayCommit(name string, c *Commit, out *Outcome) bool {
 	case c.Member != 0 && c.Sequence != 0 && c.Sequence <= g.members[c.Member].sequence:
 		g.members[c.Member].repeated(name, c, out)
 	default:
-		return g.mayHold(name, c.Offsets, out) && (c.Member == 0 || g.owns(name, c, out))
+		return s.mayHold(name, c.Offsets, out) && (c.Member == 0 || g.owns(name, c, out))
 	}
 	return false
 }
@@ -55,10 +53,20 @@ func (m *member) repeated(name string, c *Commit, out *Outcome) {
 	}
 }
 
-// mayHold says what is wrong with offsets that a group is to have; nil is a group that is
-// not there yet.
-func (g *group) mayHold(name string, offsets []Offset, out *Outcome) bool {
-	more := make(map[Partition]bool)
+// put takes offsets, and reports whether one is of a partition that had none.
+func (g *group) put(offsets []Offset) bool {
+	before := len(g.offsets)
+	for _, o := range offsets {
+		g.setOffset(o)
+	}
+	return len(g.offsets) > before
+}
+
+// mayHold says what is wrong with offsets that a group is to have, which may not be there
+// yet.
+func (s *State) mayHold(name string, offsets []Offset, out *Outcome) bool {
+	g := s.groups[name]
+	bytes, more := 0, make(map[Partition]bool)
 	for _, o := range offsets {
 		if o.Offset < 0 || len(o.Metadata) > MaxMetadata {
 			out.refuse(api.Code_INVALID_REQUEST, "offset %d with metadata of %d bytes: offsets begin at 0, and metadata ends at %d bytes",
@@ -66,22 +74,24 @@ func (g *group) mayHold(name string, offsets []Offset, out *Outcome) bool {
 			return false
 		}
 		more[o.Partition] = true
+		bytes += o.size()
 	}
 	all := len(more)
 	if g != nil {
 		all += len(g.offsets)
 		//detvet:allow maporder they are counted
 		for p := range more {
-			if _, known := g.offsets[p]; known {
+			if old, known := g.offsets[p]; known {
 				all--
+				bytes -= old.size()
 			}
 		}
 	}
 	if all > MaxOffsets {
-		out.refuse(api.Code_OVERLOADED, "group %q would have %d offsets, and %d is as many as there may be; reset some", name, all, MaxOffsets)
+		out.refuse(api.Code_GROUPS_FULL, "group %q would have %d offsets, and %d is as many as there may be; reset some", name, all, MaxOffsets)
 		return false
 	}
-	return true
+	return !s.full(bytes, out)
 }
 
 // owns says of which partition a commit's member is not the owner.
@@ -110,14 +120,13 @@ func (s *State) reset(c *decoded, out *Outcome) {
 		return
 	}
 	set := slices.DeleteFunc(slices.Clone(c.offsets), func(o Offset) bool { return o.Offset == Forget })
-	if !g.mayHold(c.group, set, out) {
+	if !s.mayHold(c.group, set, out) {
 		return
 	}
+	out.Topics = g.put(set)
 	for _, o := range c.offsets {
 		if o.Offset == Forget {
-			delete(g.offsets, o.Partition)
-		} else {
-			g.offsets[o.Partition] = o
+			g.forgetOffset(o.Partition)
 		}
 	}
 	g.emptied = s.clock.Elapsed()
@@ -126,7 +135,7 @@ func (s *State) reset(c *decoded, out *Outcome) {
 // remove deletes a group.
 func (s *State) remove(name string, out *Outcome) {
 	if s.empty(name, out) != nil {
-		delete(s.groups, name)
+		s.drop(name)
 	}
 }
 

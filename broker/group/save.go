@@ -94,6 +94,7 @@ func (s *State) Restore(data []byte) error {
 			return ErrState
 		}
 		in.groups[name] = g
+		in.count(name, true)
 	}
 	// What is out of order, twice there, or written longer than need be is not what Save
 	// makes of what it says.
@@ -114,16 +115,20 @@ func readGroup(r *codec.Reader) (*group, bool) {
 	}
 	for range r.Count(5) {
 		p := readPartition(r)
-		g.owners[p] = owner{MemberID(r.Uvarint()), Epoch(r.Uvarint()), Epoch(r.Uvarint())}
+		id, since, kept := MemberID(r.Uvarint()), Epoch(r.Uvarint()), Epoch(r.Uvarint())
+		if g.members[id] == nil {
+			return g, false
+		}
+		g.own(p, g.members[id], since, kept)
 	}
 	for _, o := range readOffsets(r) {
-		g.offsets[o.Partition] = o
+		g.setOffset(o)
 	}
 	return g, r.Err() == nil && validTopics(g.topics)
 }
 
 func readMember(r *codec.Reader) *member {
-	m := &member{id: MemberID(r.Uvarint()), token: r.String(), instance: r.String(), target: map[Partition]bool{}}
+	m := &member{id: MemberID(r.Uvarint()), token: r.String(), instance: r.String(), target: map[Partition]bool{}, owned: map[Partition]bool{}}
 	m.session, m.rebalance = api.Milliseconds(r.Uvarint()), api.Milliseconds(r.Uvarint())
 	m.assignor, m.topics = Assignor(r.Byte()), readNames(r)
 	m.epoch, m.beats, m.sequence = Epoch(r.Uvarint()), r.Uvarint(), r.Uvarint()
@@ -154,7 +159,7 @@ func (s *State) holds(g *group) bool {
 	}
 	//detvet:allow maporder whether all are sound does not depend on the order
 	for _, o := range g.owners {
-		if m := g.members[o.member]; m == nil || o.since > o.kept || o.kept > m.epoch {
+		if o.since > o.kept || o.kept > g.members[o.member].epoch {
 			return false
 		}
 	}
