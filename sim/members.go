@@ -64,6 +64,7 @@ func (r *run) addMembers() {
 			FetchBytes: 1 + int32(draw("fetch", 64<<10)), FetchWait: env.Time(draw("wait", 500)) * env.Millisecond,
 			BufferedBytes: 1 + int(draw("buffer", 256<<10)),
 		}
+		options.PollInterval = 2*env.Second + env.Time(draw("interval", 4000))*env.Millisecond
 		if draw("static", 3) == 0 {
 			options.Instance = fmt.Sprintf("i%d", i)
 		}
@@ -71,6 +72,7 @@ func (r *run) addMembers() {
 		c.member = runner.NewMember(runner.MemberConfig{
 			Log: r.log(), Options: options, Max: int(16 + draw("max", 64)),
 			Work: env.Time(draw("work", 100)) * env.Millisecond, CommitEvery: int(1 + draw("commit", 5)),
+			StallEvery: int(draw("stall", 2) * (40 + draw("stall every", 60))), Stall: options.PollInterval + env.Time(draw("stalled", 3000))*env.Millisecond,
 		})
 		r.clients = append(r.clients, c)
 	}

@@ -37,6 +37,10 @@ type ConsumerOptions struct {
 	// Session is how long the member may be silent (10 s); Rebalance how long it may
 	// take, from poll to poll, to give a partition up (60 s).
 	Session, Rebalance env.Time
+	// PollInterval is how long the application may take from the end of a poll to the next
+	// (5 min). After that the consumer gives all up and leaves, and joins again when it is
+	// polled: one that does not poll makes no progress, though it beats.
+	PollInterval env.Time
 	// Assignor spreads the partitions over the members (sticky).
 	Assignor api.Assignor
 	// AutoCommit is how often what was processed is committed; 0 never does.
@@ -56,6 +60,7 @@ type ConsumerOptions struct {
 func (o ConsumerOptions) withDefaults() ConsumerOptions {
 	set(&o.Session, 10*env.Second)
 	set(&o.Rebalance, 60*env.Second)
+	set(&o.PollInterval, 300*env.Second)
 	set(&o.FetchBytes, 1<<20)
 	set(&o.FetchWait, 500*env.Millisecond)
 	set(&o.BufferedBytes, 32<<20)
@@ -150,6 +155,8 @@ type Consumer struct {
 	turn int
 
 	poll *poll
+	// pollBy is when the next poll has to begin, if none is under way.
+	pollBy env.Time
 	// problem waits for a poll to be told; fatal is told to each, and nothing is tried any
 	// more.
 	problem, fatal *api.Error
@@ -180,6 +187,7 @@ func (c *Client) Subscribe(options ConsumerOptions, events ConsumerEvents) (*Con
 	}
 	k := &Consumer{client: c, options: options, events: events, topics: sortedSet(options.Topics), matched: options.Pattern == nil}
 	k.commits.at = c.clock.Now() + options.AutoCommit
+	k.pollBy = c.clock.Now() + options.PollInterval
 	k.timer.fire = k.pump
 	k.pump()
 	return k, nil
@@ -252,7 +260,7 @@ func (k *Consumer) complain(err *api.Error) { k.problem = err }
 // endPoll answers the poll that waits.
 func (k *Consumer) endPoll(records []ConsumedRecord, err *api.Error) {
 	done := k.poll.done
-	k.poll = nil
+	k.poll, k.pollBy = nil, k.client.clock.Now()+k.options.PollInterval
 	k.later(func() { done(records, err) })
 }
 
@@ -264,6 +272,7 @@ func (k *Consumer) pump() {
 	}
 	now := k.client.clock.Now()
 	k.checkLease(now)
+	k.checkPolls(now)
 	k.pumpMembership(now)
 	k.pumpRevocation(now)
 	k.locate(now)
@@ -290,6 +299,7 @@ func (k *Consumer) arm(now env.Time) {
 	}
 	m := &k.member
 	note(m.id != 0, m.lease)
+	note(k.poll == nil && m.id != 0, k.pollBy)
 	note(!m.asking && k.fatal == nil, m.at)
 	note(k.options.Pattern != nil && !k.matching, k.matchAt)
 	note(!k.locating, k.locateAt)

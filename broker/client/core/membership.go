@@ -55,7 +55,7 @@ func (k *Consumer) pumpMembership(now env.Time) {
 	switch {
 	case m.asking || now < m.at || k.closing.isLeaving() || k.fatal != nil:
 	case m.id == 0:
-		if k.matched && k.closing == nil {
+		if k.matched && k.closing == nil && !k.unpolled(now) {
 			k.join(now)
 		}
 	case m.changed:
@@ -296,6 +296,22 @@ func (k *Consumer) checkLease(now env.Time) {
 		k.client.mark("consumer gave its lease up")
 		k.lose(true)
 	}
+}
+
+// unpolled reports whether the application has not polled for too long.
+func (k *Consumer) unpolled(now env.Time) bool {
+	return k.poll == nil && k.closing == nil && now >= k.pollBy
+}
+
+// checkPolls ends the membership of a consumer that is not polled, which the next poll is
+// told. It is none again when that begins.
+func (k *Consumer) checkPolls(now env.Time) {
+	if k.member.id == 0 || !k.unpolled(now) {
+		return
+	}
+	k.client.mark("consumer was not polled")
+	k.complain(api.Errorf(api.Code_POLL_OVERDUE, "group %q was not polled for %d ms, and its partitions were given up; poll again, more often or for fewer records", k.options.Group, k.options.PollInterval/env.Millisecond))
+	k.lose(true)
 }
 
 // fail ends the membership for good: the consumer would only take the place of another
