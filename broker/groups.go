@@ -10,10 +10,6 @@ import (
 // Requests about consumer groups. What changes a group is a command of its shard's log;
 // what only tells of one waits for a barrier.
 
-// groupsSegmentBytes is the size of a shard's segments: each begins with the whole state,
-// so small ones make recovery short and let old commands go.
-const groupsSegmentBytes = 1 << 20
-
 // coordinate handles a request about a consumer group; false if it is about something else.
 func (n *Node) coordinate(c caller, q *api.Request) bool {
 	refuse := func(e *api.Error) { n.refuse(c, e) }
@@ -92,7 +88,7 @@ func (n *Node) makeGroups(c caller) {
 		return
 	}
 	n.tellMeta(&api.Request{Body: &api.Request_CreateTopic{CreateTopic: &api.CreateTopicRequest{
-		Name: api.GroupsTopic, Partitions: int32(n.cfg.GroupShards), SegmentBytes: groupsSegmentBytes,
+		Name: api.GroupsTopic, Partitions: int32(n.cfg.GroupShards), SegmentBytes: n.cfg.GroupSegmentBytes,
 	}}})
 	n.refuse(c, api.Errorf(api.Code_NOT_READY, "topic %s is being made; retry after a pause", api.GroupsTopic))
 }

@@ -11,6 +11,9 @@ const (
 	GroupName = "readers"
 	// GroupShards is how many shards groups are in; see broker.Config.
 	GroupShards = 8
+	// GroupSegmentBytes is the least that a segment of theirs may have, so that the state of a
+	// shard is saved often; see broker.Config.
+	GroupSegmentBytes = 4 * kibi
 )
 
 // Coordinator is the partition of the shard that the consumer group is in.
