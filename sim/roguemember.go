@@ -94,13 +94,30 @@ func (m *rogueMember) step() {
 	}
 }
 
-// leaveOrStay leaves, joins once more, or says nothing for a while.
+// beatAtTheEnd beats when its session is over, and its end perhaps on its way into the log.
+func (m *rogueMember) beatAtTheEnd() {
+	s, r := m.stay, m.run
+	at := s.heard + s.session + env.Time(m.draw(drawPeer, int64(300*env.Millisecond)))
+	r.world.Agenda.After(max(0, at-r.world.Agenda.Now()), func() {
+		if !r.healed && !r.over() {
+			m.send(m.plainBeat())
+		}
+	})
+}
+
+func (m *rogueMember) plainBeat() *api.BeatRequest {
+	return &api.BeatRequest{Shard: shard(), Group: groupName, Member: m.stay.id, Epoch: m.stay.epoch, Instance: m.instance}
+}
+
+// leaveOrStay leaves, joins once more, beats at the last moment, or says nothing for a while.
 func (m *rogueMember) leaveOrStay() {
 	switch m.draw(drawPeer, 6) {
 	case 0:
 		m.leave()
 	case 1:
 		m.joinAgain()
+	case 2, 3:
+		m.beatAtTheEnd()
 	default:
 		m.then()
 	}
@@ -219,23 +236,23 @@ func (m *rogueMember) end() {
 // beat beats: as it should, with what it was not asked to give, or by what was held up.
 func (m *rogueMember) beat() {
 	s := m.stay
-	q := &api.BeatRequest{Shard: shard(), Group: groupName, Member: s.id, Epoch: s.epoch, Instance: m.instance}
+	q := m.plainBeat()
 	gives := slices.Sorted(maps.Keys(s.gives))
-	switch kind := m.draw(drawPeer, 8); {
-	case m.late() && (kind == 0 || kind < 6 && len(gives) > 0):
+	switch kind := m.draw(drawPeer, 24); {
+	case m.late() && (kind < 3 || kind < 18 && len(gives) > 0):
 		q, m.held = m.held, nil
-	case kind < 2 && len(gives) > 0:
+	case kind < 6 && len(gives) > 0:
 		q.Given = m.partitions(gives)
 		m.held = q
 		m.then() // it is on its way, and arrives much later, or never
 		return
-	case kind < 5 && len(gives) > 0:
+	case kind < 15 && len(gives) > 0:
 		q.Given = m.partitions(gives)
 		m.gives(gives, s.epoch)
-	case kind == 5 && len(s.keeps) > 0:
-		all := slices.Sorted(maps.Keys(s.keeps))
-		q.Given = m.partitions(all)
-		m.gives(all, forGood)
+	case kind == 15 && len(s.keeps) > 0:
+		one := slices.Sorted(maps.Keys(s.keeps))[:1]
+		q.Given = m.partitions(one)
+		m.gives(one, forGood)
 	}
 	m.send(q)
 }

@@ -30,6 +30,8 @@ type stay struct {
 	offered map[int32]uint64
 	// reading are the partitions whose begin the history has.
 	reading map[int32]bool
+	// heard is when it asked what was last answered.
+	heard env.Time
 	// until is when nothing need be its own any more, and prompt until when it cannot have
 	// been too slow to give anything up.
 	until, prompt env.Time
@@ -88,7 +90,7 @@ func (s *stay) hear(sent env.Time, told *api.MembershipResponse) {
 			delete(s.offered, p)
 		}
 	}
-	s.until = sent + s.run.lasts(s.session)
+	s.heard, s.until = sent, sent+s.run.lasts(s.session)
 	if len(gives) == 0 {
 		s.prompt = sent + s.run.lasts(s.rebalance)
 	}
