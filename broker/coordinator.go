@@ -26,9 +26,11 @@ type coordinator struct {
 	state   *groups.State
 	watched map[memberKey]*vigil
 	rounds  int
-	// The entry of meta as of which every group's topics were looked at, and the groups to
-	// look at again; at once if eager, for somebody may wait for what a member gets.
-	looked  api.Index
+	// How often topics had changed when every group's were looked at; looked is false if none
+	// was in this leadership. touched are the groups to look at again; at once if eager, for
+	// somebody may wait for what a member gets.
+	looked  bool
+	changes uint64
 	touched map[string]bool
 	eager   bool
 	// Groups whose topics are on their way into the log.
@@ -66,13 +68,13 @@ func newCoordinator(g *group, state *groups.State) *coordinator {
 
 // takeOver forgets what an earlier leadership knew.
 func (c *coordinator) takeOver() {
-	c.watched, c.looked = make(map[memberKey]*vigil), 0
+	c.watched, c.looked = make(map[memberKey]*vigil), false
 	c.touched, c.telling = make(map[string]bool), make(map[string]bool)
 }
 
 func (c *coordinator) apply(data []byte) int32 {
 	out := c.state.Apply(data)
-	if c.group.leads && out.Group != "" {
+	if c.group.leads && out.Topics {
 		c.touched[out.Group] = true
 		c.eager = c.eager || out.Member.ID != 0
 	}
@@ -168,8 +170,8 @@ func (c *coordinator) hear(group string, id groups.MemberID, from env.Endpoint) 
 
 // learn tells groups of topics that have come, grown or gone.
 func (c *coordinator) learn() {
-	if now := c.group.node.meta.group.replica.Applied(); c.looked != now {
-		c.looked = now
+	if changes := c.group.node.meta.state.TopicChanges(); !c.looked || c.changes != changes {
+		c.looked, c.changes = true, changes
 		for _, g := range c.state.Groups() {
 			c.touched[g.Name] = true
 		}
@@ -188,15 +190,22 @@ func (c *coordinator) tell(name string) {
 		return
 	}
 	known, says := c.state.Known(name), c.catalogue(name)
-	if says.Version < known.Version || len(says.Gone) == 0 && slices.Equal(says.Topics, known.Topics) {
+	if says.Version < known.Version {
+		// An earlier leader knew more than this node does so far.
+		c.touched[name] = true
+		return
+	}
+	if len(says.Gone) == 0 && slices.Equal(says.Topics, known.Topics) {
 		return
 	}
 	c.telling[name] = true
 	c.group.propose(func(tag command.Tag, now api.Milliseconds) ([]byte, *api.Error) {
 		return groups.EncodeTopics(tag, now, name, says), nil
-	}, func(*api.Response) {
+	}, func(r *api.Response) {
 		delete(c.telling, name)
-		c.touched[name] = true
+		if r.GetError().GetCode() != api.Code_GROUPS_FULL {
+			c.touched[name] = true
+		}
 	})
 }
 

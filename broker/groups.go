@@ -10,10 +10,6 @@ import (
 // Requests about consumer groups. What changes a group is a command of its shard's log;
 // what only tells of one waits for a barrier.
 
-// groupsSegmentBytes is the size of a shard's segments: each begins with the whole state,
-// so small ones make recovery short and let old commands go.
-const groupsSegmentBytes = 1 << 20
-
 // coordinate handles a request about a consumer group; false if it is about something else.
 func (n *Node) coordinate(c caller, q *api.Request) bool {
 	refuse := func(e *api.Error) { n.refuse(c, e) }
@@ -92,13 +88,33 @@ func (n *Node) makeGroups(c caller) {
 		return
 	}
 	n.tellMeta(&api.Request{Body: &api.Request_CreateTopic{CreateTopic: &api.CreateTopicRequest{
-		Name: api.GroupsTopic, Partitions: int32(n.cfg.GroupShards), SegmentBytes: groupsSegmentBytes,
+		Name: api.GroupsTopic, Partitions: int32(n.cfg.GroupShards), SegmentBytes: n.cfg.GroupSegmentBytes,
 	}}})
 	n.refuse(c, api.Errorf(api.Code_NOT_READY, "topic %s is being made; retry after a pause", api.GroupsTopic))
 }
 
+// asker is who asks for something of a group: as a member, and of an instance, where it
+// says so.
+type asker struct {
+	caller
+	group    string
+	member   groups.MemberID
+	instance string
+}
+
+// orFenced gives an answer to a member, which is told if it is none any more because
+// another client has taken the place of its instance.
+func (s *coordinator) orFenced(who asker, response *api.Response) *api.Response {
+	if response.GetError().GetCode() == api.Code_UNKNOWN_MEMBER {
+		if why := s.state.Fenced(who.group, who.member, who.instance); why != "" {
+			response.Error = api.Errorf(api.Code_FENCED_INSTANCE, "%s", why)
+		}
+	}
+	return response
+}
+
 // propose makes a command of a request. done gives the answer's body, once it is applied.
-func (s *coordinator) propose(c caller, encode func(command.Tag, api.Milliseconds) []byte, done func(*api.Response)) {
+func (s *coordinator) propose(who asker, encode func(command.Tag, api.Milliseconds) []byte, done func(*api.Response)) {
 	n := s.group.node
 	s.group.propose(func(tag command.Tag, now api.Milliseconds) ([]byte, *api.Error) {
 		data := encode(tag, now)
@@ -110,13 +126,13 @@ func (s *coordinator) propose(c caller, encode func(command.Tag, api.Millisecond
 		if response.GetError() == nil {
 			done(response)
 		}
-		n.reply(c, response)
+		n.reply(who.caller, s.orFenced(who, response))
 	})
 }
 
 func (s *coordinator) join(c caller, q *api.JoinGroupRequest) {
 	j := groups.Join{
-		Member: groups.MemberID(q.GetMember()), Token: string(q.GetToken()), Instance: q.GetInstance(),
+		Member: groups.MemberID(q.GetMember()), Token: string(q.GetToken()), Instance: q.GetInstance(), Former: groups.MemberID(q.GetFormer()),
 		Session: api.Milliseconds(q.GetSessionMs()), Rebalance: api.Milliseconds(q.GetRebalanceMs()),
 		Assignor: groups.Assignor(q.GetAssignor()), Topics: q.GetTopics(),
 	}
@@ -124,15 +140,16 @@ func (s *coordinator) join(c caller, q *api.JoinGroupRequest) {
 	if q.GetAssignor() < 0 || int32(q.GetAssignor()) != int32(j.Assignor) {
 		e = api.Errorf(api.Code_INVALID_REQUEST, "there is no assignor %d", q.GetAssignor())
 	}
-	if e == nil && s.overdue(q.GetGroup(), j.Member) {
-		e = unheard(q.GetGroup(), j.Member)
-	}
 	if e != nil {
 		s.group.node.refuse(c, e)
 		return
 	}
+	if s.overdue(q.GetGroup(), j.Member) {
+		s.refuseOverdue(c, q.GetGroup(), j.Member)
+		return
+	}
 	s.hear(q.GetGroup(), j.Member, c.endpoint)
-	s.propose(c, func(tag command.Tag, now api.Milliseconds) []byte {
+	s.propose(asker{c, q.GetGroup(), j.Member, j.Instance}, func(tag command.Tag, now api.Milliseconds) []byte {
 		return groups.EncodeJoin(tag, now, q.GetGroup(), j)
 	}, func(r *api.Response) {
 		// By its token it may have come upon a member that is to hear nothing more.
@@ -150,16 +167,18 @@ func (s *coordinator) join(c caller, q *api.JoinGroupRequest) {
 func (s *coordinator) beat(c caller, q *api.BeatRequest) {
 	id := groups.MemberID(q.GetMember())
 	given, e := partitionsOf(q.GetGiven())
-	if e == nil && s.overdue(q.GetGroup(), id) {
-		e = unheard(q.GetGroup(), id)
-	}
 	if e != nil {
 		s.group.node.refuse(c, e)
 		return
 	}
+	if s.overdue(q.GetGroup(), id) {
+		s.refuseOverdue(c, q.GetGroup(), id)
+		return
+	}
 	v := s.hear(q.GetGroup(), id, c.endpoint)
+	who := asker{c, q.GetGroup(), id, q.GetInstance()}
 	if len(given) > 0 || v != nil && v.expiring {
-		s.propose(c, func(tag command.Tag, now api.Milliseconds) []byte {
+		s.propose(who, func(tag command.Tag, now api.Milliseconds) []byte {
 			return groups.EncodeSync(tag, now, q.GetGroup(), id, groups.Epoch(q.GetEpoch()), given)
 		}, func(*api.Response) {})
 		return
@@ -167,8 +186,8 @@ func (s *coordinator) beat(c caller, q *api.BeatRequest) {
 	s.read(c, func(now *coordinator) *api.Response {
 		view, ok := now.state.View(q.GetGroup(), id)
 		if !ok {
-			return &api.Response{Error: api.Errorf(api.Code_UNKNOWN_MEMBER,
-				"group %q has no member %d: it left, or was silent for too long; join again", q.GetGroup(), id)}
+			return now.orFenced(who, &api.Response{Error: api.Errorf(api.Code_UNKNOWN_MEMBER,
+				"group %q has no member %d: it left, or was silent for too long; join again", q.GetGroup(), id)})
 		}
 		return now.membership(view)
 	})
@@ -181,13 +200,19 @@ func (s *coordinator) overdue(group string, id groups.MemberID) bool {
 	return v != nil && v.doomed
 }
 
+// refuseOverdue tells a member that it is overdue, if this node leads still: to one that
+// does not know yet what a member gave up elsewhere, it seems so.
+func (s *coordinator) refuseOverdue(c caller, group string, id groups.MemberID) {
+	s.read(c, func(*coordinator) *api.Response { return &api.Response{Error: unheard(group, id)} })
+}
+
 func unheard(group string, id groups.MemberID) *api.Error {
 	return api.Errorf(api.Code_UNKNOWN_MEMBER,
 		"member %d of group %q took too long to give up what it was told to, and is being ended; join again as a new one", id, group)
 }
 
 func (s *coordinator) leave(c caller, q *api.LeaveGroupRequest) {
-	s.propose(c, func(tag command.Tag, now api.Milliseconds) []byte {
+	s.propose(asker{caller: c}, func(tag command.Tag, now api.Milliseconds) []byte {
 		return groups.EncodeLeave(tag, now, q.GetGroup(), groups.MemberID(q.GetMember()))
 	}, func(r *api.Response) {
 		r.Body = &api.Response_LeaveGroup{LeaveGroup: &api.LeaveGroupResponse{}}
@@ -196,8 +221,10 @@ func (s *coordinator) leave(c caller, q *api.LeaveGroupRequest) {
 
 func (s *coordinator) commit(c caller, q *api.CommitOffsetsRequest) {
 	s.withOffsets(c, q.GetOffsets(), 0, func(offsets []groups.Offset) {
-		commit := groups.Commit{Member: groups.MemberID(q.GetMember()), Epoch: groups.Epoch(q.GetEpoch()), Offsets: offsets}
-		s.propose(c, func(tag command.Tag, now api.Milliseconds) []byte {
+		commit := groups.Commit{
+			Member: groups.MemberID(q.GetMember()), Epoch: groups.Epoch(q.GetEpoch()), Sequence: q.GetSequence(), Offsets: offsets,
+		}
+		s.propose(asker{c, q.GetGroup(), commit.Member, q.GetInstance()}, func(tag command.Tag, now api.Milliseconds) []byte {
 			return groups.EncodeCommit(tag, now, q.GetGroup(), commit)
 		}, func(r *api.Response) {
 			r.Body = &api.Response_CommitOffsets{CommitOffsets: &api.CommitOffsetsResponse{}}
@@ -207,7 +234,7 @@ func (s *coordinator) commit(c caller, q *api.CommitOffsetsRequest) {
 
 func (s *coordinator) reset(c caller, q *api.ResetOffsetsRequest) {
 	s.withOffsets(c, q.GetOffsets(), groups.Forget, func(offsets []groups.Offset) {
-		s.propose(c, func(tag command.Tag, now api.Milliseconds) []byte {
+		s.propose(asker{caller: c}, func(tag command.Tag, now api.Milliseconds) []byte {
 			return groups.EncodeReset(tag, now, q.GetGroup(), offsets)
 		}, func(r *api.Response) {
 			r.Body = &api.Response_ResetOffsets{ResetOffsets: &api.ResetOffsetsResponse{}}
@@ -216,7 +243,7 @@ func (s *coordinator) reset(c caller, q *api.ResetOffsetsRequest) {
 }
 
 func (s *coordinator) remove(c caller, q *api.DeleteGroupRequest) {
-	s.propose(c, func(tag command.Tag, now api.Milliseconds) []byte {
+	s.propose(asker{caller: c}, func(tag command.Tag, now api.Milliseconds) []byte {
 		return groups.EncodeDelete(tag, now, q.GetGroup())
 	}, func(r *api.Response) {
 		r.Body = &api.Response_DeleteGroup{DeleteGroup: &api.DeleteGroupResponse{}}

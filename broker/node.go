@@ -60,6 +60,9 @@ type Config struct {
 	// then on it is the topic's, in meta, and not a node's; who wants another one makes the
 	// topic by hand.
 	GroupShards int
+	// GroupSegmentBytes is then the size of their segments: each begins with the whole state,
+	// so small ones make recovery short and let old commands go.
+	GroupSegmentBytes uint64
 	// MaxBatchBytes bounds a record batch as sent.
 	MaxBatchBytes int
 	// Codecs are the compressions whose batches are accepted.
@@ -72,19 +75,20 @@ type Config struct {
 // are left to set.
 func DefaultConfig() Config {
 	return Config{
-		SegmentBytes:     64 << 20,
-		JournalFileBytes: 64 << 20,
-		JournalFiles:     8,
-		CheckpointBytes:  16 << 20,
-		CopyBytes:        1 << 20,
-		Tick:             50 * env.Millisecond,
-		BalanceTicks:     100,
-		StallTicks:       40,
-		ScrubBytes:       64 << 10,
-		ReserveBytes:     256 << 20,
-		GroupShards:      8,
-		MaxBatchBytes:    meta.DefaultMessageBytes,
-		Codecs:           batch.NewCodecs(batch.NewGzip()),
+		SegmentBytes:      64 << 20,
+		JournalFileBytes:  64 << 20,
+		JournalFiles:      8,
+		CheckpointBytes:   16 << 20,
+		CopyBytes:         1 << 20,
+		Tick:              50 * env.Millisecond,
+		BalanceTicks:      100,
+		StallTicks:        40,
+		ScrubBytes:        64 << 10,
+		ReserveBytes:      256 << 20,
+		GroupShards:       8,
+		GroupSegmentBytes: 1 << 20,
+		MaxBatchBytes:     meta.DefaultMessageBytes,
+		Codecs:            batch.NewCodecs(batch.NewGzip()),
 	}
 }
 

@@ -33,11 +33,14 @@ func NewMember(r *Recorder, group string) *Member {
 	return &Member{recorder: r, group: group, spells: make(map[place]*Spell)}
 }
 
-// Assigned records that the member begins to read a partition at an offset.
-func (m *Member) Assigned(at Time, topic string, partition api.Partition, offset api.Offset) {
+// Assigned records that the member begins to read a partition at an offset; committed:
+// because the group had committed that.
+func (m *Member) Assigned(at Time, topic string, partition api.Partition, offset api.Offset, committed bool) {
 	here := place{topic, partition}
 	m.spells[here] = &Spell{process: m.recorder.NewProcess(), member: m.ID, place: here, next: offset}
-	m.recorder.Note(at, Note{Op: Assigned, Group: m.group, Member: m.ID, Topic: topic, Partition: partition, Offset: offset})
+	m.recorder.Note(at, Note{
+		Op: Assigned, Group: m.group, Member: m.ID, Topic: topic, Partition: partition, Offset: offset, Committed: committed,
+	})
 }
 
 // Reads is the time in which the member reads a partition now; nil if it does not.

@@ -19,13 +19,13 @@ func TestMember(t *testing.T) {
 	})
 	m := NewMember(r, "g")
 	m.ID = 1
-	m.Assigned(1, "t", 0, 10)
+	m.Assigned(1, "t", 0, 10, false)
 	m.Handed(2, "t", 0, []Record{{Offset: 10}, {Offset: 11}})
 	m.Handed(3, "t", 0, []Record{{Offset: 12}})
 	first := m.Reads("t", 0)
 	m.Ended(4, Lost, first)
 	m.ID = 2
-	m.Assigned(5, "t", 0, 12)
+	m.Assigned(5, "t", 0, 12, true)
 	m.Ended(6, Revoked, first) // it was about to give that up, and lost it meanwhile
 	m.Handed(7, "t", 0, []Record{{Offset: 15}})
 	m.Ended(8, Revoked, m.Reads("t", 0))

@@ -104,6 +104,7 @@ func (n *node) config() broker.Config {
 	config.ReserveBytes, config.ScrubBytes = plan.ReserveBytes, plan.ScrubBytes
 	config.Codecs = codecs
 	config.Version = version
+	config.GroupShards, config.GroupSegmentBytes = plan.GroupShards, plan.GroupSegmentBytes
 	return config
 }
 

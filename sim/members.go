@@ -8,13 +8,14 @@ import (
 	"github.com/reprise-mq/reprise/broker/client/core"
 	"github.com/reprise-mq/reprise/broker/env"
 	"github.com/reprise-mq/reprise/histories"
+	"github.com/reprise-mq/reprise/sim/plan"
 	"github.com/reprise-mq/reprise/sim/prng"
 	"github.com/reprise-mq/reprise/workloads"
 	"github.com/reprise-mq/reprise/workloads/runner"
 )
 
 // groupName is the consumer group of a run.
-const groupName = "readers"
+const groupName = plan.GroupName
 
 // readers is the consumer group of a run: what is seen of it from outside.
 type readers struct {
@@ -25,7 +26,21 @@ type readers struct {
 	known bool
 	// parting: all is committed, and the members leave.
 	parting bool
+	// stays are those of rogues.
+	stays []*stay
+	// asked are commits of members on their way, and taken those that were, the last ones.
+	asked map[commitKey]*api.Request
+	taken []*api.Request
 }
+
+// commitKey names a request of a client.
+type commitKey struct {
+	client env.Endpoint
+	id     uint64
+}
+
+// maxTaken is how many commits are kept to be repeated.
+const maxTaken = 64
 
 // auditEvery is how often somebody asks how far the group has come.
 const auditEvery = env.Second
@@ -36,7 +51,7 @@ func (r *run) addMembers() {
 	if w.Kind != workloads.Group {
 		return
 	}
-	r.readers = &readers{run: r}
+	r.readers = &readers{run: r, asked: make(map[commitKey]*api.Request)}
 	for i := range w.Members {
 		draw := func(purpose string, below int64) int64 {
 			return prng.Scale(prng.Hash(r.plan.Seed, prng.HashString(purpose), uint64(i)), below)
@@ -49,6 +64,7 @@ func (r *run) addMembers() {
 			FetchBytes: 1 + int32(draw("fetch", 64<<10)), FetchWait: env.Time(draw("wait", 500)) * env.Millisecond,
 			BufferedBytes: 1 + int(draw("buffer", 256<<10)),
 		}
+		options.PollInterval = 2*env.Second + env.Time(draw("interval", 4000))*env.Millisecond
 		if draw("static", 3) == 0 {
 			options.Instance = fmt.Sprintf("i%d", i)
 		}
@@ -56,6 +72,7 @@ func (r *run) addMembers() {
 		c.member = runner.NewMember(runner.MemberConfig{
 			Log: r.log(), Options: options, Max: int(16 + draw("max", 64)),
 			Work: env.Time(draw("work", 100)) * env.Millisecond, CommitEvery: int(1 + draw("commit", 5)),
+			StallEvery: int(draw("stall", 2) * (40 + draw("stall every", 60))), Stall: options.PollInterval + env.Time(draw("stalled", 3000))*env.Millisecond,
 		})
 		r.clients = append(r.clients, c)
 	}
@@ -138,6 +155,22 @@ func (g *readers) missing() string {
 		return fmt.Sprintf("the consumer group has not committed %d offsets", g.lag)
 	}
 	return "the members of the consumer group have not all left"
+}
+
+// sent sees what members and their coordinator send each other.
+func (g *readers) sent(from, to env.Endpoint, m *api.Message) {
+	if q := m.GetRequest(); q.GetCommitOffsets().GetMember() != 0 && from != rawName {
+		g.asked[commitKey{from, q.GetId()}] = q
+	}
+	answer := m.GetResponse()
+	if answer.GetCommitOffsets() == nil {
+		return
+	}
+	key := commitKey{to, answer.GetId()}
+	if q := g.asked[key]; q != nil {
+		delete(g.asked, key)
+		g.taken = append(g.taken[max(0, len(g.taken)-maxTaken+1):], q)
+	}
 }
 
 // topic is the id of the topic that all share, 0 if nobody knows it.

@@ -25,6 +25,9 @@ type wait struct {
 	done func(*api.Response) // is given nil if there is no answer, or none that is heard
 }
 
+// rawName is the raw client's host.
+const rawName = "raw"
+
 // rawPatience is how long a raw request waits for its answer.
 const rawPatience = 3 * env.Second
 
@@ -33,7 +36,7 @@ func (r *run) addRaw() {
 	if r.raw != nil {
 		return
 	}
-	c := &raw{run: r, host: r.clientHost("raw"), waits: make(map[uint64]*wait)}
+	c := &raw{run: r, host: r.clientHost(rawName), waits: make(map[uint64]*wait)}
 	c.host.Start(func(p world.Place) env.Process {
 		c.network = p.Network
 		return c

@@ -120,7 +120,7 @@ func (g *rogue) init() {
 	g.ask(api.MetaGroup, &api.Request{Body: &api.Request_InitProducer{InitProducer: q}}, func(answer *api.Response) {
 		given := answer.GetInitProducer()
 		if given == nil {
-			g.ended(process, answer)
+			g.run.ended(process, answer)
 			if !answer.GetError().GetCode().Definite() {
 				g.producer = batch.Producer{} // its epoch may be the next one by now
 			}
@@ -133,14 +133,14 @@ func (g *rogue) init() {
 }
 
 // ended records an operation that was not done, or of which that is unknown.
-func (g *rogue) ended(process histories.Process, answer *api.Response) {
+func (r *run) ended(process histories.Process, answer *api.Response) {
 	switch code := answer.GetError().GetCode(); {
 	case answer == nil:
-		g.run.recorder.Info(g.run.now(), process, api.Code_DISCONNECTED)
+		r.recorder.Info(r.now(), process, api.Code_DISCONNECTED)
 	case code.Definite():
-		g.run.recorder.Fail(g.run.now(), process, code)
+		r.recorder.Fail(r.now(), process, code)
 	default:
-		g.run.recorder.Info(g.run.now(), process, code)
+		r.recorder.Info(r.now(), process, code)
 	}
 }
 
@@ -162,7 +162,7 @@ func (g *rogue) produce(producer batch.Producer, wrong string, sequence api.Sequ
 				Offset: api.Offset(done.GetBaseOffset()), LogStart: api.Offset(done.GetLogStart()),
 			})
 		} else {
-			g.ended(process, answer)
+			g.run.ended(process, answer)
 		}
 		what := fmt.Sprintf("a batch of producer %d epoch %d sequence %d for %s/%d",
 			producer.ID, producer.Epoch, sequence, g.topic.GetName(), g.fault.Target.Partition)

@@ -183,6 +183,9 @@ func (r *run) record(e histories.Event) {
 	default:
 		r.pending--
 	}
+	if n := e.Note; n != nil && n.Op == histories.Assigned && r.equalClocks() {
+		r.readers.begins(n.Member, int32(n.Partition))
+	}
 	r.told(e)
 	if err := errors.Join(r.lines.Write(e), r.lines.Flush()); err != nil {
 		panic(fmt.Sprintf("sim: event %d of the history cannot be written: %v", e.Index, err))

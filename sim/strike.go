@@ -159,6 +159,8 @@ func (r *run) strike(a *armed) {
 		fired = r.malformed(a)
 	case plan.RogueProducer:
 		fired = r.rogueProducer(f)
+	case plan.RogueMember:
+		fired = r.rogueMember(f)
 	case plan.LostDisk, plan.JournalRot, plan.Leave:
 		fired = r.part(a)
 	case plan.OldImage:

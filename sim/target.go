@@ -112,6 +112,7 @@ const (
 	drawTarget = iota + 1
 	drawReplica
 	drawPeer
+	drawNode
 )
 
 // draw gives a number below n that belongs to a fault and a purpose.

@@ -66,6 +66,10 @@ const (
 	Code_MEMBER_FENCED              Code = 43
 	Code_UNKNOWN_GROUP              Code = 44
 	Code_GROUP_NOT_EMPTY            Code = 45
+	Code_FENCED_INSTANCE            Code = 46
+	Code_STALE_COMMIT               Code = 47
+	Code_GROUPS_FULL                Code = 48
+	Code_POLL_OVERDUE               Code = 49
 	Code_INVALID_CONFIG             Code = 60
 )
 
@@ -108,6 +112,10 @@ var (
 		43: "MEMBER_FENCED",
 		44: "UNKNOWN_GROUP",
 		45: "GROUP_NOT_EMPTY",
+		46: "FENCED_INSTANCE",
+		47: "STALE_COMMIT",
+		48: "GROUPS_FULL",
+		49: "POLL_OVERDUE",
 		60: "INVALID_CONFIG",
 	}
 	Code_value = map[string]int32{
@@ -147,6 +155,10 @@ var (
 		"MEMBER_FENCED":              43,
 		"UNKNOWN_GROUP":              44,
 		"GROUP_NOT_EMPTY":            45,
+		"FENCED_INSTANCE":            46,
+		"STALE_COMMIT":               47,
+		"GROUPS_FULL":                48,
+		"POLL_OVERDUE":               49,
 		"INVALID_CONFIG":             60,
 	}
 )
@@ -4258,7 +4270,10 @@ type JoinGroupRequest struct {
 	Topics      []string `protobuf:"bytes,8,rep,name=topics,proto3" json:"topics,omitempty"`
 	// Drawn by the client for each new member, so that a join that is repeated because its
 	// answer was lost makes no second member.
-	Token         []byte `protobuf:"bytes,9,opt,name=token,proto3" json:"token,omitempty"`
+	Token []byte `protobuf:"bytes,9,opt,name=token,proto3" json:"token,omitempty"`
+	// With a new member of an instance: the last member that its client was, 0 if it was
+	// none. If another has joined by the name since, the answer is FENCED_INSTANCE.
+	Former        uint64 `protobuf:"varint,30,opt,name=former,proto3" json:"former,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4356,6 +4371,13 @@ func (x *JoinGroupRequest) GetToken() []byte {
 	return nil
 }
 
+func (x *JoinGroupRequest) GetFormer() uint64 {
+	if x != nil {
+		return x.Former
+	}
+	return 0
+}
+
 // BeatRequest says that a member lives, and what it has given up of what it was told to.
 // MembershipResponse answers it.
 type BeatRequest struct {
@@ -4366,7 +4388,9 @@ type BeatRequest struct {
 	// The epoch of the last membership that the member has heard.
 	Epoch uint64 `protobuf:"varint,4,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	// Partitions of "gives" that the member has stopped reading.
-	Given         []*GroupPartition `protobuf:"bytes,5,rep,name=given,proto3" json:"given,omitempty"`
+	Given []*GroupPartition `protobuf:"bytes,5,rep,name=given,proto3" json:"given,omitempty"`
+	// The instance of a static member: so it hears of another that has taken its place.
+	Instance      string `protobuf:"bytes,30,opt,name=instance,proto3" json:"instance,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4434,6 +4458,13 @@ func (x *BeatRequest) GetGiven() []*GroupPartition {
 		return x.Given
 	}
 	return nil
+}
+
+func (x *BeatRequest) GetInstance() string {
+	if x != nil {
+		return x.Instance
+	}
+	return ""
 }
 
 // MembershipResponse is what a member owns, as of an epoch.
@@ -4681,8 +4712,15 @@ type CommitOffsetsRequest struct {
 	Group  string                 `protobuf:"bytes,2,opt,name=group,proto3" json:"group,omitempty"`
 	Member uint64                 `protobuf:"varint,3,opt,name=member,proto3" json:"member,omitempty"`
 	// The epoch of the last membership that the member has heard.
-	Epoch         uint64         `protobuf:"varint,4,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	Offsets       []*GroupOffset `protobuf:"bytes,5,rep,name=offsets,proto3" json:"offsets,omitempty"`
+	Epoch   uint64         `protobuf:"varint,4,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Offsets []*GroupOffset `protobuf:"bytes,5,rep,name=offsets,proto3" json:"offsets,omitempty"`
+	// The member's count of its commits, ascending from 1; a repeated attempt has the same.
+	// One that is not above the last that was taken changes nothing: it is OK if it is that
+	// one, and STALE_COMMIT if it is older. 0: the commit is not counted, and taken as it
+	// comes.
+	Sequence uint64 `protobuf:"varint,30,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// The instance of a static member, as in BeatRequest.
+	Instance      string `protobuf:"bytes,31,opt,name=instance,proto3" json:"instance,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4750,6 +4788,20 @@ func (x *CommitOffsetsRequest) GetOffsets() []*GroupOffset {
 		return x.Offsets
 	}
 	return nil
+}
+
+func (x *CommitOffsetsRequest) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *CommitOffsetsRequest) GetInstance() string {
+	if x != nil {
+		return x.Instance
+	}
+	return ""
 }
 
 type CommitOffsetsResponse struct {
@@ -6073,7 +6125,7 @@ const file_broker_api_api_proto_rawDesc = "" +
 	"\x0eGroupPartition\x12\x19\n" +
 	"\btopic_id\x18\x01 \x01(\x04R\atopicId\x12\x1c\n" +
 	"\tpartition\x18\x02 \x01(\x05R\tpartition\x12\x14\n" +
-	"\x05topic\x18\x03 \x01(\tR\x05topic\"\xb2\x02\n" +
+	"\x05topic\x18\x03 \x01(\tR\x05topic\"\xca\x02\n" +
 	"\x10JoinGroupRequest\x12.\n" +
 	"\x05shard\x18\x01 \x01(\v2\x18.reprise.api.v1.TopicRefR\x05shard\x12\x14\n" +
 	"\x05group\x18\x02 \x01(\tR\x05group\x12\x16\n" +
@@ -6084,13 +6136,15 @@ const file_broker_api_api_proto_rawDesc = "" +
 	"\frebalance_ms\x18\x06 \x01(\x03R\vrebalanceMs\x124\n" +
 	"\bassignor\x18\a \x01(\x0e2\x18.reprise.api.v1.AssignorR\bassignor\x12\x16\n" +
 	"\x06topics\x18\b \x03(\tR\x06topics\x12\x14\n" +
-	"\x05token\x18\t \x01(\fR\x05token\"\xb7\x01\n" +
+	"\x05token\x18\t \x01(\fR\x05token\x12\x16\n" +
+	"\x06former\x18\x1e \x01(\x04R\x06former\"\xd3\x01\n" +
 	"\vBeatRequest\x12.\n" +
 	"\x05shard\x18\x01 \x01(\v2\x18.reprise.api.v1.TopicRefR\x05shard\x12\x14\n" +
 	"\x05group\x18\x02 \x01(\tR\x05group\x12\x16\n" +
 	"\x06member\x18\x03 \x01(\x04R\x06member\x12\x14\n" +
 	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\x124\n" +
-	"\x05given\x18\x05 \x03(\v2\x1e.reprise.api.v1.GroupPartitionR\x05given\"\xce\x01\n" +
+	"\x05given\x18\x05 \x03(\v2\x1e.reprise.api.v1.GroupPartitionR\x05given\x12\x1a\n" +
+	"\binstance\x18\x1e \x01(\tR\binstance\"\xce\x01\n" +
 	"\x12MembershipResponse\x12\x16\n" +
 	"\x06member\x18\x01 \x01(\x04R\x06member\x12\x1e\n" +
 	"\n" +
@@ -6107,13 +6161,15 @@ const file_broker_api_api_proto_rawDesc = "" +
 	"\vGroupOffset\x12<\n" +
 	"\tpartition\x18\x01 \x01(\v2\x1e.reprise.api.v1.GroupPartitionR\tpartition\x12\x16\n" +
 	"\x06offset\x18\x02 \x01(\x03R\x06offset\x12\x1a\n" +
-	"\bmetadata\x18\x03 \x01(\tR\bmetadata\"\xc1\x01\n" +
+	"\bmetadata\x18\x03 \x01(\tR\bmetadata\"\xf9\x01\n" +
 	"\x14CommitOffsetsRequest\x12.\n" +
 	"\x05shard\x18\x01 \x01(\v2\x18.reprise.api.v1.TopicRefR\x05shard\x12\x14\n" +
 	"\x05group\x18\x02 \x01(\tR\x05group\x12\x16\n" +
 	"\x06member\x18\x03 \x01(\x04R\x06member\x12\x14\n" +
 	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\x125\n" +
-	"\aoffsets\x18\x05 \x03(\v2\x1b.reprise.api.v1.GroupOffsetR\aoffsets\"\x17\n" +
+	"\aoffsets\x18\x05 \x03(\v2\x1b.reprise.api.v1.GroupOffsetR\aoffsets\x12\x1a\n" +
+	"\bsequence\x18\x1e \x01(\x04R\bsequence\x12\x1a\n" +
+	"\binstance\x18\x1f \x01(\tR\binstance\"\x17\n" +
 	"\x15CommitOffsetsResponse\"\x9b\x01\n" +
 	"\x13FetchOffsetsRequest\x12.\n" +
 	"\x05shard\x18\x01 \x01(\v2\x18.reprise.api.v1.TopicRefR\x05shard\x12\x14\n" +
@@ -6187,7 +6243,7 @@ const file_broker_api_api_proto_rawDesc = "" +
 	"LeaderHint\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\x04R\x05group\x12\x12\n" +
 	"\x04term\x18\x02 \x01(\x04R\x04term\x12\x12\n" +
-	"\x04node\x18\x03 \x01(\x04R\x04node*\x85\x06\n" +
+	"\x04node\x18\x03 \x01(\x04R\x04node*\xcf\x06\n" +
 	"\x04Code\x12\x06\n" +
 	"\x02OK\x10\x00\x12\x0e\n" +
 	"\n" +
@@ -6226,7 +6282,11 @@ const file_broker_api_api_proto_rawDesc = "" +
 	"\x0eUNKNOWN_MEMBER\x10*\x12\x11\n" +
 	"\rMEMBER_FENCED\x10+\x12\x11\n" +
 	"\rUNKNOWN_GROUP\x10,\x12\x13\n" +
-	"\x0fGROUP_NOT_EMPTY\x10-\x12\x12\n" +
+	"\x0fGROUP_NOT_EMPTY\x10-\x12\x13\n" +
+	"\x0fFENCED_INSTANCE\x10.\x12\x10\n" +
+	"\fSTALE_COMMIT\x10/\x12\x0f\n" +
+	"\vGROUPS_FULL\x100\x12\x10\n" +
+	"\fPOLL_OVERDUE\x101\x12\x12\n" +
 	"\x0eINVALID_CONFIG\x10<*\x19\n" +
 	"\x04Acks\x12\a\n" +
 	"\x03ALL\x10\x00\x12\b\n" +

@@ -52,8 +52,12 @@ var Traits = map[Code]Trait{
 	Code_MEMBER_FENCED:              {false, true, "the member does not own the partition since the epoch it names; beat, and commit what it keeps"},
 	Code_UNKNOWN_GROUP:              {false, true, "no such group; see group list"},
 	Code_GROUP_NOT_EMPTY:            {false, true, "the group has members; stop them first"},
+	Code_FENCED_INSTANCE:            {false, true, "another client has joined the group by the same instance name; give each client a name of its own"},
+	Code_GROUPS_FULL:                {false, true, "a bound of consumer groups is reached; the message says which, and what to delete"},
+	Code_POLL_OVERDUE:               {false, true, "the application has not polled for longer than it said it would, so its consumer gave its partitions up; poll again, more often or for fewer records"},
 	Code_LAST_NODE:                  {false, true, "the node is the last one, or the last that has a vote"},
 
+	Code_STALE_COMMIT:       {false, false, "the member has made a later commit; this one was taken before that, or never will be"},
 	Code_DUPLICATE_SEQUENCE: {false, false, "the batch is older than the last five; it was appended before, at an offset no longer known"},
 }
 

@@ -34,7 +34,7 @@ func (m *memberHistory) as(member uint64, note func(*histories.Member, histories
 func (m *memberHistory) assigned(member uint64, list []core.AssignedPartition) {
 	m.as(member, func(r *histories.Member, now histories.Time) {
 		for _, p := range list {
-			r.Assigned(now, p.Topic, p.Partition, p.Offset)
+			r.Assigned(now, p.Topic, p.Partition, p.Offset, p.Committed)
 		}
 	})
 }

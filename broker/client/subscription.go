@@ -23,11 +23,16 @@ type SubscribeOptions struct {
 	Topics  []string
 	Pattern string
 	// Instance makes the member a static one: it may restart within its session without
-	// anything being moved.
+	// anything being moved. Of two that run by one name, the one that joined first is done:
+	// its polls fail with FENCED_INSTANCE.
 	Instance string
 	// Session is how long the member may be silent (10 s); Rebalance how long it may work
 	// from Poll to Poll when something has to be given up (60 s).
 	Session, Rebalance time.Duration
+	// PollInterval is how long the application may take from a Poll to the next (5 min).
+	// After that the member gives all up, which the next Poll says with POLL_OVERDUE, and
+	// joins again.
+	PollInterval time.Duration
 	// Assignor spreads the partitions over the members (sticky).
 	Assignor api.Assignor
 	// AutoCommit is how often what was processed is committed; 0 leaves it to Commit.
@@ -84,7 +89,8 @@ func (c *Client) Subscribe(ctx context.Context, options SubscribeOptions) (*Subs
 	err := s.call(ctx, op, func(done func(*api.Error)) {
 		consumer, err := c.core.Subscribe(core.ConsumerOptions{
 			Group: options.Group, Topics: options.Topics, Pattern: pattern, Instance: options.Instance,
-			Session: duration(options.Session), Rebalance: duration(options.Rebalance), Assignor: options.Assignor,
+			Session: duration(options.Session), Rebalance: duration(options.Rebalance),
+			PollInterval: duration(options.PollInterval), Assignor: options.Assignor,
 			AutoCommit: duration(options.AutoCommit), Reset: options.Reset,
 		}, s.told())
 		s.consumer = consumer

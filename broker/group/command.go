@@ -52,6 +52,9 @@ type Join struct {
 	// Instance is the name of a static member: whoever joins by it takes the place of the
 	// member that has it. "" is none.
 	Instance string
+	// Former is the last member that the client was which joins by Instance, 0 if it was
+	// none: if another has the name by now, the client is refused.
+	Former MemberID
 	// Session is how long the member may be silent, Rebalance how long it may take to give
 	// partitions up, both in milliseconds.
 	Session, Rebalance api.Milliseconds
@@ -76,8 +79,11 @@ type Commit struct {
 	// no members.
 	Member MemberID
 	// Epoch of what the member knew that it owns.
-	Epoch   Epoch
-	Offsets []Offset
+	Epoch Epoch
+	// Sequence counts the member's commits, ascending; 0: it does not count them. What is
+	// not above the last that was taken is a copy of it, or of an older one.
+	Sequence uint64
+	Offsets  []Offset
 }
 
 // EncodeJoin makes the command by which a member joins, or says what it wants by now.
@@ -86,6 +92,7 @@ func EncodeJoin(tag command.Tag, now api.Milliseconds, group string, j Join) []b
 	b = codec.AppendUvarint(b, uint64(j.Member))
 	b = codec.AppendBytes(b, j.Token)
 	b = codec.AppendBytes(b, j.Instance)
+	b = codec.AppendUvarint(b, uint64(j.Former))
 	b = codec.AppendUvarint(b, uint64(j.Session))
 	b = codec.AppendUvarint(b, uint64(j.Rebalance))
 	b = append(b, byte(j.Assignor))
@@ -140,6 +147,7 @@ func EncodeTopics(tag command.Tag, now api.Milliseconds, group string, c Catalog
 func EncodeCommit(tag command.Tag, now api.Milliseconds, group string, c Commit) []byte {
 	b := codec.AppendUvarint(head(kindCommit, tag, now, group), uint64(c.Member))
 	b = codec.AppendUvarint(b, uint64(c.Epoch))
+	b = codec.AppendUvarint(b, c.Sequence)
 	return appendOffsets(b, c.Offsets)
 }
 
@@ -264,7 +272,7 @@ func decode(data []byte) (decoded, bool) {
 	c := decoded{head: head, group: r.String()}
 	switch head.Kind {
 	case kindJoin:
-		c.join = Join{Member: MemberID(r.Uvarint()), Token: r.String(), Instance: r.String()}
+		c.join = Join{Member: MemberID(r.Uvarint()), Token: r.String(), Instance: r.String(), Former: MemberID(r.Uvarint())}
 		c.join.Session, c.join.Rebalance = api.Milliseconds(r.Uvarint()), api.Milliseconds(r.Uvarint())
 		c.join.Assignor, c.join.Topics = Assignor(r.Byte()), readNames(r)
 	case kindSync:
@@ -279,7 +287,7 @@ func decode(data []byte) (decoded, bool) {
 			c.catalogue.Gone = append(c.catalogue.Gone, api.TopicID(r.Uvarint()))
 		}
 	case kindCommit:
-		c.commit = Commit{Member: MemberID(r.Uvarint()), Epoch: Epoch(r.Uvarint()), Offsets: readOffsets(r)}
+		c.commit = Commit{Member: MemberID(r.Uvarint()), Epoch: Epoch(r.Uvarint()), Sequence: r.Uvarint(), Offsets: readOffsets(r)}
 	case kindReset:
 		for range r.Count(3) {
 			c.offsets = append(c.offsets, Offset{Partition: readPartition(r), Offset: api.Offset(r.Uvarint()) - 1})

@@ -24,8 +24,9 @@
 // does not give in time is expired like one that does not beat.
 //
 // A static member's place is taken at once by whoever joins under its name, as in Kafka's
-// KIP-345: two that run under one name are the operator's mistake, and the older one's
-// commits are refused.
+// KIP-345: two that run under one name are the operator's mistake. The older one's commits
+// are refused, and it does not come back: a client says which member it was, and is refused
+// if another has the name by now. So the two do not take turns without end.
 //
 // # Fencing
 //
@@ -36,12 +37,16 @@
 // granted after the epoch that it names, or that the member was told after it to keep: its
 // epoch changes then, too.
 //
+// A member counts its commits, and none is taken after a later one: a copy that was held up
+// on its way sets nothing back. A commit that asks for less than the last one, because the
+// reader went back, has a number above it. (Kafka takes commits as they come.)
+//
 // # Formats
 //
 // A command is the head of package command, the group's name in bytes, then by kind
 //
 //	1 join     uvarint member, 0 for a new one; bytes token; bytes instance, "" for none;
-//	           uvarint session, uvarint rebalance, in milliseconds; byte assignor;
+//	           uvarint former member, 0 for none; uvarint session, uvarint rebalance, in milliseconds; byte assignor;
 //	           uvarint number of topics, then the name of each in bytes
 //	2 sync     uvarint member; uvarint epoch; uvarint number of partitions given up,
 //	           then each
@@ -51,7 +56,7 @@
 //	           uvarint number, then of each, ascending by id: bytes name, uvarint id,
 //	           uvarint partitions;
 //	           uvarint number of those that are gone, then the id of each
-//	6 commit   uvarint member, 0 for none; uvarint epoch;
+//	6 commit   uvarint member, 0 for none; uvarint epoch; uvarint sequence, 0 for none;
 //	           uvarint number, then of each: partition, uvarint offset, bytes metadata
 //	7 reset    uvarint number, then of each: partition, uvarint offset + 1, 0 to forget it
 //	8 delete
@@ -63,7 +68,7 @@
 // A saved state, in which everything ascends, is
 //
 //	byte     'G': no state of a partition begins so
-//	byte     format version, 1
+//	byte     format version, 2
 //	uvarint  segment bytes
 //	uvarint  number of commands so far
 //	clock    of package idle
@@ -83,6 +88,7 @@
 //	    uvarint  number of topics, then the name of each in bytes
 //	    uvarint  epoch
 //	    uvarint  number of its commands
+//	    uvarint  sequence of its last commit, 0 for none
 //	    uvarint  number of partitions of its target, then each
 //	  uvarint  number of partitions that are owned, then of each
 //	    partition, uvarint owner, uvarint the owner's epoch when it was granted,

@@ -22,7 +22,7 @@ func example() [][]byte {
 		EncodeJoin(tag, now, "g", Join{Token: "x", Instance: "i", Session: 10_000, Rebalance: 60_000, Assignor: Range, Topics: []string{"t", "b"}}),
 		EncodeTopics(tag, now, "g", Catalogue{Version: 7, Topics: []Topic{{"t", 3, 2}}}),
 		EncodeJoin(tag, now+1, "g", Join{Token: "y", Session: 10_000, Rebalance: 60_000, Topics: []string{"t"}}),
-		EncodeCommit(tag, now+2, "g", Commit{Member: 1, Epoch: 2, Offsets: []Offset{{Partition{3, 0}, 300, "meta"}}}),
+		EncodeCommit(tag, now+2, "g", Commit{Member: 1, Epoch: 2, Sequence: 4, Offsets: []Offset{{Partition{3, 0}, 300, "meta"}}}),
 		EncodeCommit(tag, now+3, "alone", Commit{Offsets: []Offset{{Partition{3, 1}, 5, ""}}}),
 	}
 }
@@ -42,25 +42,25 @@ func TestGolden(t *testing.T) {
 		got  []byte
 		want string
 	}{
-		{"join", EncodeJoin(tag, now, "g", Join{Member: 1, Token: "x", Instance: "i", Session: 10_000, Rebalance: 60_000, Assignor: RoundRobin, Topics: []string{"t"}}),
-			"010101ac02e807" + "0167" + "01" + "0178" + "0169" + "904e" + "e0d403" + "02" + "01" + "0174"},
+		{"join", EncodeJoin(tag, now, "g", Join{Member: 1, Token: "x", Instance: "i", Former: 300, Session: 10_000, Rebalance: 60_000, Assignor: RoundRobin, Topics: []string{"t"}}),
+			"010101ac02e807" + "0167" + "01" + "0178" + "0169" + "ac02" + "904e" + "e0d403" + "02" + "01" + "0174"},
 		{"sync", EncodeSync(tag, now, "g", 1, 300, []Partition{{3, 2}}), "010201ac02e807" + "0167" + "01" + "ac02" + "01" + "0302"},
 		{"leave", EncodeLeave(tag, now, "g", 1), "010301ac02e807" + "0167" + "01"},
 		{"expire", EncodeExpire(tag, now, "g", 1, 300), "010401ac02e807" + "0167" + "01" + "ac02"},
 		{"topics", EncodeTopics(tag, now, "g", Catalogue{7, []Topic{{"t", 3, 2}}, []api.TopicID{300}}),
 			"010501ac02e807" + "0167" + "07" + "01" + "0174" + "03" + "02" + "01" + "ac02"},
-		{"commit", EncodeCommit(tag, now, "g", Commit{1, 2, []Offset{{Partition{3, 2}, 300, "m"}}}),
-			"010601ac02e807" + "0167" + "01" + "02" + "01" + "0302" + "ac02" + "016d"},
+		{"commit", EncodeCommit(tag, now, "g", Commit{1, 2, 9, []Offset{{Partition{3, 2}, 300, "m"}}}),
+			"010601ac02e807" + "0167" + "01" + "02" + "09" + "01" + "0302" + "ac02" + "016d"},
 		{"reset", EncodeReset(tag, now, "g", []Offset{{Partition{3, 2}, 0, ""}, {Partition{3, 1}, Forget, ""}}),
 			"010701ac02e807" + "0167" + "02" + "030201" + "030100"},
 		{"delete", EncodeDelete(tag, now, "g"), "010801ac02e807" + "0167"},
-		{"new state", New(1 << 20).Save(), "4701" + "808040" + "00" + "0000" + "00" + "00"},
+		{"new state", New(1 << 20).Save(), "4702" + "808040" + "00" + "0000" + "00" + "00"},
 		{"state", apply(example()...).Save(),
-			"4701" + "808040" + "05" + "eb07eb07" + "02" + "02" + // five commands, the clock, two members so far, two groups
+			"4702" + "808040" + "05" + "eb07eb07" + "02" + "02" + // five commands, the clock, two members so far, two groups
 				"05616c6f6e65" + "00" + "eb07" + "00" + "00" + "00" + "00" + "01" + "03010500" + // alone: one offset
 				"0167" + "03" + "00" + "07" + "01" + "01740302" + "02" + // g: generation 3, one topic, two members
-				"01" + "0178" + "0169" + "904e" + "e0d403" + "01" + "02" + "01620174" + "02" + "02" + "01" + "0300" +
-				"02" + "0179" + "00" + "904e" + "e0d403" + "00" + "01" + "0174" + "01" + "01" + "01" + "0301" +
+				"01" + "0178" + "0169" + "904e" + "e0d403" + "01" + "02" + "01620174" + "02" + "02" + "04" + "01" + "0300" +
+				"02" + "0179" + "00" + "904e" + "e0d403" + "00" + "01" + "0174" + "01" + "01" + "00" + "01" + "0301" +
 				"02" + "0300010202" + "0301010202" + // member 1 owns both partitions since its epoch 2
 				"01" + "0300ac02046d657461"},
 	} {
@@ -87,14 +87,14 @@ func TestRestoreRefuses(t *testing.T) {
 		}
 	}
 	for name, change := range map[string][2]string{
-		"another version":                    {"4701808040", "4702808040"},
-		"a partition's state":                {"4701808040", "0201808040"},
+		"another version":                    {"4702808040", "4701808040"},
+		"a partition's state":                {"4702808040", "0202808040"},
 		"groups out of order":                {"05616c6f6e65", "057a6c6f6e65"},
 		"a group without a name":             {"05616c6f6e65", "00616c6f6e65"},
 		"a member that was never made":       {"eb07eb0702", "eb07eb0701"},
 		"a session too short":                {"0169904e", "016901"},
 		"an assignor that there is not":      {"e0d40301", "e0d40303"},
-		"a target of two":                    {"01010301", "01010300"},
+		"a target of two":                    {"0101000103010", "0101000103000"},
 		"an owner who is no member":          {"0300010202", "0300030202"},
 		"an owner since what is to come":     {"0300010202", "0300010303"},
 		"partitions out of order":            {"03000102020301010202", "03010102020300010202"},

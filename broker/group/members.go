@@ -1,6 +1,8 @@
 package group
 
 import (
+	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -26,7 +28,7 @@ func (s *State) join(name string, j *Join, out *Outcome) {
 		m = g.replace(static, s.nextMember())
 		m.token = j.Token
 	case m == nil:
-		m = &member{id: s.nextMember(), token: j.Token, instance: j.Instance, epoch: 1}
+		m = &member{id: s.nextMember(), token: j.Token, instance: j.Instance, epoch: 1, owned: map[Partition]bool{}}
 		g.members[m.id] = m
 	}
 	wants := slices.Compact(slices.Sorted(slices.Values(j.Topics)))
@@ -34,6 +36,7 @@ func (s *State) join(name string, j *Join, out *Outcome) {
 	m.session, m.rebalance, m.assignor, m.topics = j.Session, j.Rebalance, j.Assignor, wants
 	m.beats++
 	if changed {
+		out.Topics = true
 		g.begin()
 	}
 	out.Member = g.view(m)
@@ -68,16 +71,30 @@ func (s *State) admits(name string, j *Join, out *Outcome) bool {
 		out.unknown(name, j.Member)
 	case j.Member != 0 && g.members[j.Member].instance != j.Instance:
 		out.refuse(api.Code_INVALID_REQUEST, "member %d of group %q is not of instance %q; join as a new one", j.Member, name, j.Instance)
+	case j.Former != 0 && g != nil && g.byToken(j.Token) == nil && g.fences(j.Instance, j.Former):
+		out.refuse(api.Code_FENCED_INSTANCE, "%s", fenced(name, j.Former, j.Instance))
 	case g == nil && len(s.groups) >= MaxGroups:
 		out.tooManyGroups()
-	case j.Member == 0 && g != nil && len(g.members) >= MaxMembers && g.static(j.Instance) == nil && g.byToken(j.Token) == nil:
-		out.refuse(api.Code_OVERLOADED, "group %q has %d members, which is as many as there may be", name, MaxMembers)
+	case j.Member == 0 && g != nil && len(g.members) >= MaxMembers && g.joiner(j) == nil:
+		out.refuse(api.Code_GROUPS_FULL, "group %q has %d members, which is as many as there may be", name, MaxMembers)
 	case g != nil && len(g.wanted(j.Topics)) > MaxTopics:
 		out.refuse(api.Code_INVALID_REQUEST, "the members of group %q want more than %d topics; use more groups", name, MaxTopics)
 	default:
-		return true
+		more := j.size()
+		if old := g.joiner(j); old != nil {
+			more -= old.size()
+		}
+		return !s.full(more, out)
 	}
 	return false
+}
+
+// joiner is the member that a join is of, or whose place it takes; nil if it makes one.
+func (g *group) joiner(j *Join) *member {
+	if g == nil {
+		return nil
+	}
+	return cmp.Or(g.members[j.Member], g.byToken(j.Token), g.static(j.Instance))
 }
 
 func (out *Outcome) unknown(name string, id MemberID) {
@@ -85,7 +102,7 @@ func (out *Outcome) unknown(name string, id MemberID) {
 }
 
 func (out *Outcome) tooManyGroups() {
-	out.refuse(api.Code_OVERLOADED, "the coordinator has %d groups, which is as many as there may be; delete some", MaxGroups)
+	out.refuse(api.Code_GROUPS_FULL, "the coordinator has %d groups, which is as many as there may be; delete some", MaxGroups)
 }
 
 func wrongName(name string) bool { return !validName(name) }
@@ -134,16 +151,37 @@ func (g *group) static(instance string) *member {
 	return nil
 }
 
+// fences reports whether an instance's place is another member's.
+func (g *group) fences(instance string, id MemberID) bool {
+	holder := g.static(instance)
+	return holder != nil && holder.id != id
+}
+
+// Fenced says that a client which was a member of an instance is none because another has
+// taken its place; "" if that is not why.
+func (s *State) Fenced(name string, id MemberID, instance string) string {
+	g := s.groups[name]
+	if g == nil || g.members[id] != nil || !g.fences(instance, id) {
+		return ""
+	}
+	return fenced(name, id, instance)
+}
+
+func fenced(name string, id MemberID, instance string) string {
+	return fmt.Sprintf("another client has joined group %q by the instance name %q, and taken the place of member %d; give each client a name of its own", name, instance, id)
+}
+
 // replace gives a static member another id: who had the old one is fenced, and nothing
 // moves.
 func (g *group) replace(old *member, id MemberID) *member {
 	m := *old
 	m.id = id
 	m.epoch++
+	m.sequence = 0
 	delete(g.members, old.id)
 	g.members[id] = &m
-	for _, p := range g.ownedBy(old.id) {
-		g.owners[p] = owner{id, m.epoch, m.epoch}
+	for _, p := range m.partitions() {
+		g.own(p, &m, m.epoch, m.epoch)
 	}
 	return &m
 }
@@ -160,7 +198,7 @@ func (s *State) sync(c *decoded, out *Outcome) {
 	given := false
 	for _, p := range c.given {
 		if o, owned := g.owners[p]; owned && o.member == m.id && !m.target[p] && o.kept <= c.epoch {
-			delete(g.owners, p)
+			g.free(p)
 			given = true
 		}
 	}
@@ -182,10 +220,11 @@ func (s *State) leave(c *decoded, out *Outcome) {
 	if c.head.Kind == kindExpire && g.members[c.member].beats != c.beats {
 		return
 	}
-	delete(g.members, c.member)
-	for _, p := range g.ownedBy(c.member) {
-		delete(g.owners, p)
+	for _, p := range g.members[c.member].partitions() {
+		g.free(p)
 	}
+	delete(g.members, c.member)
+	out.Topics = true
 	if len(g.members) == 0 {
 		g.emptied = s.clock.Elapsed()
 		g.topics = nil
@@ -202,6 +241,13 @@ func (s *State) learn(c *decoded, out *Outcome) {
 		return
 	}
 	if g == nil || c.catalogue.Version < g.catalogue {
+		return
+	}
+	partitions := 0
+	for _, t := range c.catalogue.Topics {
+		partitions += int(t.Partitions)
+	}
+	if s.full(2*partitionBytes*(partitions-len(g.owners)), out) {
 		return
 	}
 	g.catalogue = c.catalogue.Version
@@ -233,7 +279,7 @@ func (g *group) forget(gone []api.TopicID) bool {
 	for _, p := range slices.SortedFunc(maps.Keys(g.owners), comparePartitions) {
 		if slices.Contains(gone, p.Topic) {
 			losers[g.owners[p].member] = true
-			delete(g.owners, p)
+			g.free(p)
 		}
 	}
 	for _, m := range g.ordered() {
@@ -242,7 +288,11 @@ func (g *group) forget(gone []api.TopicID) bool {
 		}
 	}
 	//detvet:allow maporder each is looked at by itself
-	maps.DeleteFunc(g.offsets, func(p Partition, _ Offset) bool { return slices.Contains(gone, p.Topic) })
+	for p := range g.offsets {
+		if slices.Contains(gone, p.Topic) {
+			g.forgetOffset(p)
+		}
+	}
 	return len(losers) > 0
 }
 
@@ -251,18 +301,12 @@ func (g *group) begin() {
 	g.generation++
 	members := g.ordered()
 	var candidates []*candidate
-	byID := make(map[MemberID]*candidate)
 	for _, m := range members {
-		c := &candidate{id: m.id, topics: map[api.TopicID]bool{}, owned: map[Partition]bool{}}
+		c := &candidate{id: m.id, topics: map[api.TopicID]bool{}, owned: m.owned}
 		for _, t := range g.topics {
 			c.topics[t.ID] = slices.Contains(m.topics, t.Name)
 		}
-		byID[m.id] = c
 		candidates = append(candidates, c)
-	}
-	//detvet:allow maporder what is noted does not depend on the order
-	for p, o := range g.owners {
-		byID[o.member].owned[p] = true
 	}
 	if len(members) > 0 {
 		assign(members[0].assignor, candidates, g.topics)
@@ -290,7 +334,7 @@ func (g *group) retarget(m *member, given []Partition) {
 	}
 	m.epoch++
 	for _, p := range kept {
-		g.owners[p] = owner{m.id, g.owners[p].since, m.epoch}
+		g.own(p, m, g.owners[p].since, m.epoch)
 	}
 }
 
@@ -308,7 +352,7 @@ func (g *group) grant() {
 		}
 		m.epoch++
 		for _, p := range free {
-			g.owners[p] = owner{m.id, m.epoch, m.epoch}
+			g.own(p, m, m.epoch, m.epoch)
 		}
 	}
 }

@@ -26,8 +26,9 @@ type machine struct {
 	since map[Partition]owner
 	// epochs are the highest that were seen of each member.
 	epochs map[MemberID]Epoch
-	// committed is what was accepted last.
+	// committed is what was accepted last, and sequences the last of each member's.
 	committed map[Partition]api.Offset
+	sequences map[MemberID]uint64
 	tokens    map[string]MemberID
 }
 
@@ -114,8 +115,12 @@ func (m *machine) Join(t *rapid.T) {
 		Topics:   rapid.SliceOfN(rapid.SampledFrom([]string{"t1", "t2", "t3"}), 0, 4).Draw(t, "topics"),
 	}
 	there := m.live.groups[name] != nil && m.live.groups[name].members[m.tokens[j.Token]] != nil
+	if former := rapid.SampledFrom([]MemberID{0, 0, m.member(t)}).Draw(t, "former"); !there && j.Instance != "" {
+		j.Former = former
+	}
+	fenced := j.Former != 0 && m.live.Fenced(name, j.Former, j.Instance) != ""
 	out := m.apply(t, EncodeJoin(m.tag(), m.wall, name, j))
-	if (out.Code == api.Code_OK) != (j.Assignor < assignors) {
+	if (out.Code == api.Code_FENCED_INSTANCE) != (fenced && j.Assignor < assignors) || (out.Code == api.Code_OK) != (j.Assignor < assignors && !fenced) {
 		t.Fatalf("%+v is answered %+v", j, out)
 	}
 	if out.Code != api.Code_OK {
@@ -218,14 +223,28 @@ func (m *machine) Commit(t *rapid.T) {
 			want = api.Code_MEMBER_FENCED
 		}
 	}
-	if !there {
+	last := m.sequences[c.Member]
+	c.Sequence = rapid.SampledFrom([]uint64{0, last, last + 1, last + 2, last - min(last, 1)}).Draw(t, "sequence")
+	repeated := c.Sequence != 0 && c.Sequence <= last
+	switch {
+	case !there:
 		want = api.Code_UNKNOWN_MEMBER
+	case repeated && c.Sequence < last:
+		want = api.Code_STALE_COMMIT
+	case repeated:
+		want = api.Code_OK
 	}
 	out := m.apply(t, EncodeCommit(m.tag(), m.wall, name, c))
 	if out.Code != want {
-		t.Fatalf("%+v is answered %v, want %v; owned since %v", c, out.Code, want, m.since)
+		t.Fatalf("%+v is answered %v, want %v; owned since %v, the last commit is %d", c, out.Code, want, m.since, last)
+	}
+	if repeated {
+		return
 	}
 	m.took(out, c.Offsets)
+	if out.Code == api.Code_OK && c.Sequence != 0 {
+		m.sequences[c.Member] = c.Sequence
+	}
 }
 
 // CommitAsNobody, Reset and Delete are for groups without members.
@@ -306,6 +325,7 @@ func (m *machine) Check(t *rapid.T) {
 	if live, saved := m.live.Save(), m.saved.Save(); !bytes.Equal(live, saved) {
 		t.Fatalf("a replica that started again has the state\n%x, not\n%x", saved, live)
 	}
+	m.checkDerived(t)
 	offsets := make(map[Partition]api.Offset)
 	for _, o := range m.live.Offsets(name) {
 		offsets[o.Partition] = o.Offset
@@ -337,11 +357,36 @@ func (m *machine) Check(t *rapid.T) {
 	}
 }
 
+// checkDerived holds what follows from the state to what it follows from.
+func (m *machine) checkDerived(t *rapid.T) {
+	bytes := 0
+	for name, g := range m.live.groups {
+		bytes += g.size(name)
+		for _, o := range g.offsets {
+			bytes += o.size()
+		}
+		owned := 0
+		for id, member := range g.members {
+			for p := range member.owned {
+				if owned++; g.owners[p].member != id {
+					t.Fatalf("%d is said to own %v, which %d owns", id, p, g.owners[p].member)
+				}
+			}
+		}
+		if owned != len(g.owners) {
+			t.Fatalf("members own %d partitions of %d that have an owner", owned, len(g.owners))
+		}
+	}
+	if m.live.Bytes() != bytes || m.saved.Bytes() != bytes {
+		t.Fatalf("the state has %d bytes, and %d on the replica that started again, want %d", m.live.Bytes(), m.saved.Bytes(), bytes)
+	}
+}
+
 func TestAgainstModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := &machine{
 			live: New(100), saved: New(100), since: map[Partition]owner{}, epochs: map[MemberID]Epoch{},
-			committed: map[Partition]api.Offset{}, tokens: map[string]MemberID{},
+			committed: map[Partition]api.Offset{}, sequences: map[MemberID]uint64{}, tokens: map[string]MemberID{},
 		}
 		t.Repeat(rapid.StateMachineActions(m))
 	})

@@ -12,13 +12,14 @@ func (s *State) commit(name string, c *Commit, out *Outcome) {
 		return
 	}
 	g := s.groups[name]
+	if c.Member != 0 && c.Sequence != 0 {
+		g.members[c.Member].sequence = c.Sequence
+	}
 	if g == nil {
 		g = newGroup()
 		s.groups[name] = g
 	}
-	for _, o := range c.Offsets {
-		g.offsets[o.Partition] = o
-	}
+	out.Topics = g.put(c.Offsets)
 	if c.Member != 0 {
 		g.members[c.Member].beats++
 	} else {
@@ -26,7 +27,7 @@ func (s *State) commit(name string, c *Commit, out *Outcome) {
 	}
 }
 
-// mayCommit says what is wrong with a commit.
+// mayCommit reports whether a commit changes anything, or says what is wrong with it.
 func (s *State) mayCommit(name string, c *Commit, out *Outcome) bool {
 	g := s.groups[name]
 	switch {
@@ -36,16 +37,36 @@ func (s *State) mayCommit(name string, c *Commit, out *Outcome) bool {
 		out.refuse(api.Code_GROUP_NOT_EMPTY, "group %q has members: only they commit; join it, or use another group", name)
 	case g == nil && len(s.groups) >= MaxGroups:
 		out.tooManyGroups()
+	case c.Member != 0 && c.Sequence != 0 && c.Sequence <= g.members[c.Member].sequence:
+		g.members[c.Member].repeated(name, c, out)
 	default:
-		return g.mayHold(name, c.Offsets, out) && (c.Member == 0 || g.owns(name, c, out))
+		return s.mayHold(name, c.Offsets, out) && (c.Member == 0 || g.owns(name, c, out))
 	}
 	return false
 }
 
-// mayHold says what is wrong with offsets that a group is to have; nil is a group that is
-// not there yet.
-func (g *group) mayHold(name string, offsets []Offset, out *Outcome) bool {
-	more := make(map[Partition]bool)
+// repeated answers a copy of a commit: of the last one that was taken, or of an older one
+// that must not undo it.
+func (m *member) repeated(name string, c *Commit, out *Outcome) {
+	if c.Sequence < m.sequence {
+		out.refuse(api.Code_STALE_COMMIT, "member %d of group %q has made commit %d since commit %d; there is nothing to do", m.id, name, m.sequence, c.Sequence)
+	}
+}
+
+// put takes offsets, and reports whether one is of a partition that had none.
+func (g *group) put(offsets []Offset) bool {
+	before := len(g.offsets)
+	for _, o := range offsets {
+		g.setOffset(o)
+	}
+	return len(g.offsets) > before
+}
+
+// mayHold says what is wrong with offsets that a group is to have, which may not be there
+// yet.
+func (s *State) mayHold(name string, offsets []Offset, out *Outcome) bool {
+	g := s.groups[name]
+	bytes, more := 0, make(map[Partition]bool)
 	for _, o := range offsets {
 		if o.Offset < 0 || len(o.Metadata) > MaxMetadata {
 			out.refuse(api.Code_INVALID_REQUEST, "offset %d with metadata of %d bytes: offsets begin at 0, and metadata ends at %d bytes",
@@ -53,22 +74,24 @@ func (g *group) mayHold(name string, offsets []Offset, out *Outcome) bool {
 			return false
 		}
 		more[o.Partition] = true
+		bytes += o.size()
 	}
 	all := len(more)
 	if g != nil {
 		all += len(g.offsets)
 		//detvet:allow maporder they are counted
 		for p := range more {
-			if _, known := g.offsets[p]; known {
+			if old, known := g.offsets[p]; known {
 				all--
+				bytes -= old.size()
 			}
 		}
 	}
 	if all > MaxOffsets {
-		out.refuse(api.Code_OVERLOADED, "group %q would have %d offsets, and %d is as many as there may be; reset some", name, all, MaxOffsets)
+		out.refuse(api.Code_GROUPS_FULL, "group %q would have %d offsets, and %d is as many as there may be; reset some", name, all, MaxOffsets)
 		return false
 	}
-	return true
+	return !s.full(bytes, out)
 }
 
 // owns says of which partition a commit's member is not the owner.
@@ -97,14 +120,13 @@ func (s *State) reset(c *decoded, out *Outcome) {
 		return
 	}
 	set := slices.DeleteFunc(slices.Clone(c.offsets), func(o Offset) bool { return o.Offset == Forget })
-	if !g.mayHold(c.group, set, out) {
+	if !s.mayHold(c.group, set, out) {
 		return
 	}
+	out.Topics = g.put(set)
 	for _, o := range c.offsets {
 		if o.Offset == Forget {
-			delete(g.offsets, o.Partition)
-		} else {
-			g.offsets[o.Partition] = o
+			g.forgetOffset(o.Partition)
 		}
 	}
 	g.emptied = s.clock.Elapsed()
@@ -113,7 +135,7 @@ func (s *State) reset(c *decoded, out *Outcome) {
 // remove deletes a group.
 func (s *State) remove(name string, out *Outcome) {
 	if s.empty(name, out) != nil {
-		delete(s.groups, name)
+		s.drop(name)
 	}
 }
 

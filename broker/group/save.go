@@ -16,7 +16,7 @@ const (
 	// which will never come so far. So a replica that is found again, or copied, says
 	// itself which machine it runs.
 	stateMark    = 'G'
-	stateVersion = 1
+	stateVersion = 2
 )
 
 // ErrState: bytes are no saved state of this version. The log that they stand in is
@@ -70,6 +70,7 @@ func (m *member) append(b []byte) []byte {
 	b = appendNames(b, m.topics)
 	b = codec.AppendUvarint(b, uint64(m.epoch))
 	b = codec.AppendUvarint(b, m.beats)
+	b = codec.AppendUvarint(b, m.sequence)
 	return appendPartitions(b, slices.SortedFunc(maps.Keys(m.target), comparePartitions))
 }
 
@@ -93,6 +94,7 @@ func (s *State) Restore(data []byte) error {
 			return ErrState
 		}
 		in.groups[name] = g
+		in.count(name, true)
 	}
 	// What is out of order, twice there, or written longer than need be is not what Save
 	// makes of what it says.
@@ -107,25 +109,29 @@ func readGroup(r *codec.Reader) (*group, bool) {
 	g := newGroup()
 	g.generation, g.emptied = Generation(r.Uvarint()), api.Milliseconds(r.Uvarint())
 	g.catalogue, g.topics = api.Index(r.Uvarint()), readTopics(r)
-	for range r.Count(10) {
+	for range r.Count(11) {
 		m := readMember(r)
 		g.members[m.id] = m
 	}
 	for range r.Count(5) {
 		p := readPartition(r)
-		g.owners[p] = owner{MemberID(r.Uvarint()), Epoch(r.Uvarint()), Epoch(r.Uvarint())}
+		id, since, kept := MemberID(r.Uvarint()), Epoch(r.Uvarint()), Epoch(r.Uvarint())
+		if g.members[id] == nil {
+			return g, false
+		}
+		g.own(p, g.members[id], since, kept)
 	}
 	for _, o := range readOffsets(r) {
-		g.offsets[o.Partition] = o
+		g.setOffset(o)
 	}
 	return g, r.Err() == nil && validTopics(g.topics)
 }
 
 func readMember(r *codec.Reader) *member {
-	m := &member{id: MemberID(r.Uvarint()), token: r.String(), instance: r.String(), target: map[Partition]bool{}}
+	m := &member{id: MemberID(r.Uvarint()), token: r.String(), instance: r.String(), target: map[Partition]bool{}, owned: map[Partition]bool{}}
 	m.session, m.rebalance = api.Milliseconds(r.Uvarint()), api.Milliseconds(r.Uvarint())
 	m.assignor, m.topics = Assignor(r.Byte()), readNames(r)
-	m.epoch, m.beats = Epoch(r.Uvarint()), r.Uvarint()
+	m.epoch, m.beats, m.sequence = Epoch(r.Uvarint()), r.Uvarint(), r.Uvarint()
 	for _, p := range readPartitions(r) {
 		m.target[p] = true
 	}
@@ -153,7 +159,7 @@ func (s *State) holds(g *group) bool {
 	}
 	//detvet:allow maporder whether all are sound does not depend on the order
 	for _, o := range g.owners {
-		if m := g.members[o.member]; m == nil || o.since > o.kept || o.kept > m.epoch {
+		if o.since > o.kept || o.kept > g.members[o.member].epoch {
 			return false
 		}
 	}

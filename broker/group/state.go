@@ -39,6 +39,8 @@ type State struct {
 	commands int64
 	clock    idle.Clock
 	groups   map[string]*group
+	// bytes is the sum of what is counted of the groups.
+	bytes int
 	// lastMember is the last id given out.
 	lastMember MemberID
 }
@@ -70,6 +72,9 @@ type group struct {
 	offsets map[Partition]Offset
 	// emptied is when the last member went, by the clock.
 	emptied api.Milliseconds
+	// committedBytes are of the offsets, otherBytes of all else, and counted what the state's
+	// sum has of both.
+	committedBytes, otherBytes, counted int
 }
 
 func newGroup() *group {
@@ -93,8 +98,11 @@ type member struct {
 	topics             []string // ascending
 	epoch              Epoch
 	target             map[Partition]bool
+	owned              map[Partition]bool // as owners says
 	// beats counts the commands of the member.
 	beats uint64
+	// sequence of the last commit that was taken, 0 if none that is counted was.
+	sequence uint64
 }
 
 // Outcome is what became of a command.
@@ -111,6 +119,8 @@ type Outcome struct {
 	Message string
 	// Member is what a join, or a sync, is told.
 	Member MemberView
+	// Topics: the group may by now want others, or have something of others.
+	Topics bool
 }
 
 // MemberView is a member as it is told of itself.
@@ -162,6 +172,7 @@ func (s *State) Apply(data []byte) Outcome {
 	case kindDelete:
 		s.remove(c.group, &out)
 	}
+	s.count(c.group, c.head.Kind != kindCommit)
 	return out
 }
 
@@ -170,9 +181,11 @@ func validName(name string) bool { return name != "" && len(name) <= MaxName }
 // expireGroups forgets groups that have had no members for long.
 func (s *State) expireGroups() {
 	//detvet:allow maporder each is looked at by itself
-	maps.DeleteFunc(s.groups, func(_ string, g *group) bool {
-		return len(g.members) == 0 && s.clock.Elapsed()-g.emptied >= Retention
-	})
+	for name, g := range s.groups {
+		if len(g.members) == 0 && s.clock.Elapsed()-g.emptied >= Retention {
+			s.drop(name)
+		}
+	}
 }
 
 // ordered gives the members ascending by id.
@@ -199,7 +212,7 @@ func (s *State) View(name string, id MemberID) (MemberView, bool) {
 
 func (g *group) view(m *member) MemberView {
 	v := MemberView{ID: m.id, Generation: g.generation, Epoch: m.epoch}
-	for _, p := range g.ownedBy(m.id) {
+	for _, p := range m.partitions() {
 		if m.target[p] {
 			v.Keeps = append(v.Keeps, p)
 		} else {
@@ -209,15 +222,19 @@ func (g *group) view(m *member) MemberView {
 	return v
 }
 
-// ownedBy lists what a member owns, ascending.
-func (g *group) ownedBy(id MemberID) []Partition {
-	var list []Partition
-	//detvet:allow maporder the list is sorted
-	for p, o := range g.owners {
-		if o.member == id {
-			list = append(list, p)
-		}
-	}
-	slices.SortFunc(list, comparePartitions)
-	return list
+// own gives a partition to a member, since an epoch and to be kept since another.
+func (g *group) own(p Partition, m *member, since, kept Epoch) {
+	g.owners[p] = owner{m.id, since, kept}
+	m.owned[p] = true
+}
+
+// free takes a partition from its owner.
+func (g *group) free(p Partition) {
+	delete(g.members[g.owners[p].member].owned, p)
+	delete(g.owners, p)
+}
+
+// partitions lists what a member owns, ascending.
+func (m *member) partitions() []Partition {
+	return slices.SortedFunc(maps.Keys(m.owned), comparePartitions)
 }

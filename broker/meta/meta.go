@@ -47,6 +47,8 @@ type State struct {
 	// byName and byGroup find what hangs under topics.
 	byName  map[string]*Topic
 	byGroup map[api.GroupID]*Partition
+	// topicChanges counts the times that topics came, grew or went, in this life of the node.
+	topicChanges uint64
 }
 
 // New is the state of a node that knows nothing yet; Restore fills it.

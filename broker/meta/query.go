@@ -49,6 +49,10 @@ func (s *State) NodeByToken(token []byte) *Node {
 	return s.nodes[i]
 }
 
+// TopicChanges is another number, and a higher one, whenever a topic has come or gone, or
+// has more partitions. It is no part of the state: each life of a node counts for itself.
+func (s *State) TopicChanges() uint64 { return s.topicChanges }
+
 // Topics gives the topics, ascending by id.
 func (s *State) Topics() []*Topic { return s.topics }
 

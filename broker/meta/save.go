@@ -105,6 +105,7 @@ func (s *State) Restore(data []byte) error {
 	if r.Close() != nil || r.bad {
 		return ErrState
 	}
+	r.state.topicChanges = s.topicChanges + 1
 	*s = *r.state
 	return nil
 }

@@ -136,6 +136,7 @@ func (s *State) addPartitions(r *api.AddPartitionsRequest) *api.Response {
 
 // index makes a topic findable.
 func (s *State) index(t *Topic) {
+	s.topicChanges++
 	s.byName[t.Name] = t
 	for _, p := range t.Partitions {
 		s.byGroup[p.Group] = p
@@ -150,6 +151,7 @@ func (s *State) deleteTopic(r *api.DeleteTopicRequest) *api.Response {
 	if err := keepsGroups(t); err != nil {
 		return &api.Response{Error: err}
 	}
+	s.topicChanges++
 	delete(s.byName, t.Name)
 	for _, p := range t.Partitions {
 		delete(s.byGroup, p.Group)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,6 +28,7 @@ const keptFolder = "histories/kept"
 // shrinkFlags are those of shrink.
 type shrinkFlags struct {
 	seed     uint64
+	workload string
 	budget   time.Duration
 	out      string
 	keep     string
@@ -54,6 +56,7 @@ becomes a test: that the plan passes, and still reaches what it reached.`,
 	}
 	flags := cmd.Flags()
 	flags.Uint64Var(&f.seed, "seed", 0, "reduce the plan of this seed")
+	flags.StringVar(&f.workload, "workload", "", "with --seed: with the workload of this `name`, as of run")
 	flags.DurationVar(&f.budget, "budget", time.Minute, "how long to go on at most")
 	flags.StringVar(&f.out, "out", "", "write the result to this `file` (default: beside FILE, or here)")
 	flags.StringVar(&f.keep, "keep", "", "also keep the result as the test of this `name` under "+keptFolder)
@@ -61,6 +64,8 @@ becomes a test: that the plan passes, and still reaches what it reached.`,
 	flags.BoolVar(&f.blackBox, "black-box", false, "judge by what the clients saw alone")
 	return cmd
 }
+
+var errNoSeed = errors.New("it is for --seed; a FILE says what its workload is")
 
 // oneRun asks for one FILE or --seed.
 func oneRun(cmd *cobra.Command, args []string) error {
@@ -75,9 +80,14 @@ func (f *shrinkFlags) run(cmd *cobra.Command, args []string) error {
 		return cli.Usagef("--budget %v: it is above 0", f.budget)
 	}
 	p, out := plan.Generate(f.seed), fmt.Sprintf("seed-%d.small.plan.json", f.seed)
+	var err error
+	if f.workload != "" {
+		if p, err = plan.GenerateWorkload(f.workload, f.seed); err != nil || len(args) == 1 {
+			return cli.Usagef("--workload: %v", cmp.Or(err, errNoSeed))
+		}
+	}
 	if len(args) == 1 {
 		name := planOf(args[0])
-		var err error
 		if p, err = readPlan(name); err != nil {
 			return err
 		}

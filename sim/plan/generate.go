@@ -94,6 +94,7 @@ func (g *generator) faults() {
 	g.clock()
 	g.load()
 	g.scenarios()
+	g.coordinators()
 }
 
 // GenerateUnrestricted makes a plan of a seed that keeps no majority from damage. What

@@ -1,10 +1,62 @@
 package plan
 
-import "github.com/reprise-mq/reprise/workloads"
+import (
+	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/sim/prng"
+	"github.com/reprise-mq/reprise/workloads"
+)
 
-// group gives the workload a consumer group.
+const (
+	// GroupName is the consumer group of a run that has one.
+	GroupName = "readers"
+	// GroupShards is how many shards groups are in; see broker.Config.
+	GroupShards = 8
+	// GroupSegmentBytes is the least that a segment of theirs may have, so that the state of a
+	// shard is saved often; see broker.Config.
+	GroupSegmentBytes = 4 * kibi
+)
+
+// Coordinator is the partition of the shard that the consumer group is in.
+func Coordinator() Target {
+	return Target{Topic: api.GroupsTopic, Partition: int32(api.GroupShard(GroupName, GroupShards))}
+}
+
+// group gives the workload a consumer group, and in two seeds of three members that do not
+// keep to its rules.
 func (g *generator) group() {
 	w := &g.plan.Workload
 	w.Kind = workloads.Group
 	w.Members = int(g.seed.Split("group").Between(2, 4))
+	s := g.seed.Split(string(RogueMember))
+	if s.Chance(1, 3) {
+		return
+	}
+	g.add(s, RogueMember, s.Between(1, 3), func(s *prng.Stream, f *Fault) {
+		f.Length, f.Strength = between(s, 4_000, 15_000), s.Between(20, 80)
+	})
+}
+
+// coordinators hits whoever leads the group's shard.
+func (g *generator) coordinators() {
+	leader := Coordinator()
+	leader.Role = Leader
+	if f := g.plan.Families; g.plan.Workload.Kind != workloads.Group || !f.Process && !f.Network {
+		return
+	}
+	s := g.seed.Split("coordinators")
+	for range s.Between(1, 3) {
+		f := Fault{At: between(s, int64(quiet), int64(g.plan.Safety)-10_000), Target: leader, Length: between(s, 500, 5_000)}
+		switch s.Below(4) {
+		case 0:
+			f.Kind = Crash
+			crash(s, &f)
+		case 1:
+			f.Kind = Pause
+		default:
+			f.Kind = Isolate
+		}
+		if f.Kind == Isolate && g.plan.Families.Network || f.Kind != Isolate && g.plan.Families.Process {
+			g.then(f)
+		}
+	}
 }

@@ -190,6 +190,10 @@ const (
 	// RogueProducer: a producer leaves gaps, repeats what was answered long ago, and
 	// writes under an epoch that was replaced, in Strength steps.
 	RogueProducer Kind = "rogue-producer"
+	// RogueMember: a member of the consumer group beats late or not at all, gives partitions
+	// up late or by word that was held up, and commits what is not its own, in Strength
+	// steps.
+	RogueMember Kind = "rogue-member"
 
 	// Join: a new node joins the cluster.
 	Join Kind = "join"
@@ -212,7 +216,7 @@ var Kinds = []Kind{
 	BitFlip, BadSector, Misdirect, StaleRead, LostDisk, JournalRot, OldImage, FailWrite, FailSync,
 	Weather, Isolate, CutOff, OneWay, CutPair, Flap, CutClients, Join, Move, Leave, Elect,
 	CrashLoop, RollingRestart, Bridge, Ring, Drift, Freeze, WallJump, PauseClient, ClientClock,
-	Malformed, RogueProducer, RetainTime, RetainBytes, AddPartitions,
+	Malformed, RogueProducer, RogueMember, RetainTime, RetainBytes, AddPartitions,
 }
 
 // Family that a kind belongs to.
@@ -229,6 +233,8 @@ func (k Kind) Family() string {
 		return "clock"
 	case Malformed, RogueProducer:
 		return "load"
+	case RogueMember:
+		return "groups"
 	case RetainTime, RetainBytes, AddPartitions:
 		return "topics"
 	}

@@ -26,6 +26,7 @@ func TestSwarm(t *testing.T) {
 			"network": p.Families.Network, "membership": p.Families.Membership,
 			"clock": p.Families.Clock, "load": p.Families.Load,
 			"topics": p.Workload.Kind == workloads.Retention,
+			"groups": p.Workload.Kind == workloads.Group,
 		}
 		here := make(map[Kind]bool)
 		for i, f := range p.Faults {
@@ -46,8 +47,11 @@ func TestSwarm(t *testing.T) {
 	}
 	for _, kind := range Kinds {
 		least := seeds * 14 / 100
-		if kind == Ring {
+		switch kind {
+		case Ring:
 			least /= 4 // it takes five nodes
+		case RogueMember:
+			least /= 2 // it takes a consumer group
 		}
 		if planned[kind] < least {
 			t.Errorf("%s is planned in %d of %d seeds", kind, planned[kind], seeds)

@@ -51,6 +51,8 @@ func (r *reader) line() error {
 		b.Class, err = strconv.Atoi(rest)
 	case "loses":
 		b.Loses = true
+	case "workload":
+		b.Workload = rest
 	case "verdicts":
 		b.Verdicts = strings.Fields(rest)
 	case "why":

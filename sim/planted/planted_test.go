@@ -82,13 +82,13 @@ func TestEditMustFit(t *testing.T) {
 }
 
 func TestListIsRead(t *testing.T) {
-	const good = "== a\nclass 3\nloses\nverdicts x y\nwhy So.\n-- f.go\n<<<\n\told\n===\n>>>\n-- g.go\n<<<\no\n===\nn\n>>>\n"
+	const good = "== a\nclass 3\nloses\nworkload group\nverdicts x y\nwhy So.\n-- f.go\n<<<\n\told\n===\n>>>\n-- g.go\n<<<\no\n===\nn\n>>>\n"
 	all, err := parse("# says\n\n" + good)
 	if err != nil || len(all) != 1 {
 		t.Fatal(all, err)
 	}
 	b := all[0]
-	if b.Name != "a" || b.Class != 3 || !b.Loses || !slices.Equal(b.Verdicts, []string{"x", "y"}) || b.Why != "So." {
+	if b.Name != "a" || b.Class != 3 || !b.Loses || b.Workload != "group" || !slices.Equal(b.Verdicts, []string{"x", "y"}) || b.Why != "So." {
 		t.Errorf("%+v", b)
 	}
 	if want := []Edit{{"f.go", "\told", ""}, {"g.go", "o", "n"}}; !slices.Equal(b.Edits, want) {

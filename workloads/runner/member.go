@@ -20,6 +20,9 @@ type MemberConfig struct {
 	Work env.Time
 	// CommitEvery so many polls the member commits.
 	CommitEvery int
+	// StallEvery so many polls the work takes Stall; 0 is never.
+	StallEvery int
+	Stall      env.Time
 }
 
 // Member is a member of a consumer group: it polls, works, and commits, until it is
@@ -131,7 +134,7 @@ func (m *Member) worked() {
 func (m *Member) assigned(list []core.AssignedPartition) {
 	m.record.ID = m.consumer.Member()
 	for _, p := range list {
-		m.record.Assigned(m.config.Log.Now(), p.Topic, p.Partition, p.Offset)
+		m.record.Assigned(m.config.Log.Now(), p.Topic, p.Partition, p.Offset, p.Committed)
 		m.spells[p.TopicPartition] = &spell{
 			of: p.TopicPartition, record: m.record.Reads(p.Topic, p.Partition),
 			next: p.Offset, done: p.Offset, committed: p.Offset,
@@ -179,6 +182,9 @@ func (m *Member) poll() {
 		pause := m.config.Work
 		if err != nil {
 			pause = max(pause, failurePause)
+		}
+		if m.config.StallEvery > 0 && m.polls%m.config.StallEvery == 0 {
+			pause = max(pause, m.config.Stall)
 		}
 		m.client.After(pause, func() {
 			if m.life == life && m.done == nil {

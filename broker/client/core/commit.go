@@ -15,10 +15,12 @@ type CommitPosition struct {
 	Metadata string
 }
 
-// commits are a consumer's, one of which is under way at a time: a commit that is
-// repeated must not undo a later one.
+// commits are a consumer's, one of which is under way at a time, in the order in which they
+// were asked for.
 type commits struct {
 	busy bool
+	// sequence counts them, so that a copy which comes late undoes no later one.
+	sequence uint64
 	// at is when what was processed is committed next, with AutoCommit.
 	at       env.Time
 	failures int
@@ -138,7 +140,9 @@ func (k *Consumer) autoCommitted(err *api.Error) {
 
 // commit sends a commit; done is told how it ended. Without anything to commit it has.
 func (k *Consumer) commit(list []position, timeout env.Time, done func(*api.Error)) {
-	request := &api.CommitOffsetsRequest{Group: k.options.Group, Member: k.member.id, Epoch: k.member.epoch}
+	request := &api.CommitOffsetsRequest{
+		Group: k.options.Group, Instance: k.options.Instance, Member: k.member.id, Epoch: k.member.epoch, Sequence: k.commits.sequence + 1,
+	}
 	for _, p := range list {
 		if p.share.gone {
 			err := notOwned(k.options.Group, p.share.key)
@@ -155,6 +159,7 @@ func (k *Consumer) commit(list []position, timeout env.Time, done func(*api.Erro
 	}
 	life, ended := k.member.life, k.committing(list)
 	k.commits.busy = true
+	k.commits.sequence++
 	k.client.CommitOffsets(request, timeout, func(r Result) {
 		ended(r)
 		k.commits.busy = false
@@ -198,6 +203,8 @@ func (k *Consumer) committed(list []position, life uint64, err *api.Error) {
 		k.beatSoon()
 	case err.Code == api.Code_UNKNOWN_MEMBER:
 		k.lose(false)
+	case err.Code == api.Code_FENCED_INSTANCE:
+		k.fail(err)
 	}
 }
 

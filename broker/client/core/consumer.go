@@ -32,11 +32,16 @@ type ConsumerOptions struct {
 	Topics  []string
 	Pattern *regexp.Regexp
 	// Instance makes the member a static one: whoever joins by the same name takes its
-	// place with nothing moved, and closing does not leave the group.
+	// place with nothing moved, and closing does not leave the group. A consumer whose place
+	// another has taken is done: its polls answer FENCED_INSTANCE.
 	Instance string
 	// Session is how long the member may be silent (10 s); Rebalance how long it may
 	// take, from poll to poll, to give a partition up (60 s).
 	Session, Rebalance env.Time
+	// PollInterval is how long the application may take from the end of a poll to the next
+	// (5 min). After that the consumer gives all up and leaves, and joins again when it is
+	// polled: one that does not poll makes no progress, though it beats.
+	PollInterval env.Time
 	// Assignor spreads the partitions over the members (sticky).
 	Assignor api.Assignor
 	// AutoCommit is how often what was processed is committed; 0 never does.
@@ -56,6 +61,7 @@ type ConsumerOptions struct {
 func (o ConsumerOptions) withDefaults() ConsumerOptions {
 	set(&o.Session, 10*env.Second)
 	set(&o.Rebalance, 60*env.Second)
+	set(&o.PollInterval, 300*env.Second)
 	set(&o.FetchBytes, 1<<20)
 	set(&o.FetchWait, 500*env.Millisecond)
 	set(&o.BufferedBytes, 32<<20)
@@ -92,6 +98,8 @@ type TopicPartition struct {
 type AssignedPartition struct {
 	TopicPartition
 	Offset api.Offset
+	// Committed: the group had committed the offset; otherwise the policy chose it.
+	Committed bool
 }
 
 // ConsumerEvents are told how partitions come and go. Each is called in a Flush; nil
@@ -171,8 +179,11 @@ type Consumer struct {
 	turn int
 
 	poll *poll
-	// problem waits for a poll to be told.
-	problem *api.Error
+	// pollBy is when the next poll has to begin, if none is under way.
+	pollBy env.Time
+	// problem waits for a poll to be told; fatal is told to each, and nothing is tried any
+	// more.
+	problem, fatal *api.Error
 
 	commits   commits
 	revoking  *revocation
@@ -200,6 +211,7 @@ func (c *Client) Subscribe(options ConsumerOptions, events ConsumerEvents) (*Con
 	}
 	k := &Consumer{client: c, options: options, events: events, topics: sortedSet(options.Topics), matched: options.Pattern == nil}
 	k.commits.at = c.clock.Now() + options.AutoCommit
+	k.pollBy = c.clock.Now() + options.PollInterval
 	k.timer.fire = k.pump
 	k.pump()
 	return k, nil
@@ -216,6 +228,9 @@ func (k *Consumer) Poll(max int, wait env.Time, done func([]ConsumedRecord, *api
 	switch {
 	case k.isStopped || k.closing != nil:
 		k.later(func() { done(nil, closedConsumer(k.options.Group)) })
+		return
+	case k.fatal != nil:
+		k.later(func() { done(nil, k.fatal) })
 		return
 	case k.poll != nil:
 		k.later(func() {
@@ -246,7 +261,7 @@ func (k *Consumer) Positions() []AssignedPartition {
 	var list []AssignedPartition
 	for _, s := range k.shares {
 		if s.told {
-			list = append(list, AssignedPartition{s.key, s.handed})
+			list = append(list, AssignedPartition{s.key, s.handed, s.handed == s.committed})
 		}
 	}
 	return list
@@ -269,7 +284,7 @@ func (k *Consumer) complain(err *api.Error) { k.problem = err }
 // endPoll answers the poll that waits.
 func (k *Consumer) endPoll(records []ConsumedRecord, err *api.Error) {
 	done := k.poll.done
-	k.poll = nil
+	k.poll, k.pollBy = nil, k.client.clock.Now()+k.options.PollInterval
 	k.later(func() { done(records, err) })
 }
 
@@ -281,6 +296,7 @@ func (k *Consumer) pump() {
 	}
 	now := k.client.clock.Now()
 	k.checkLease(now)
+	k.checkPolls(now)
 	k.pumpMembership(now)
 	k.pumpRevocation(now)
 	k.locate(now)
@@ -307,7 +323,8 @@ func (k *Consumer) arm(now env.Time) {
 	}
 	m := &k.member
 	note(m.id != 0, m.lease)
-	note(!m.asking, m.at)
+	note(k.poll == nil && m.id != 0, k.pollBy)
+	note(!m.asking && k.fatal == nil, m.at)
 	note(k.options.Pattern != nil && !k.matching, k.matchAt)
 	note(!k.locating, k.locateAt)
 	note(k.poll != nil, k.pollEnd())
@@ -338,6 +355,8 @@ func (k *Consumer) pollEnd() env.Time {
 func (k *Consumer) handOut(now env.Time) {
 	switch {
 	case k.poll == nil:
+	case k.fatal != nil:
+		k.endPoll(nil, k.fatal)
 	case k.problem != nil:
 		err := k.problem
 		k.problem = nil

@@ -103,10 +103,83 @@ func TestConsumerRefuses(t *testing.T) {
 	}
 }
 
+// Of two consumers of one instance's name the first is done, and says so; it does not take
+// the place back, even if it learns late that it has lost it.
+func TestConsumerOfATakenInstanceIsDone(t *testing.T) {
+	for _, silent := range []bool{false, true} {
+		s := withGroups(t)
+		s.fill(2)
+		first := s.subscribe(core.ConsumerOptions{Instance: "i"})
+		first.poll(1, env.Second)
+		if silent {
+			for id := range api.NodeID(3) {
+				s.world.SetUp(id+1, false)
+			}
+			s.run(15 * env.Second) // its lease is over
+			for id := range api.NodeID(3) {
+				s.world.SetUp(id+1, true)
+			}
+		}
+		second := s.subscribe(core.ConsumerOptions{Instance: "i"})
+		s.run(30 * env.Second)
+		if first.poll(1, env.Second); first.err.GetCode() != api.Code_FENCED_INSTANCE {
+			t.Errorf("silent %t: the first is told %v", silent, first.err)
+		}
+		if first.poll(1, env.Second); first.err.GetCode() != api.Code_FENCED_INSTANCE {
+			t.Errorf("silent %t: the second poll of the first is told %v", silent, first.err)
+		}
+		second.begin(10, 60*env.Second)
+		s.run(60 * env.Second)
+		if g := s.world.Group("g"); len(g.Members) != 1 || g.Members[0].ID != second.Member() || second.err != nil {
+			t.Errorf("silent %t: members %v, and the second is %d and told %v", silent, g.Members, second.Member(), second.err)
+		}
+		closed := false
+		first.Close(func(*api.Error) { closed = true })
+		if s.run(env.Second); !closed {
+			t.Error("the first does not close")
+		}
+	}
+}
+
+// A consumer that is not polled gives all up, says so at the next poll, and joins again.
+func TestConsumerThatIsNotPolled(t *testing.T) {
+	s := withGroups(t)
+	s.fill(2)
+	r := s.subscribe(core.ConsumerOptions{PollInterval: 20 * env.Second, AutoCommit: env.Second})
+	if got := r.poll(1, env.Second); got != "a" {
+		t.Fatalf("polled %q", got)
+	}
+	r.story = nil
+	if s.run(18 * env.Second); r.Member() == 0 {
+		t.Fatal("it is no member before its time is over")
+	}
+	s.run(3 * env.Second)
+	r.expectStory("lost t/0", "lost t/1", "lost t/2")
+	if n := len(s.world.Group("g").Members); n != 0 || r.Member() != 0 {
+		t.Errorf("%d members, and it is %d", n, r.Member())
+	}
+	from := len(s.requests)
+	if s.run(100 * env.Second); len(s.requests) != from {
+		t.Errorf("it sends %q though nobody polls it", order(s.requests[from:]))
+	}
+	if r.poll(1, env.Second); r.err.GetCode() != api.Code_POLL_OVERDUE {
+		t.Errorf("told %v", r.err)
+	}
+	// What it was handed was not processed before its partitions went.
+	if got := r.poll(10, 5*env.Second); got != "a b" {
+		t.Errorf("polled %q, error %v", got, r.err)
+	}
+	// A poll that waits is one all the time.
+	r.begin(10, 60*env.Second)
+	if s.run(50 * env.Second); r.Member() == 0 {
+		t.Error("it is no member while it is polled")
+	}
+}
+
 func TestGroupAdministration(t *testing.T) {
 	s := withGroups(t)
 	for i := range 9 {
-		r := s.subscribe(core.ConsumerOptions{Group: fmt.Sprint("g", i)})
+		r := s.subscribe(core.ConsumerOptions{Group: fmt.Sprint("g", i), PollInterval: 3600 * env.Second})
 		s.run(env.Second)
 		if i == 0 {
 			r.Close(func(*api.Error) {})

@@ -17,7 +17,8 @@ type membership struct {
 	// token names the attempt to become a member; nil when none is under way.
 	token []byte
 	// life counts the memberships that ended; an answer to an earlier one counts no more.
-	life uint64
+	// former is the last of them, 0 for none.
+	life, former uint64
 
 	// asking: a join or a beat is under way. The next one is at a time; again: at once.
 	asking, again bool
@@ -52,9 +53,9 @@ func (k *Consumer) pumpMembership(now env.Time) {
 	m := &k.member
 	k.match(now)
 	switch {
-	case m.asking || now < m.at || k.closing.isLeaving():
+	case m.asking || now < m.at || k.closing.isLeaving() || k.fatal != nil:
 	case m.id == 0:
-		if k.matched && k.closing == nil {
+		if k.matched && k.closing == nil && !k.unpolled(now) {
 			k.join(now)
 		}
 	case m.changed:
@@ -110,6 +111,9 @@ func (k *Consumer) join(now env.Time) {
 		SessionMs: int64(k.options.Session / env.Millisecond), RebalanceMs: int64(k.options.Rebalance / env.Millisecond),
 		Topics: k.topics, Token: m.token,
 	}
+	if m.id == 0 && k.options.Instance != "" {
+		request.Former = m.former
+	}
 	m.changed = false
 	k.ask(now, func(done func(Result)) {
 		// Half of the lease: what a later attempt is told is then of use for the other half.
@@ -129,7 +133,7 @@ func (k *Consumer) join(now env.Time) {
 // beat says that the member lives, and what it has given up.
 func (k *Consumer) beat(now env.Time) {
 	m := &k.member
-	request := &api.BeatRequest{Group: k.options.Group, Member: m.id, Epoch: m.epoch}
+	request := &api.BeatRequest{Group: k.options.Group, Instance: k.options.Instance, Member: m.id, Epoch: m.epoch}
 	for _, g := range m.given {
 		request.Given = append(request.Given, groupPartition(g.TopicPartition))
 	}
@@ -168,6 +172,10 @@ func (k *Consumer) askFailed(err *api.Error) {
 	m := &k.member
 	if m.id != 0 && (err.Code == api.Code_UNKNOWN_MEMBER || err.Code == api.Code_UNKNOWN_GROUP) {
 		k.lose(false)
+		return
+	}
+	if err.Code == api.Code_FENCED_INSTANCE {
+		k.fail(err)
 		return
 	}
 	m.failures++
@@ -290,6 +298,30 @@ func (k *Consumer) checkLease(now env.Time) {
 	}
 }
 
+// unpolled reports whether the application has not polled for too long.
+func (k *Consumer) unpolled(now env.Time) bool {
+	return k.poll == nil && k.closing == nil && now >= k.pollBy
+}
+
+// checkPolls ends the membership of a consumer that is not polled, which the next poll is
+// told. It is none again when that begins.
+func (k *Consumer) checkPolls(now env.Time) {
+	if k.member.id == 0 || !k.unpolled(now) {
+		return
+	}
+	k.client.mark("consumer was not polled")
+	k.complain(api.Errorf(api.Code_POLL_OVERDUE, "group %q was not polled for %d ms, and its partitions were given up; poll again, more often or for fewer records", k.options.Group, k.options.PollInterval/env.Millisecond))
+	k.lose(true)
+}
+
+// fail ends the membership for good: the consumer would only take the place of another
+// again. Every poll is told.
+func (k *Consumer) fail(err *api.Error) {
+	k.client.mark("consumer was fenced by another of its instance")
+	k.fatal = err
+	k.lose(false)
+}
+
 // lose ends the membership: all partitions are lost at once, and the consumer joins anew.
 // A coordinator that may still hold the member is told, unless a static one is to find
 // its place again.
@@ -298,7 +330,11 @@ func (k *Consumer) lose(leave bool) {
 	if leave && k.options.Instance == "" {
 		k.client.LeaveGroup(k.options.Group, m.id, closeTimeout, func(Result) {})
 	}
-	*m = membership{life: m.life + 1}
+	former := m.former
+	if m.id != 0 {
+		former = m.id
+	}
+	*m = membership{life: m.life + 1, former: former}
 	k.revoking = nil
 	k.locateAt = 0
 	k.tellLost(k.disown(func(*share) bool { return true }))

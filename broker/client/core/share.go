@@ -157,6 +157,7 @@ func (k *Consumer) locate(now env.Time) {
 	k.locating = true
 	k.client.FetchOffsets(k.options.Group, asked, k.options.Session, func(r Result) {
 		k.locating = false
+		k.checkLease(k.client.clock.Now()) // nobody is told to begin where the time is up
 		k.located(list, r)
 		k.pump()
 	})
@@ -180,7 +181,7 @@ func (k *Consumer) located(list []*share, r Result) {
 			if same(s.key, TopicPartition{ID: api.TopicID(p.GetTopicId()), Partition: api.Partition(p.GetPartition())}) && o.Offset >= 0 {
 				s.begin(api.Offset(o.Offset))
 				s.committed, s.told = s.next, true
-				begun = append(begun, AssignedPartition{s.key, s.next})
+				begun = append(begun, AssignedPartition{s.key, s.next, true})
 			}
 		}
 	}
@@ -227,6 +228,7 @@ func (s *share) ask(start func(done func(Result)), then func(Result)) {
 	s.busy = true
 	start(func(r Result) {
 		s.busy = false
+		s.consumer.checkLease(s.consumer.client.clock.Now())
 		if !s.gone {
 			then(r)
 		}
@@ -273,7 +275,7 @@ func (s *share) reset() {
 			s.begin(max(0, api.Offset(r.Response.GetListOffsets().Offset)))
 			if !s.told {
 				s.told = true
-				k.tellAssigned([]AssignedPartition{{s.key, s.next}})
+				k.tellAssigned([]AssignedPartition{{s.key, s.next, false}})
 			}
 		}
 	})

@@ -21,7 +21,7 @@ type reduction struct {
 func (h *hunt) reduce(ctx context.Context, budget time.Duration) (*reduction, error) {
 	small := filepath.Join(filepath.Dir(h.simulator), "small.plan.json")
 	cmd := exec.CommandContext(ctx, h.simulator, "shrink", "--json",
-		"--seed", fmt.Sprint(h.seed), "--budget", budget.String(), "--out", small)
+		"--seed", fmt.Sprint(h.seed), "--workload", h.workload, "--budget", budget.String(), "--out", small)
 	text, err := cmd.Output()
 	if err != nil {
 		return nil, fmt.Errorf("%v: %w", cmd.Args, err)

@@ -45,6 +45,7 @@ type Member struct {
 	patience env.Time
 	target   map[Key]bool
 	beats    int
+	sequence uint64
 }
 
 // Group gives a group, nil if there is none.
@@ -148,8 +149,8 @@ func (w *World) joinGroup(q *api.JoinGroupRequest) *api.Response {
 	m := g.find(func(m *Member) bool {
 		return m.ID == q.Member || q.Member == 0 && len(q.Token) > 0 && m.token == string(q.Token)
 	})
-	if m == nil && q.Member != 0 {
-		return fail(api.Code_UNKNOWN_MEMBER)
+	if m == nil && (q.Member != 0 || q.Former != 0 && g.absent(q.Former, q.Instance) == api.Code_FENCED_INSTANCE) {
+		return fail(g.absent(q.Member+q.Former, q.Instance))
 	}
 	if m == nil {
 		w.lastMember++
@@ -167,6 +168,14 @@ func (w *World) joinGroup(q *api.JoinGroupRequest) *api.Response {
 		g.Rebalance()
 	}
 	return g.membership(m)
+}
+
+// absent is what somebody hears who is no member.
+func (g *Group) absent(id uint64, instance string) api.Code {
+	if g.member(id) == nil && g.find(func(m *Member) bool { return instance != "" && m.Instance == instance }) != nil {
+		return api.Code_FENCED_INSTANCE
+	}
+	return api.Code_UNKNOWN_MEMBER
 }
 
 func (g *Group) find(match func(*Member) bool) *Member {
@@ -303,7 +312,7 @@ func (g *Group) owned(id uint64) []Key {
 func (g *Group) beat(q *api.BeatRequest) *api.Response {
 	m := g.member(q.Member)
 	if m == nil {
-		return fail(api.Code_UNKNOWN_MEMBER)
+		return fail(g.absent(q.Member, q.Instance))
 	}
 	g.alive(m)
 	freed := false
@@ -349,12 +358,17 @@ func (g *Group) commit(q *api.CommitOffsetsRequest) *api.Response {
 	case q.Member == 0 && len(g.Members) > 0:
 		return fail(api.Code_GROUP_NOT_EMPTY)
 	case q.Member != 0 && m == nil:
-		return fail(api.Code_UNKNOWN_MEMBER)
+		return fail(g.absent(q.Member, q.Instance))
+	case m != nil && q.Sequence < m.sequence:
+		return fail(api.Code_STALE_COMMIT)
 	}
 	for _, o := range q.Offsets {
 		if owner := g.Owners[keyOf(o.Partition)]; m != nil && (owner.Member != m.ID || owner.Since > q.Epoch) {
 			return fail(api.Code_MEMBER_FENCED)
 		}
+	}
+	if m != nil {
+		m.sequence = q.Sequence
 	}
 	for _, o := range q.Offsets {
 		g.Offsets[keyOf(o.Partition)] = o.Offset

@@ -1,0 +1,93 @@
+package group
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/reprise-mq/reprise/broker/api"
+)
+
+func plainJoin(token string) []byte {
+	return EncodeJoin(tag, now, "g", Join{Token: token, Session: 10_000, Rebalance: 60_000, Topics: []string{"t"}})
+}
+
+// What a member says that it has given up, before it was told to keep it after all, gives
+// nothing up when it comes, though it has to give it up again by then.
+func TestOldWordGivesNothingUp(t *testing.T) {
+	s := apply(plainJoin("a"), EncodeTopics(tag, now, "g", Catalogue{Version: 1, Topics: []Topic{{"t", 1, 2}}}), plainJoin("b"))
+	old, _ := s.View("g", 1)
+	if len(old.Gives) != 1 || len(old.Keeps) != 1 {
+		t.Fatalf("member 1 is told %+v", old)
+	}
+	s.Apply(EncodeLeave(tag, now, "g", 2))
+	if kept, _ := s.View("g", 1); len(kept.Keeps) != 2 || kept.Epoch <= old.Epoch {
+		t.Fatalf("member 1 is told %+v", kept)
+	}
+	s.Apply(plainJoin("c"))
+	again, _ := s.View("g", 1)
+	if len(again.Gives) != 1 || again.Gives[0] != old.Gives[0] {
+		t.Fatalf("member 1 is told %+v", again)
+	}
+	if out := s.Apply(EncodeSync(tag, now, "g", 1, old.Epoch, old.Gives)); len(out.Member.Gives) != 1 {
+		t.Errorf("a word of epoch %d gives up what it was told to keep in epoch %d: %+v", old.Epoch, again.Epoch, out.Member)
+	}
+	if out := s.Apply(EncodeSync(tag, now, "g", 1, again.Epoch, again.Gives)); len(out.Member.Gives) != 0 {
+		t.Errorf("it has given up, and is told %+v", out.Member)
+	}
+	if next, _ := s.View("g", 3); len(next.Keeps) != 1 {
+		t.Errorf("member 3 is told %+v", next)
+	}
+}
+
+// A coordinator takes so much in all; then it refuses what would make it more, takes what
+// does not, and takes more again when there is room.
+func TestCoordinatorIsFull(t *testing.T) {
+	s := New(1 << 20)
+	fill := strings.Repeat("m", MaxMetadata)
+	commit := func(group string, from, n int, metadata string) Outcome {
+		c := Commit{}
+		for i := range n {
+			c.Offsets = append(c.Offsets, Offset{Partition{1, api.Partition(from + i)}, 1, metadata})
+		}
+		return s.Apply(EncodeCommit(tag, now, group, c))
+	}
+	full := 0
+	for ; full < MaxBytes/MaxMetadata; full += 100 {
+		if out := commit(fmt.Sprint("g", full), full, 100, fill); out.Code != api.Code_OK {
+			if out.Code != api.Code_GROUPS_FULL || !strings.Contains(out.Message, "delete groups") {
+				t.Fatalf("answered %+v", out)
+			}
+			break
+		}
+	}
+	if s.Bytes() > MaxBytes || s.Bytes() < MaxBytes*9/10 {
+		t.Errorf("full at %d bytes of %d", s.Bytes(), MaxBytes)
+	}
+	for size, next := MaxMetadata, 0; size > 0; size /= 2 {
+		for commit("rest", next, 1, fill[:size]).Code == api.Code_OK {
+			next++
+		}
+	}
+	for what, out := range map[string]Outcome{
+		"a commit": commit("g0", 1000, 1, fill), "a member": s.Apply(plainJoin(fill[:MaxToken])),
+	} {
+		if out.Code != api.Code_GROUPS_FULL {
+			t.Errorf("%s beyond it is answered %+v", what, out)
+		}
+	}
+	if out := commit("g0", 0, 100, fill); out.Code != api.Code_OK {
+		t.Errorf("a commit of what is there is answered %+v", out)
+	}
+	s.Apply(EncodeDelete(tag, now, "g100"))
+	if out := s.Apply(plainJoin("a")); out.Code != api.Code_OK {
+		t.Errorf("a member, with room again, is answered %+v", out)
+	}
+	if out := s.Apply(EncodeTopics(tag, now, "g", Catalogue{Version: 1, Topics: []Topic{{"t", 1, 100_000}}})); out.Code != api.Code_GROUPS_FULL {
+		t.Errorf("100,000 partitions are answered %+v", out)
+	}
+	restored := New(0)
+	if err := restored.Restore(s.Save()); err != nil || restored.Bytes() != s.Bytes() {
+		t.Errorf("restored %d bytes of %d: %v", restored.Bytes(), s.Bytes(), err)
+	}
+}
