@@ -37,6 +37,9 @@ func (w watcher) Durable(host env.Endpoint, op disk.Operation) { w.oracle.Durabl
 // Sent is part of world.Watcher.
 func (w watcher) Sent(from, to env.Endpoint, m *api.Message) {
 	w.oracle.Sent(from, to, m)
+	if q := m.GetRequest().GetCopySegment(); q != nil {
+		w.asksForCopy(from, q)
+	}
 	if p := m.GetPeer(); p != nil && len(w.armed) > 0 {
 		w.sent(from, p)
 	}

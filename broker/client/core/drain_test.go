@@ -1,4 +1,4 @@
-package client
+package core_test
 
 import (
 	"slices"
@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/client/core"
 )
 
 // described is a cluster of nodes 1 to n, with partitions on the nodes that are named: a
@@ -44,12 +45,14 @@ func TestPlanDrain(t *testing.T) {
 		{"only some may", described(5, "1 2 3", "1 2 3"), 1, []uint64{5}, []uint64{5, 5}, ""},
 		{"the fewest first", described(5, "1 2 3", "2 3 4", "2 3 4"), 1, nil, []uint64{5}, ""},
 		{"what is being changed waits", described(4, "1 2 3 +4", "-1 2 3 4", "1 2 3"), 1, nil, []uint64{4}, ""},
+		{"what is on its way in goes elsewhere", described(5, "-1 +2 3 4"), 2, nil, []uint64{5}, ""},
+		{"what is on its way out has gone", described(5, "-1 +2 3 4"), 1, nil, nil, ""},
 		{"nobody left", described(3, "1 2 3", "1 2"), 1, nil, nil, "t/0; let another node join"},
 		{"no such node", four, 9, nil, nil, "no such node"},
 		{"to itself", four, 1, []uint64{1}, nil, "no other node"},
 		{"to nobody", four, 1, []uint64{7}, nil, "no other node"},
 	} {
-		moves, err := planDrain(test.m, test.node, test.to)
+		moves, err := core.PlanDrain(test.m, test.node, test.to)
 		var heirs []uint64
 		for _, m := range moves {
 			heirs = append(heirs, m.To)
