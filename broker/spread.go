@@ -16,8 +16,11 @@ func (n *Node) spread(g *group) {
 	if n.cfg.SpreadTicks == 0 || n.ticks < n.meta.spreadAt {
 		return
 	}
-	n.meta.spreadAt = n.ticks + uint64(n.cfg.SpreadTicks)
 	p, to := n.meta.state.Uneven(func(node *meta.Node) bool { return n.mayLeadMore(g, node) })
+	if p == nil && n.meta.state.CanSpread() {
+		return // look again soon: now and then raft has not heard of anybody for a tick or two
+	}
+	n.meta.spreadAt = n.ticks + uint64(n.cfg.SpreadTicks)
 	if p == nil {
 		return
 	}

@@ -22,7 +22,11 @@ const replicas = 3
 // promised are a majority.
 func (r *run) part(a *armed) bool {
 	f, n := a.fault, a.node
-	if n == nil || !n.host.Up() || r.id(n) == 0 || n.departure != nil || r.parting() && !r.plan.Unrestricted {
+	if n == nil || !n.host.Up() || r.id(n) == 0 || n.departure != nil {
+		return false
+	}
+	if r.parting() && !r.plan.Unrestricted {
+		r.postpone(a)
 		return false
 	}
 	fair := r.mayRot(n)
@@ -45,6 +49,19 @@ func (r *run) part(a *armed) bool {
 		r.departs(n)
 	}
 	return true
+}
+
+// postpone has a loss strike later, where nodes come and go all the time.
+func (r *run) postpone(a *armed) {
+	if !r.plan.Workload.Moves() || a.fault.Kind == plan.Leave {
+		return
+	}
+	a.node = nil
+	r.world.Agenda.After(departEvery, func() {
+		if !r.healed {
+			r.strike(a)
+		}
+	})
 }
 
 // parting reports whether a node is on its way out of the cluster, or has to be.

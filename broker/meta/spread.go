@@ -7,6 +7,12 @@ import "github.com/reprise-mq/reprise/broker/api"
 // forth.
 const minUneven = 2
 
+// CanSpread reports whether Uneven would name a partition, were all nodes suitable.
+func (s *State) CanSpread() bool {
+	p, _ := s.Uneven(func(*Node) bool { return true })
+	return p != nil
+}
+
 // Uneven names a partition, and the node of a replica of it that had better be the
 // preferred leader, so that nodes lead more equally many; nil if they do as it is, to
 // within one between any two nodes that have a partition in common. Nodes that are not

@@ -59,8 +59,8 @@ func Generate(seed uint64) *Plan {
 
 // shares of the workloads among standard seeds; "" is that of a log.
 var shares = []string{
-	"", "", "", "", workloads.Retention, workloads.Retention, workloads.Group, workloads.Group,
-	workloads.Membership, workloads.Mixed,
+	"", "", "", "", "", workloads.Retention, workloads.Retention, workloads.Group,
+	workloads.Membership, workloads.Membership, workloads.Mixed, workloads.Mixed,
 }
 
 // GenerateWorkload makes a plan as Generate does, with a workload of a kind: "log", or one
@@ -80,6 +80,9 @@ func GenerateWorkload(kind string, seed uint64) (*Plan, error) {
 func (g *generator) workload(kind string) {
 	w := &g.plan.Workload
 	w.Kind = kind
+	if kind == workloads.Mixed {
+		w.Ops = w.Ops * 2 / 3 // there is enough to do beside them
+	}
 	if w.Retains() {
 		g.retention()
 	}
