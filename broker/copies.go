@@ -19,6 +19,9 @@ type piece struct {
 	ask   func()
 }
 
+// MaxCopyRate is the highest bound, in bytes a second.
+const MaxCopyRate = 1 << 40
+
 // A node that copied nothing for a while makes up for one part in so many of a second.
 const copyBurst = 5
 

@@ -43,7 +43,7 @@ type Config struct {
 	// CopyBytes of a segment are asked of another node at once; at most 1 MiB come.
 	CopyBytes int
 	// CopyRate bounds what the node copies of others' segments, in bytes a second: for new
-	// replicas, for those that were away too long, and for what is damaged. 0 is no bound.
+	// replicas, for those that were away too long, and for what is damaged. 0 is no bound, MaxCopyRate the highest.
 	CopyRate int64
 	// Tick is raft's unit of time: a leader is missed after 10 to 20 ticks. A group's
 	// clock moves on by two at a time.

@@ -65,7 +65,7 @@ func (c *Client) Drain(ctx context.Context, node uint64, d Drain) error {
 		select {
 		case <-time.After(drainPause):
 		case <-ctx.Done():
-			return fmt.Errorf("drain node %d: %d replicas are left, %d of them on their way: %w", node, left, onTheirWay, ctx.Err())
+			return fmt.Errorf("drain node %d: %d replicas are left, %d of them on their way%s: %w", node, left, onTheirWay, core.Moving(m, node), ctx.Err())
 		}
 	}
 }

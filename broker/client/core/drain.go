@@ -95,6 +95,30 @@ func replicaOn(p *api.PartitionInfo, node uint64) *api.ReplicaInfo {
 	return p.GetReplicas()[i]
 }
 
+// Moving names the replicas that a node has begun to give up, and where they are to go:
+// " (t/0 to node 4)"; "" if there are none.
+func Moving(m *api.MetadataResponse, node uint64) string {
+	var list []string
+	for _, t := range m.GetTopics() {
+		for _, p := range t.GetPartitions() {
+			if own := replicaOn(p, node); own == nil || !own.GetRemoving() {
+				continue
+			}
+			way := fmt.Sprintf("%s/%d", t.GetName(), p.GetPartition())
+			for _, r := range p.GetReplicas() {
+				if r.GetAdding() && !r.GetRemoving() {
+					way += fmt.Sprintf(" to node %d", r.GetNode())
+				}
+			}
+			list = append(list, way)
+		}
+	}
+	if len(list) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(list, ", ") + ")"
+}
+
 // movable reports whether a node's replica can be given to another node now: not while
 // replicas of the partition are changing, unless this one is only on its way in. It may
 // never get there, where the node is dead.

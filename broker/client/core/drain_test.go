@@ -66,3 +66,15 @@ func TestPlanDrain(t *testing.T) {
 		}
 	}
 }
+
+// What a drain waits for has a name.
+func TestMoving(t *testing.T) {
+	m := described(4, "-1 +2 3 4", "1 2 3", "-1 2 3", "-1 -+2 3 +4")
+	m.Topics[0].Partitions[3].Replicas[1] = &api.ReplicaInfo{Node: 2, Adding: true, Removing: true}
+	if got, want := core.Moving(m, 1), " (t/0 to node 2, t/2, t/3 to node 4)"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := core.Moving(m, 3); got != "" {
+		t.Errorf("%q of a node that gives nothing up", got)
+	}
+}
