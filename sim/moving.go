@@ -42,20 +42,24 @@ type bucket struct {
 	at    env.Time
 }
 
+// add lets run out what has since the last time, and adds bytes.
+func (b *bucket) add(now env.Time, rate, bytes int64) {
+	ran := rate * int64((now-b.at)/env.Microsecond) / int64(env.Second/env.Microsecond)
+	b.bytes, b.at = max(b.bytes-ran, 0)+bytes, now
+}
+
 // asksForCopy notes that a node asks for a piece of another's segment. It may do so at its
-// rate, by a clock that runs a tenth too fast at most, with a piece ahead, and what gathers
-// in a second.
+// rate, by a clock that runs a tenth too fast at most, with one piece and what gathers in a
+// fifth of a second ahead.
 func (r *run) asksForCopy(host env.Endpoint, q *api.CopySegmentRequest) {
 	n := r.named(host)
 	if n == nil || r.plan.Config.CopyRate == 0 {
 		return
 	}
-	rate, now := r.plan.Config.CopyRate*11/10, r.world.Agenda.Now()
-	b := &n.copied
-	ran := rate * int64((now-b.at)/env.Millisecond) / 1000
-	b.bytes, b.at = max(b.bytes-ran, 0)+int64(q.GetLength()), now
-	if most := rate + int64(n.config().CopyBytes); b.bytes > most {
-		r.fail(CopiedTooFast, "%s is %d bytes ahead of the %d a second that it may copy", n.host.Name, b.bytes, r.plan.Config.CopyRate)
+	rate := r.plan.Config.CopyRate * 11 / 10
+	n.copied.add(r.world.Agenda.Now(), rate, int64(q.GetLength()))
+	if most := rate/4 + int64(n.config().CopyBytes); n.copied.bytes > most {
+		r.fail(CopiedTooFast, "%s is %d bytes ahead of the %d a second that it may copy", n.host.Name, n.copied.bytes, r.plan.Config.CopyRate)
 	}
 }
 

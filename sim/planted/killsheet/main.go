@@ -35,13 +35,14 @@ func main() {
 	s := &sheet{out: os.Stdout}
 	only := pflag.String("only", "", "plant only the bugs whose name matches this `regexp`")
 	seeds := pflag.String("seeds", "1..300", "look for each bug in the seeds `A..B`, both included")
+	pflag.StringVar(&s.workload, "workload", "", "look in plans with the workload of this `name` (default: what each seed draws)")
 	pflag.IntVar(&s.jobs, "jobs", 1, "how many seeds to run at the same time")
 	pflag.DurationVar(&s.budget, "shrink", 0, "also shrink the plan that found each bug, for at most this `time`")
 	pflag.Parse()
 	names, err := regexp.Compile(*only)
 	_, scanned := fmt.Sscanf(*seeds, "%d..%d", &s.first, &s.last)
-	if err = errors.Join(err, scanned); err != nil || s.last < s.first || s.jobs < 1 || pflag.NArg() > 0 {
-		fmt.Fprintln(os.Stderr, "killsheet: --only takes a regular expression, --seeds A..B with A not above B, --jobs at least 1:", err)
+	if err = errors.Join(err, scanned); err != nil || s.last < s.first || s.jobs < 1 || s.workload != "" && s.budget > 0 || pflag.NArg() > 0 {
+		fmt.Fprintln(os.Stderr, "killsheet: --only takes a regular expression, --seeds A..B with A not above B, --jobs at least 1, --workload no --shrink:", err)
 		os.Exit(exitUsage)
 	}
 	if err := s.print(ctx, names); err != nil {
@@ -55,6 +56,7 @@ type sheet struct {
 	out         *os.File
 	first, last uint64
 	jobs        int
+	workload    string
 	budget      time.Duration
 	root        string
 	// hunts that found their bugs by all verdicts, and the reductions of their plans.
@@ -118,7 +120,7 @@ func (s *sheet) plant(ctx context.Context, b *planted.Bug) (found bool, err erro
 	if text, err := build.CombinedOutput(); err != nil {
 		return false, fmt.Errorf("go build: %w\n%s", err, text)
 	}
-	h := &hunt{simulator: simulator, jobs: s.jobs, verdicts: b.Verdicts}
+	h := &hunt{simulator: simulator, jobs: s.jobs, workload: s.workload, verdicts: b.Verdicts}
 	if err := h.run(ctx, s.first, s.last); err != nil {
 		return false, err
 	}
@@ -137,7 +139,7 @@ func (s *sheet) plant(ctx context.Context, b *planted.Bug) (found bool, err erro
 	if !b.Loses {
 		return h.found(), nil
 	}
-	c := &hunt{simulator: simulator, jobs: s.jobs, blackBox: true}
+	c := &hunt{simulator: simulator, jobs: s.jobs, workload: s.workload, blackBox: true}
 	if err := c.run(ctx, s.first, s.last); err != nil {
 		return false, err
 	}
