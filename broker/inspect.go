@@ -21,6 +21,8 @@ type GroupView struct {
 	Conf  *raftpb.ConfState
 	// Folder holds the live segments; "" in a joiner without a snapshot.
 	Folder string
+	// Copied of CopyBytes are there of a log that is being copied; 0 of 0 if none is.
+	Copied, CopyBytes int64
 }
 
 // Inspect lays every replica open, ascending by group. It changes nothing.
@@ -36,6 +38,7 @@ func (n *Node) Inspect() []GroupView {
 			Group: g.id, Replica: g.replica.ID(), Term: status.Term, Leads: g.replica.Leads(),
 			Commit: status.Commit, Applied: g.replica.Applied(), Conf: conf, Folder: g.replica.Folder(),
 		}
+		view.Copied, view.CopyBytes = g.replica.Copying()
 		if g.id == api.MetaGroup {
 			view.State = n.meta.Save()
 		} else {
@@ -169,6 +172,7 @@ func (n *Node) describe(c caller) {
 		if store := g.replica.Store(); store != nil {
 			status.FirstIndex = uint64(store.First()) + 1
 		}
+		status.CopiedBytes, status.CopyBytes = g.replica.Copying()
 		if g.id != api.MetaGroup {
 			start, end := g.bounds()
 			status.LogStart, status.LogEnd = int64(start), int64(end)
@@ -216,7 +220,7 @@ func (n *Node) metadataNow(q *api.MetadataRequest) *api.Response {
 		out.MetaLeader = uint64(leader)
 	}
 	for _, node := range state.Nodes() {
-		out.Nodes = append(out.Nodes, &api.NodeInfo{Id: uint64(node.ID), Address: node.Address, MetaVoter: node.Voter})
+		out.Nodes = append(out.Nodes, &api.NodeInfo{Id: uint64(node.ID), Address: node.Address, MetaVoter: node.Voter, Removing: node.Removing})
 	}
 	for _, t := range topics {
 		out.Topics = append(out.Topics, n.topicInfo(t))

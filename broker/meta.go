@@ -20,6 +20,8 @@ type metaGroup struct {
 	state *meta.State
 	// Replicas may have to be made or ended: nodes or topics have changed.
 	moved bool
+	// The tick from which, while it leads, another preferred leader may be made.
+	spreadAt uint64
 	// Destroyed groups whose topic is gone. The journal's mark of each stays until
 	// no recovery of this node can find the topic again.
 	graves []grave

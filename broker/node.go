@@ -42,11 +42,17 @@ type Config struct {
 	CheckpointBytes int
 	// CopyBytes of a segment are asked of another node at once; at most 1 MiB come.
 	CopyBytes int
+	// CopyRate bounds what the node copies of others' segments, in bytes a second: for new
+	// replicas, for those that were away too long, and for what is damaged. 0 is no bound, MaxCopyRate the highest.
+	CopyRate int64
 	// Tick is raft's unit of time: a leader is missed after 10 to 20 ticks. A group's
 	// clock moves on by two at a time.
 	Tick env.Time
 	// BalanceTicks is how long a leader that is not the preferred one stays.
 	BalanceTicks int
+	// SpreadTicks is how long the meta group's leader waits before it makes another replica
+	// the preferred leader of a partition, so that nodes lead equally many; 0: it never does.
+	SpreadTicks int
 	// StallTicks is how long a sync may take before the node gives up leading.
 	StallTicks int
 	// ScrubBytes is about how much is read in a tick to find damage that nobody else
@@ -80,8 +86,10 @@ func DefaultConfig() Config {
 		JournalFiles:      8,
 		CheckpointBytes:   16 << 20,
 		CopyBytes:         1 << 20,
+		CopyRate:          100 << 20,
 		Tick:              50 * env.Millisecond,
 		BalanceTicks:      100,
+		SpreadTicks:       20,
 		StallTicks:        40,
 		ScrubBytes:        64 << 10,
 		ReserveBytes:      256 << 20,
@@ -133,6 +141,7 @@ type Node struct {
 	timers    timers
 	peers     peers
 	calls     calls
+	copies    copies
 	stall     stall
 	space     space
 	leaving   leaving
@@ -252,6 +261,7 @@ func (n *Node) Dirty(r *replica.Replica) { n.dirty = append(n.dirty, r) }
 // tick moves groups' clocks on and looks after what needs looking after.
 func (n *Node) tick() {
 	n.ticks++
+	n.refill()
 	if n.phase != phaseServing || n.failed != nil {
 		return
 	}

@@ -262,14 +262,17 @@ func (n *Node) CopyFrom(group api.GroupID, from api.ReplicaID, file api.Index, p
 }
 
 func (n *Node) copyFrom(to env.Endpoint, group api.GroupID, file api.Index, position int64, length int, done func([]byte, error)) {
-	n.calls.send(to, &api.Request{Body: &api.Request_CopySegment{CopySegment: &api.CopySegmentRequest{
+	q := &api.Request{Body: &api.Request_CopySegment{CopySegment: &api.CopySegmentRequest{
 		Group: uint64(group), Segment: uint64(file), Position: position, Length: int32(length),
-	}}}, func(response *api.Response) {
-		if response.GetError() != nil {
-			done(nil, response.GetError())
-			return
-		}
-		done(response.GetCopySegment().GetData(), nil)
+	}}}
+	n.afford(length, func() {
+		n.calls.send(to, q, func(response *api.Response) {
+			if response.GetError() != nil {
+				done(nil, response.GetError())
+				return
+			}
+			done(response.GetCopySegment().GetData(), nil)
+		})
 	})
 }
 

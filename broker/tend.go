@@ -95,6 +95,7 @@ func (n *Node) settled(g *group, p *meta.Partition) bool {
 func (n *Node) tendMeta(g *group) {
 	g.prefer(api.ReplicaID(n.meta.state.PreferredMeta()))
 	if !g.replica.Serves() {
+		n.meta.spreadAt = n.ticks + uint64(n.cfg.SpreadTicks) // who leads has to hear of the others first
 		return
 	}
 	voters, learners := n.meta.state.MetaConfig()
@@ -108,6 +109,7 @@ func (n *Node) tendMeta(g *group) {
 	if settled {
 		n.balance(g)
 	}
+	n.spread(g)
 }
 
 // replicaChanged is the report of a group's committed configuration.

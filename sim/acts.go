@@ -14,6 +14,9 @@ import (
 func (r *run) act(a *armed) bool {
 	f := a.fault
 	if f.Kind == plan.Join {
+		if r.staying() >= r.plan.Nodes+maxMore {
+			return false
+		}
 		n := r.addNode()
 		n.boot()
 		a.node = n
@@ -43,6 +46,20 @@ func (r *run) act(a *armed) bool {
 		c.MoveReplica(f.Target.Topic, p.Number, from.Node, chosen.ID, adminPatience, done)
 	})
 	return true
+}
+
+// maxMore is how many nodes a cluster may have beside those that it is founded with.
+const maxMore = 3
+
+// staying counts the nodes that are in the cluster and not on their way out of it.
+func (r *run) staying() int {
+	in := 0
+	for _, n := range r.nodes {
+		if !n.gone && !n.removed && n.departure == nil {
+			in++
+		}
+	}
+	return in
 }
 
 // strangers are the nodes that hold no replica of a partition.

@@ -7,6 +7,7 @@ import (
 	"github.com/reprise-mq/reprise/broker/client/core"
 	"github.com/reprise-mq/reprise/broker/env"
 	"github.com/reprise-mq/reprise/broker/trace"
+	"github.com/reprise-mq/reprise/sim/plan"
 	"github.com/reprise-mq/reprise/sim/world"
 	"github.com/reprise-mq/reprise/workloads"
 	"github.com/reprise-mq/reprise/workloads/runner"
@@ -46,10 +47,7 @@ func (r *run) clientHost(name string) *world.Host {
 
 // startCore begins a life of a client.
 func (r *run) startCore(h *world.Host, attempt env.Time) {
-	var nodes []env.Endpoint
-	for i := range r.plan.Nodes {
-		nodes = append(nodes, nodeName(i+1))
-	}
+	nodes := r.members()
 	h.Start(func(p world.Place) env.Process {
 		return core.New(core.Config{
 			Bootstrap: nodes, AttemptTimeout: attempt, Codecs: codecs, Trace: func(e trace.Event) { r.counts.Marks[e.Name]++ },
@@ -75,11 +73,22 @@ func (r *run) addClients() {
 			c.attempt = hastyAttempt
 		}
 		c.runner = runner.New(runner.Config{
-			Log: r.log(), Ops: ops, Window: w.Window(i), Timeout: patience, Done: func() { c.done = true },
+			Log: r.log(), Ops: ops, Window: w.Window(i), There: r.there, Timeout: patience, Done: func() { c.done = true },
 		})
 		r.clients = append(r.clients, c)
 	}
 	r.addMembers()
+}
+
+// there reports whether a topic has a partition.
+func (r *run) there(topic string, p api.Partition) bool {
+	return r.partition(plan.Target{Topic: topic, Partition: int32(p)}) != nil
+}
+
+// partitions is how many the topic has that all share.
+func (r *run) partitions() int {
+	t := r.oracle.Meta().TopicByName(r.plan.Workload.Topic)
+	return len(t.Partitions)
 }
 
 // begin gives the client a core and lets it go on.
@@ -138,7 +147,7 @@ func (a *admin) create(w *workloads.Config, done func()) {
 // finalReads reads every partition there is, from its log start to its end.
 func (r *run) finalReads() {
 	w := &r.plan.Workload
-	topics := []runner.Topic{{Name: w.Topic, Recorded: w.Topic, Partitions: w.Partitions}}
+	topics := []runner.Topic{{Name: w.Topic, Recorded: w.Topic, Partitions: r.partitions()}}
 	for _, c := range r.clients {
 		if c.runner != nil {
 			topics = append(topics, c.runner.Topics()...)

@@ -3,8 +3,10 @@ package sim
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/reprise-mq/reprise/broker"
+	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/batch"
 	"github.com/reprise-mq/reprise/broker/env"
 	"github.com/reprise-mq/reprise/broker/journal"
@@ -33,10 +35,16 @@ type node struct {
 	// gone: what it had, image, is lost, or given to others; it does not start.
 	gone  bool
 	image disk.Image
+	// departure is how it leaves the cluster, once it does.
+	departure *departure
 	// removed: it is out of the cluster, and runs all the same.
 	removed bool
 	// found are the files that it found damaged, with how often its disk had been then.
 	found map[string]int
+	// copying is how far it was with the logs that it copies, by group.
+	copying map[api.GroupID]int64
+	// copied is what it has asked of others' segments lately, as a bucket that runs empty.
+	copied bucket
 }
 
 // version is what simulated nodes say they are.
@@ -73,7 +81,7 @@ func (n *node) boot() {
 	if n.host.Up() || n.gone {
 		return
 	}
-	n.leaving = false
+	n.leaving, n.copying = false, make(map[api.GroupID]int64)
 	n.cramped = n.host.Disk.Free() < n.need()
 	n.run.oracle.Restarting(n.host.Name)
 	n.host.Start(func(p world.Place) env.Process {
@@ -90,13 +98,14 @@ func (n *node) config() broker.Config {
 	config.Address = n.host.Name
 	config.Init = n.number == 1
 	if !config.Init {
-		for i := range min(n.number-1, n.run.plan.Nodes) {
-			config.Join = append(config.Join, nodeName(i+1))
-		}
+		config.Join = slices.DeleteFunc(n.run.members(), func(name env.Endpoint) bool { return name == n.host.Name })
 	}
 	config.SegmentBytes = c.SegmentBytes
 	config.JournalFileBytes, config.JournalFiles = c.JournalFileBytes, c.JournalFiles
 	config.CheckpointBytes, config.CopyBytes = c.CheckpointBytes, c.CopyBytes
+	if c.CopyRate > 0 {
+		config.CopyRate = c.CopyRate
+	}
 	config.Tick = env.Time(c.TickMillis) * env.Millisecond
 	if c.Mixed {
 		n.vary(&config)
@@ -135,6 +144,7 @@ func (n *node) note(e trace.Event) {
 	case becameLeader:
 		r.leader(n, e)
 	case "snapshot copy begun":
+		delete(n.copying, e.Group)
 		r.copies(n)
 	case nodeServes:
 		if n.rotten {
@@ -224,7 +234,9 @@ func (n *node) restartWithRoom() {
 // look lets the oracle see what the node has in memory.
 func (n *node) look() {
 	if n.host.Up() && n.broker != nil {
-		n.run.oracle.Look(n.host.Name, n.broker.Inspect())
+		views := n.broker.Inspect()
+		n.run.oracle.Look(n.host.Name, views)
+		n.goesOn(views)
 	}
 }
 
@@ -262,6 +274,18 @@ func (r *run) found() {
 	r.addClients()
 	r.since, r.ready = r.world.Agenda.Now(), true
 	r.tell("", "the cluster of %d nodes is ready", r.plan.Nodes)
+}
+
+// members are the addresses of the nodes that are not known to be gone: what whoever runs
+// nodes and clients tells them.
+func (r *run) members() []env.Endpoint {
+	var names []env.Endpoint
+	for _, n := range r.nodes {
+		if !n.gone && !n.removed {
+			names = append(names, n.host.Name)
+		}
+	}
+	return names
 }
 
 // informed reports whether every node has joined.

@@ -64,7 +64,7 @@ func (r *run) mayRot(n *node) bool {
 	}
 	rotten := 0
 	for _, other := range r.nodes {
-		if other != n && (other.gone || other.removed || other.host.Disk.Rotten()) {
+		if other != n && !other.replaced() && (other.gone || other.rotten || other.host.Disk.Rotten()) {
 			rotten++
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/client/core"
 	"github.com/reprise-mq/reprise/broker/env"
-	"github.com/reprise-mq/reprise/broker/meta"
 	"github.com/reprise-mq/reprise/histories"
 	"github.com/reprise-mq/reprise/sim/disk"
 	"github.com/reprise-mq/reprise/sim/plan"
@@ -19,16 +18,20 @@ const departEvery = 500 * env.Millisecond
 const replicas = 3
 
 // part begins the end of a node in the cluster: because what it had is lost, or
-// because it is to go. One node does in a run: two of three that have lost what they
+// because it is to go. One node does at a time: two of three that have lost what they
 // promised are a majority.
 func (r *run) part(a *armed) bool {
 	f, n := a.fault, a.node
-	if n == nil || !n.host.Up() || r.id(n) == 0 || r.parted && !r.plan.Unrestricted {
+	if n == nil || !n.host.Up() || r.id(n) == 0 || n.departure != nil {
+		return false
+	}
+	if r.parting() && !r.plan.Unrestricted {
+		r.postpone(a)
 		return false
 	}
 	fair := r.mayRot(n)
 	if f.Kind == plan.Leave {
-		fair = len(r.oracle.Meta().Nodes()) > max(r.plan.Nodes, replicas) // others can take what it has
+		fair = r.staying() > max(r.plan.Nodes, replicas) // others can take what it has
 	}
 	if !fair {
 		return false
@@ -38,23 +41,44 @@ func (r *run) part(a *armed) bool {
 	case plan.JournalRot:
 		n.kill()
 		defer n.boot()
-		if !r.rotJournal(n, f) {
-			return false
-		}
+		return r.rotJournal(n, f)
 	case plan.LostDisk:
 		n.lose()
 		r.after(f, 1, 1, n.replace)
 	default:
 		r.departs(n)
 	}
-	r.parted = true
 	return true
 }
 
+// postpone has a loss strike later, where nodes come and go all the time.
+func (r *run) postpone(a *armed) {
+	if !r.plan.Workload.Moves() || a.fault.Kind == plan.Leave {
+		return
+	}
+	a.node = nil
+	r.world.Agenda.After(departEvery, func() {
+		if !r.healed {
+			r.strike(a)
+		}
+	})
+}
+
+// parting reports whether a node is on its way out of the cluster, or has to be.
+func (r *run) parting() bool {
+	return slices.ContainsFunc(r.nodes, func(n *node) bool {
+		return !n.replaced() && (n.gone || n.rotten || n.departure != nil)
+	})
+}
+
+// replaced reports whether a node is out of the cluster, and all that it had is elsewhere.
+func (n *node) replaced() bool { return n.departure != nil && n.departure.done }
+
 // departs has a node give its replicas to others and leave.
 func (r *run) departs(n *node) {
-	r.departed = &departure{run: r, node: n, id: r.id(n)}
-	r.departed.tend()
+	n.departure = &departure{run: r, node: n, id: r.id(n)}
+	r.departures = append(r.departures, n.departure)
+	n.departure.tend()
 }
 
 // lose ends a machine with all that it has.
@@ -73,13 +97,18 @@ func (n *node) lose() {
 	n.run.oracle.Restarting(n.host.Name)
 }
 
-// returns starts the node that was removed on the disk that it had. It belongs to the
+// returns starts the node that was last removed on the disk that it had. It belongs to the
 // cluster no more, and whatever it says must move nobody.
 func (r *run) returns(f *plan.Fault) bool {
-	if r.departed == nil || !r.departed.done || r.departed.node.removed {
+	var n *node
+	for _, d := range r.departures {
+		if d.done {
+			n = d.node
+		}
+	}
+	if n == nil || n.removed {
 		return false
 	}
-	n := r.departed.node
 	r.noteFault(f, string(n.host.Name), histories.Point)
 	n.host.Disk.Restore(n.image)
 	n.gone, n.removed = false, true
@@ -93,7 +122,7 @@ func (n *node) outside() bool { return n.removed && n.run.id(n) == 0 }
 
 // replace lets a new node join for one that is lost, unless one has.
 func (n *node) replace() {
-	if n.run.departed == nil && !n.run.plan.Unrestricted {
+	if n.departure == nil && !n.run.plan.Unrestricted {
 		n.run.addNode().boot()
 		n.run.departs(n)
 	}
@@ -105,10 +134,11 @@ type departure struct {
 	run  *run
 	node *node
 	id   api.NodeID
-	// busy: an answer is to come.
-	busy bool
-	// spared: a node has joined because all had replicas.
-	spared bool
+	// busy: an answer is to come. spared: a node has joined because there was none left
+	// that could take a replica.
+	busy, spared bool
+	// why it cannot go on, as it was last told.
+	why string
 	// done: it is out. It is looked after all the same until it returns.
 	done bool
 }
@@ -123,7 +153,7 @@ func (d *departure) tend() {
 		d.out()
 	case d.busy:
 	case len(held) > 0:
-		d.move(held)
+		d.drain()
 	case !m.Node(d.id).Removing:
 		d.do(func(c *core.Client, done func(core.Result)) { c.RemoveNode(d.id, adminPatience, done) })
 	}
@@ -144,23 +174,29 @@ func (d *departure) out() {
 	}
 }
 
-// move has a replica that is not on its way yet move to a node that has none. Where all
-// nodes have one, as after a move to this node that was under way, another joins.
-func (d *departure) move(held []*meta.Partition) {
-	for _, p := range held {
-		if own, _ := p.ReplicaOn(d.id); own.Removing {
-			continue
-		}
-		heirs := slices.DeleteFunc(d.run.strangers(p), func(n *meta.Node) bool { return n.ID == d.id || n.Removing })
-		if len(heirs) == 0 {
-			d.spare()
-			continue
-		}
-		d.do(func(c *core.Client, done func(core.Result)) {
-			c.MoveReplica(p.Topic.Name, p.Number, d.id, heirs[0].ID, adminPatience, done)
+// drain has a replica move, as 'reprise cluster drain' would. Where no node is left for
+// one, another node joins.
+func (d *departure) drain() {
+	d.do(func(c *core.Client, done func(core.Result)) {
+		c.Metadata(&api.MetadataRequest{Linearizable: true}, adminPatience, func(result core.Result) {
+			if result.Err != nil {
+				done(result)
+				return
+			}
+			moves, err := core.PlanDrain(result.Response.GetMetadata(), uint64(d.id), nil)
+			switch d.why = ""; {
+			case err != nil:
+				d.why = ": " + err.Error()
+				d.spare()
+				done(result)
+			case len(moves) == 0:
+				done(result) // they are on their way
+			default:
+				m := moves[0]
+				c.MoveReplica(m.Topic, api.Partition(m.Partition), api.NodeID(m.From), api.NodeID(m.To), adminPatience, done)
+			}
 		})
-		return
-	}
+	})
 }
 
 // spare lets a node join, once.

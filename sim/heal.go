@@ -121,8 +121,10 @@ func (r *run) unsettled() string {
 	if what := r.damage(); what != "" {
 		return what
 	}
-	if d := r.departed; d != nil && !d.done {
-		return fmt.Sprintf("%s is not out of the cluster yet", d.node.host.Name)
+	for _, d := range r.departures {
+		if !d.done {
+			return fmt.Sprintf("%s is not out of the cluster yet%s", d.node.host.Name, d.why)
+		}
 	}
 	views := r.views()
 	for _, id := range r.wantedGroups() {

@@ -10,7 +10,6 @@ import (
 	"github.com/reprise-mq/reprise/histories"
 	"github.com/reprise-mq/reprise/sim/plan"
 	"github.com/reprise-mq/reprise/sim/prng"
-	"github.com/reprise-mq/reprise/workloads"
 	"github.com/reprise-mq/reprise/workloads/runner"
 )
 
@@ -48,7 +47,7 @@ const auditEvery = env.Second
 // addMembers makes the members of the run's consumer group.
 func (r *run) addMembers() {
 	w := &r.plan.Workload
-	if w.Kind != workloads.Group {
+	if !w.Grouped() {
 		return
 	}
 	r.readers = &readers{run: r, asked: make(map[commitKey]*api.Request)}
@@ -98,7 +97,7 @@ func (g *readers) ask() {
 	settled := r.healed && r.produced()
 	var processes []histories.Process
 	var asked []*api.GroupPartition
-	for p := range w.Partitions {
+	for p := range r.partitions() {
 		process := r.recorder.NewProcess()
 		processes = append(processes, process)
 		asked = append(asked, &api.GroupPartition{TopicId: uint64(topic), Partition: int32(p)})
@@ -131,7 +130,8 @@ func (g *readers) heard(processes []histories.Process, settled bool, result core
 	lag := api.Offset(0)
 	for p, process := range processes {
 		r.recorder.Ok(r.now(), process, histories.Answer{Offset: committed[p]})
-		lag += r.endOf(api.Partition(p)) - max(committed[p], 0)
+		start, end := r.bounds(api.Partition(p))
+		lag += end - max(committed[p], start) // what retention took nobody commits
 	}
 	if settled {
 		g.lag, g.known = lag, true
@@ -188,18 +188,18 @@ func (r *run) produced() bool {
 	return !slices.ContainsFunc(r.clients, func(c *client) bool { return c.member == nil && !c.done })
 }
 
-// endOf is the end of a partition of the topic that all share, as the furthest node has it.
-func (r *run) endOf(p api.Partition) api.Offset {
-	end := api.Offset(0)
+// bounds are where a partition of the topic that all share begins and ends, as the
+// furthest nodes have it.
+func (r *run) bounds(p api.Partition) (start, end api.Offset) {
 	for _, n := range r.nodes {
 		if !n.host.Up() || n.broker == nil || n.outside() {
 			continue
 		}
 		for _, v := range n.broker.Partitions() {
 			if v.Topic == r.plan.Workload.Topic && v.Partition == p {
-				end = max(end, v.LogEnd)
+				start, end = max(start, v.LogStart), max(end, v.LogEnd)
 			}
 		}
 	}
-	return end
+	return start, end
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/reprise-mq/reprise/checker"
 	"github.com/reprise-mq/reprise/histories"
 	"github.com/reprise-mq/reprise/sim/oracle"
-	"github.com/reprise-mq/reprise/workloads"
 )
 
 // Counts is what happened in a run.
@@ -144,7 +143,7 @@ func (r *run) countActs() {
 // options say how the history is judged. A plan that someone has cut down is not
 // asked for much.
 func (r *run) options() checker.Options {
-	o := checker.Options{Retention: r.plan.Workload.Kind == workloads.Retention}
+	o := checker.Options{Retention: r.plan.Workload.Retains()}
 	if r.plan.Small || r.plan.Unrestricted {
 		return o
 	}

@@ -15,7 +15,15 @@ import (
 const (
 	retentionTime  = "retention.ms"
 	retentionBytes = "retention.bytes"
+	segmentBytes   = "segment.bytes"
+	messageBytes   = "max.message.bytes"
 )
+
+// configNames are those that acts change.
+var configNames = map[plan.Kind]string{
+	plan.RetainTime: retentionTime, plan.RetainBytes: retentionBytes,
+	plan.SegmentBytes: segmentBytes, plan.MessageBytes: messageBytes,
+}
 
 // configs are what the topic of a workload is made with.
 func configs(w *workloads.Config) []*api.TopicConfig {
@@ -43,10 +51,7 @@ func (r *run) change(f *plan.Fault) bool {
 		r.admin.do(func(c *core.Client) { c.AddPartitions(f.Target.Topic, partitions, adminPatience, done) })
 		return true
 	}
-	name := retentionTime
-	if f.Kind == plan.RetainBytes {
-		name = retentionBytes
-	}
+	name := configNames[f.Kind]
 	q := &api.AlterTopicRequest{Set: []*api.TopicConfig{{Name: name, Value: strconv.FormatInt(f.Strength, 10)}}}
 	if f.Strength == 0 {
 		q = &api.AlterTopicRequest{Unset: []string{name}}
@@ -57,7 +62,7 @@ func (r *run) change(f *plan.Fault) bool {
 
 // keepAll ends all retention, so that the final reads find what they are told is there.
 func (r *run) keepAll() {
-	if r.plan.Workload.Kind != workloads.Retention || r.plan.Unrestricted {
+	if !r.plan.Workload.Retains() || r.plan.Unrestricted {
 		return
 	}
 	done := false

@@ -79,9 +79,8 @@ type run struct {
 	raw    *raw
 	rogues int
 	armed  []*armed
-	// parted: a node was lost, or is to leave; departed is how that goes, once it does.
-	parted   bool
-	departed *departure
+	// departures are the nodes that leave the cluster, or have left it.
+	departures []*departure
 	// cutting are the cuts in force that have hit nothing of a client's yet.
 	cutting []int
 	// since is the agenda's time at which the cluster was ready.
@@ -113,7 +112,7 @@ func Run(p *plan.Plan, o Options) *Result {
 		r.received = digest.New(nil)
 	}
 	r.recorder, r.lines = histories.NewRecorder(r.record), histories.NewWriter(noted{r})
-	for _, phase := range []func(){r.found, r.safety, r.heal, r.keepAll, r.blackout, r.finalReads, r.end} {
+	for _, phase := range []func(){r.found, r.safety, r.heal, r.balance, r.keepAll, r.blackout, r.finalReads, r.end} {
 		if phase(); r.over() {
 			break
 		}

@@ -145,7 +145,7 @@ func (r *run) strike(a *armed) {
 	switch f.Kind {
 	case plan.Join, plan.Move, plan.Elect:
 		fired = r.act(a)
-	case plan.RetainTime, plan.RetainBytes, plan.AddPartitions:
+	case plan.RetainTime, plan.RetainBytes, plan.SegmentBytes, plan.MessageBytes, plan.AddPartitions:
 		fired = r.change(f)
 	case plan.CrashAll:
 		fired = r.crashAll(a)

@@ -40,6 +40,9 @@ func (w watcher) Sent(from, to env.Endpoint, m *api.Message) {
 	if w.readers != nil {
 		w.readers.sent(from, to, m)
 	}
+	if q := m.GetRequest().GetCopySegment(); q != nil {
+		w.asksForCopy(from, q)
+	}
 	if p := m.GetPeer(); p != nil && len(w.armed) > 0 {
 		w.sent(from, p)
 	}

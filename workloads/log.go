@@ -23,7 +23,9 @@ type Config struct {
 	// Topic that is shared by all; it is there, with so many Partitions.
 	Topic      string `json:"topic"`
 	Partitions int    `json:"partitions"`
-	// Kind is "" for the workload of a log, Retention or Group.
+	// Added is how many partitions the topic may get in the run beside those.
+	Added int `json:"added,omitempty"`
+	// Kind is "" for the workload of a log, or one of Kinds.
 	Kind string `json:"kind,omitempty"`
 	// RetentionTime, in milliseconds, and RetentionBytes are what the topic is made
 	// with; 0 for no limit.
@@ -32,13 +34,6 @@ type Config struct {
 	// Members of a consumer group, beside the clients.
 	Members int `json:"members,omitempty"`
 }
-
-// Group is the workload of a log that a consumer group reads meanwhile.
-const Group = "group"
-
-// Retention is a workload on a topic that does not keep everything: records have time
-// stamps that are all over the place, and are looked for by them.
-const Retention = "retention"
 
 // Standard is the workload of the standard plan: 60 s of 5 clients on 4
 // partitions.
@@ -132,7 +127,7 @@ func (g *generator) op(client, n int) Op {
 	default:
 		o.Action = g.pick(&o, mixing)
 	}
-	if g.config.Kind == Retention {
+	if g.config.Retains() {
 		g.stamp(&o)
 	}
 	g.detail(&o)
@@ -180,13 +175,13 @@ func (g *generator) at(o *Op) histories.Time {
 	return histories.Time(o.Number)*step + histories.Time(g.draw(o, drawTime, int64(step)+1))
 }
 
-// partition takes the hot one half of the time.
+// partition takes the hot one half of the time; else, some of those that may be added too.
 func (g *generator) partition(o *Op) api.Partition {
 	n := int64(g.config.Partitions)
 	if g.draw(o, drawHot, 2) == 0 {
 		return api.Partition(prng.Scale(prng.Hash(g.seed, drawHot), n))
 	}
-	return api.Partition(g.draw(o, drawPartition, n))
+	return api.Partition(g.draw(o, drawPartition, n+int64(g.config.Added)))
 }
 
 func (g *generator) pick(o *Op, from []weighted) Action {

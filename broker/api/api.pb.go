@@ -1708,7 +1708,9 @@ type NodeInfo struct {
 	Id      uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	Address string                 `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
 	// Whether the node has a vote in the meta group.
-	MetaVoter     bool `protobuf:"varint,3,opt,name=meta_voter,json=metaVoter,proto3" json:"meta_voter,omitempty"`
+	MetaVoter bool `protobuf:"varint,3,opt,name=meta_voter,json=metaVoter,proto3" json:"meta_voter,omitempty"`
+	// The node is being removed, and gets no replica.
+	Removing      bool `protobuf:"varint,80,opt,name=removing,proto3" json:"removing,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1760,6 +1762,13 @@ func (x *NodeInfo) GetAddress() string {
 func (x *NodeInfo) GetMetaVoter() bool {
 	if x != nil {
 		return x.MetaVoter
+	}
+	return false
+}
+
+func (x *NodeInfo) GetRemoving() bool {
+	if x != nil {
+		return x.Removing
 	}
 	return false
 }
@@ -3891,7 +3900,10 @@ type GroupStatus struct {
 	VotersOutgoing []uint64 `protobuf:"varint,12,rep,packed,name=voters_outgoing,json=votersOutgoing,proto3" json:"voters_outgoing,omitempty"`
 	Learners       []uint64 `protobuf:"varint,13,rep,packed,name=learners,proto3" json:"learners,omitempty"`
 	// On a leader: how far each other replica has the log.
-	Progress      []*PeerProgress `protobuf:"bytes,14,rep,name=progress,proto3" json:"progress,omitempty"`
+	Progress []*PeerProgress `protobuf:"bytes,14,rep,name=progress,proto3" json:"progress,omitempty"`
+	// While the replica copies its log from another: how many bytes of how many it has.
+	CopiedBytes   int64 `protobuf:"varint,80,opt,name=copied_bytes,json=copiedBytes,proto3" json:"copied_bytes,omitempty"`
+	CopyBytes     int64 `protobuf:"varint,81,opt,name=copy_bytes,json=copyBytes,proto3" json:"copy_bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4022,6 +4034,20 @@ func (x *GroupStatus) GetProgress() []*PeerProgress {
 		return x.Progress
 	}
 	return nil
+}
+
+func (x *GroupStatus) GetCopiedBytes() int64 {
+	if x != nil {
+		return x.CopiedBytes
+	}
+	return 0
+}
+
+func (x *GroupStatus) GetCopyBytes() int64 {
+	if x != nil {
+		return x.CopyBytes
+	}
+	return 0
 }
 
 type PeerProgress struct {
@@ -5946,12 +5972,13 @@ const file_broker_api_api_proto_rawDesc = "" +
 	"\x05nodes\x18\x03 \x03(\v2\x18.reprise.api.v1.NodeInfoR\x05nodes\x121\n" +
 	"\x06topics\x18\x04 \x03(\v2\x19.reprise.api.v1.TopicInfoR\x06topics\x12\x1f\n" +
 	"\vmeta_leader\x18\x05 \x01(\x04R\n" +
-	"metaLeader\"S\n" +
+	"metaLeader\"o\n" +
 	"\bNodeInfo\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x1d\n" +
 	"\n" +
-	"meta_voter\x18\x03 \x01(\bR\tmetaVoter\"\xca\x01\n" +
+	"meta_voter\x18\x03 \x01(\bR\tmetaVoter\x12\x1a\n" +
+	"\bremoving\x18P \x01(\bR\bremoving\"\xca\x01\n" +
 	"\tTopicInfo\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\x04R\x02id\x12#\n" +
@@ -6094,7 +6121,7 @@ const file_broker_api_api_proto_rawDesc = "" +
 	"\n" +
 	"cluster_id\x18\x02 \x01(\tR\tclusterId\x12\x18\n" +
 	"\aversion\x18\x03 \x01(\tR\aversion\x123\n" +
-	"\x06groups\x18\x04 \x03(\v2\x1b.reprise.api.v1.GroupStatusR\x06groups\"\xac\x03\n" +
+	"\x06groups\x18\x04 \x03(\v2\x1b.reprise.api.v1.GroupStatusR\x06groups\"\xee\x03\n" +
 	"\vGroupStatus\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\x04R\x05group\x12\x18\n" +
 	"\areplica\x18\x02 \x01(\x04R\areplica\x12\x12\n" +
@@ -6111,7 +6138,10 @@ const file_broker_api_api_proto_rawDesc = "" +
 	"\x06voters\x18\v \x03(\x04R\x06voters\x12'\n" +
 	"\x0fvoters_outgoing\x18\f \x03(\x04R\x0evotersOutgoing\x12\x1a\n" +
 	"\blearners\x18\r \x03(\x04R\blearners\x128\n" +
-	"\bprogress\x18\x0e \x03(\v2\x1c.reprise.api.v1.PeerProgressR\bprogress\"T\n" +
+	"\bprogress\x18\x0e \x03(\v2\x1c.reprise.api.v1.PeerProgressR\bprogress\x12!\n" +
+	"\fcopied_bytes\x18P \x01(\x03R\vcopiedBytes\x12\x1d\n" +
+	"\n" +
+	"copy_bytes\x18Q \x01(\x03R\tcopyBytes\"T\n" +
 	"\fPeerProgress\x12\x18\n" +
 	"\areplica\x18\x01 \x01(\x04R\areplica\x12\x14\n" +
 	"\x05match\x18\x02 \x01(\x04R\x05match\x12\x14\n" +

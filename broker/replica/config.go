@@ -62,7 +62,7 @@ func (r *Replica) nextChange(want Membership) []*raftpb.ConfChangeSingle {
 		if slices.Contains(voters, id) {
 			continue
 		}
-		if !r.caughtUp(id) {
+		if !r.CaughtUp(id) {
 			return nil
 		}
 		changes = append(changes, single(raftpb.ConfChangeAddNode, id)...)
@@ -81,9 +81,9 @@ func (r *Replica) nextChange(want Membership) []*raftpb.ConfChangeSingle {
 	return changes
 }
 
-// caughtUp reports whether a follower has all that is committed, as far as the
-// leader knows.
-func (r *Replica) caughtUp(id api.ReplicaID) (ok bool) {
+// CaughtUp reports whether a follower, or a learner, is there and has about all that is
+// committed, as far as this replica knows: only a leader knows of any.
+func (r *Replica) CaughtUp(id api.ReplicaID) (ok bool) {
 	commit := r.raft.BasicStatus().GetCommit()
 	r.raft.WithProgress(func(peer uint64, _ raft.ProgressType, p tracker.Progress) {
 		if peer == uint64(id) {
@@ -98,7 +98,7 @@ const maxLag = 64
 
 // Fit reports whether leadership can be handed to a follower without a gap.
 func (r *Replica) Fit(id api.ReplicaID) bool {
-	return slices.Contains(r.conf.GetVoters(), uint64(id)) && r.caughtUp(id)
+	return slices.Contains(r.conf.GetVoters(), uint64(id)) && r.CaughtUp(id)
 }
 
 // Successor is a fit voter to hand leadership to, of those that are suitable too, if

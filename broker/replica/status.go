@@ -37,6 +37,15 @@ func (r *Replica) Status() Status {
 	return s
 }
 
+// Copying says how many bytes of how many the replica has of the log that it copies from
+// another; 0 of 0 while it copies none.
+func (r *Replica) Copying() (done, of int64) {
+	if im := r.snapshots.importing; im != nil {
+		return im.files.Progress()
+	}
+	return 0, 0
+}
+
 func (r *Replica) roleName(state raft.StateType) string {
 	switch state {
 	case raft.StateLeader:

@@ -80,6 +80,18 @@ func (i *Import) Next(max int) (segment api.Index, position int64, length int, o
 	return file.Segment, i.position, int(min(file.Length-i.position, int64(max), MaxCopyBytes)), true
 }
 
+// Progress says how many bytes of how many are written. It grows by what Write takes, and
+// never shrinks.
+func (i *Import) Progress() (done, of int64) {
+	for n, file := range i.manifest {
+		of += file.Length
+		if n < i.at {
+			done += file.Length
+		}
+	}
+	return done + i.position, of
+}
+
 // Write takes bytes of a segment. Those that are not what Next asks for are
 // ignored, as an answer may come twice; so are those beyond the manifest's length.
 func (i *Import) Write(segment api.Index, position int64, data []byte) {

@@ -65,7 +65,7 @@ The same seed gives the same run, bit for bit, and the same trace hash.`,
 	flags.Uint64Var(&f.seed, "seed", 0, "run this seed")
 	flags.StringVar(&f.seeds, "seeds", "", "run the seeds `A..B`, both included")
 	flags.StringVar(&f.scenario, "scenario", "", "run plans that consist of the scenario of this `name`; 'scenarios' lists them")
-	flags.StringVar(&f.workload, "workload", "", "run plans with the workload of this `name`: log, retention or group; otherwise each seed draws one")
+	flags.StringVar(&f.workload, "workload", "", "run plans with the workload of this `name`: log, retention, group, membership or mixed; otherwise each seed draws one")
 	flags.BoolVar(&f.unrestricted, "unrestricted", false, "let damage hit any number of nodes: they may refuse to serve, but what they serve must be right")
 	flags.IntVar(&f.jobs, "jobs", runtime.NumCPU(), "how many to run at the same time")
 	flags.StringVar(&f.plan, "plan", "", "run the plan in this `file`")

@@ -184,6 +184,7 @@ func TestRealUnusableNodes(t *testing.T) {
 		{"an empty folder without --init or --join", fresh, freeAddress(t), nil, failed, "found a new cluster with --init, or join one with --join"},
 		{"--init and --join", fresh, freeAddress(t), []string{"--init", "--join", member.address}, usage, "not both"},
 		{"--segment-bytes without --init", fresh, freeAddress(t), []string{"--segment-bytes", "4096"}, usage, "--segment-bytes belongs to --init"},
+		{"a rate below 0", fresh, freeAddress(t), []string{"--init", "--copy-rate", "-1"}, usage, "--copy-rate"},
 		{"a reserve below 0", fresh, freeAddress(t), []string{"--init", "--reserve-bytes", "-1"}, usage, "--reserve-bytes"},
 		{"no port", fresh, "127.0.0.1", []string{"--init"}, usage, "no HOST:PORT"},
 		{"absurd port", fresh, "127.0.0.1:99999", []string{"--init"}, usage, "no HOST:PORT"},

@@ -34,6 +34,8 @@ type serveFlags struct {
 	join                    []string
 	segmentBytes            uint64
 	reserveBytes            int64
+	copyRate                int64
+	balanceLeaders          bool
 	logLevel                string
 	monitor                 string
 	slow                    time.Duration
@@ -70,6 +72,8 @@ address of any node. A node that has data needs neither: it knows who it is.`,
 	flags.StringSliceVar(&f.join, "join", nil, "nodes of the cluster to join, if the folder is empty")
 	flags.Uint64Var(&f.segmentBytes, "segment-bytes", meta.DefaultSegmentBytes, "with --init: size at which segments roll, where a topic does not say")
 	flags.Int64Var(&f.reserveBytes, "reserve-bytes", broker.DefaultConfig().ReserveBytes, "room on the disk below which new records are refused with STORAGE_FULL")
+	flags.Int64Var(&f.copyRate, "copy-rate", broker.DefaultConfig().CopyRate, "bytes a second that are copied from other nodes at most, for replicas that are new or damaged; 0 is no bound")
+	flags.BoolVar(&f.balanceLeaders, "balance-leaders", true, "even out over the nodes which partitions they are preferred to lead; the node that leads the meta group decides, so give all the same")
 	flags.StringVar(&f.files.Cert, "tls-cert", "", "PEM `file` of the node's certificate, for clients and for peers; read again for every connection")
 	flags.StringVar(&f.files.Key, "tls-key", "", "PEM `file` of its key")
 	flags.StringVar(&f.files.CA, "tls-ca", "", "PEM `file` of a CA: only clients and peers with a certificate of it are let in")
@@ -96,6 +100,8 @@ func (f *serveFlags) config(cmd *cobra.Command) (server.Config, error) {
 		return server.Config{}, cli.Usagef("--slow %v: it is a time, 0 or more", f.slow)
 	case f.reserveBytes < 0:
 		return server.Config{}, cli.Usagef("--reserve-bytes %d: it is a number of bytes, 0 or more", f.reserveBytes)
+	case f.copyRate < 0 || f.copyRate > broker.MaxCopyRate:
+		return server.Config{}, cli.Usagef("--copy-rate %d: it is a number of bytes a second, up to %d; 0 is no bound", f.copyRate, int64(broker.MaxCopyRate))
 	}
 	for _, address := range slices.Concat([]string{f.listen}, f.join, given(f.advertise), given(f.monitor)) {
 		if err := checkAddress(address); err != nil {
@@ -112,7 +118,10 @@ func (f *serveFlags) config(cmd *cobra.Command) (server.Config, error) {
 	}
 	node := server.NodeConfig(version)
 	node.Address = env.Endpoint(f.advertise)
-	node.Init, node.SegmentBytes, node.ReserveBytes = f.init, f.segmentBytes, f.reserveBytes
+	node.Init, node.SegmentBytes, node.ReserveBytes, node.CopyRate = f.init, f.segmentBytes, f.reserveBytes, f.copyRate
+	if !f.balanceLeaders {
+		node.SpreadTicks = 0
+	}
 	for _, address := range f.join {
 		node.Join = append(node.Join, env.Endpoint(address))
 	}

@@ -52,6 +52,9 @@ type replicaView struct {
 	// Lag counts the entries that the leader has committed and this replica has not
 	// applied; null where one of the two does not say.
 	Lag *uint64 `json:"lag"`
+	// Copied of CopyBytes are there, while the replica copies its log.
+	Copied    int64 `json:"copied_bytes,omitempty"`
+	CopyBytes int64 `json:"copy_bytes,omitempty"`
 }
 
 func newStatus() *cobra.Command {
@@ -141,10 +144,12 @@ func viewPartition(topic string, p *api.PartitionInfo, groups map[uint64]map[uin
 	}
 	for _, r := range sortedReplicas(p) {
 		replica := replicaView{Node: r.Node, Adding: r.Adding, Removing: r.Removing}
-		if g := groups[r.Node][p.Group]; g != nil && lead != nil {
+		g := groups[r.Node][p.Group]
+		if g != nil && lead != nil {
 			lag := max(lead.Commit, g.Applied) - g.Applied
 			replica.Lag = &lag
 		}
+		replica.Copied, replica.CopyBytes = g.GetCopiedBytes(), g.GetCopyBytes()
 		v.Replicas = append(v.Replicas, replica)
 	}
 	return v
@@ -192,14 +197,18 @@ func (p *partitionView) names() string {
 	return strings.Join(names, ",")
 }
 
-// lags gives how far each follower is behind.
+// lags gives how far each follower is behind, or how much it has of the log that it copies.
 func (p *partitionView) lags() string {
 	if p.End == nil {
 		return "?"
 	}
 	var lags []string
 	for _, r := range p.Replicas {
-		if r.Node != p.Leader {
+		switch {
+		case r.Node == p.Leader:
+		case r.CopyBytes > 0:
+			lags = append(lags, fmt.Sprintf("%d:copies %d%%", r.Node, 100*r.Copied/r.CopyBytes))
+		default:
 			lags = append(lags, fmt.Sprintf("%d:%s", r.Node, known(r.Lag)))
 		}
 	}

@@ -231,6 +231,10 @@ func (o *Oracle) extend(h *host, g *group, f *segment.Frame) {
 			o.fail(ConfMismatch, "%s: entry %d of group %d changes the configuration in an impossible way: %v", h.name, f.Index, g.id, err)
 			return
 		}
+		if founders := g.machine.firstConf.GetVoters(); g.id != api.MetaGroup && len(next.GetVoters()) < len(founders) {
+			o.fail(TooFewVoters, "entry %d of group %d makes voters %v of %v: it began with %d, and nobody asked for fewer",
+				f.Index, g.id, next.GetVoters(), conf.GetVoters(), len(founders))
+		}
 		conf = next
 	}
 	if f.Base != base || f.Count != count || (f.Kind == segment.KindRecords) != (count > 0) {
@@ -242,6 +246,7 @@ func (o *Oracle) extend(h *host, g *group, f *segment.Frame) {
 	}
 	g.entries = append(g.entries, entry{frame: kept, state: fingerprint(g.machine.save()), conf: conf})
 	o.checkRetention(g, &kept)
+	o.checkBound(g, &kept)
 	if g.id == api.MetaGroup {
 		o.noteTopics()
 	}

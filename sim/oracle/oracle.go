@@ -11,6 +11,8 @@
 //   - election safety and leader completeness;
 //   - log matching: what any replica writes to a segment, in any life;
 //   - live = replay: a replica's state, at every look, against the reference's;
+//   - moves: a partition that is to keep as many replicas never has fewer votes;
+//   - bounds: batches larger than their topic allows;
 //   - retention: what it gives up, and the age of the log, against the true time;
 //   - the files of two replicas, byte for byte.
 //
@@ -61,6 +63,11 @@ const (
 	LiveReplay Name = "live-replay"
 	// ConfMismatch: a replica's configuration is not what its log amounts to.
 	ConfMismatch Name = "conf-mismatch"
+	// TooFewVoters: a change of a partition's replicas took a vote away before the one in its
+	// place had it.
+	TooFewVoters Name = "too-few-voters"
+	// BatchTooLarge: a batch was taken that is larger than its topic's bound has been for long.
+	BatchTooLarge Name = "batch-too-large"
 	// CommitRegress: a replica's commit or applied index went back.
 	CommitRegress Name = "commit-regress"
 	// RecordsMissing: a replica's files begin above the log start.

@@ -12,6 +12,8 @@ type Topic struct {
 	// Nth counts the incarnations of the name, from 1.
 	Nth    int
 	Groups []api.GroupID // by partition
+	// bounds are those that its batches had, in order.
+	bounds []bound
 }
 
 // Topics are all that were ever created, in that order.
@@ -22,6 +24,7 @@ func (o *Oracle) noteTopics() {
 	for _, t := range o.Meta().Topics() {
 		if known := o.known(t.ID); known != nil {
 			known.Groups = groupsOf(t)
+			o.noteBound(known)
 			continue
 		}
 		made := Topic{ID: t.ID, Name: t.Name, Nth: 1}
@@ -31,6 +34,7 @@ func (o *Oracle) noteTopics() {
 			}
 		}
 		made.Groups = groupsOf(t)
+		o.noteBound(&made)
 		o.topics = append(o.topics, made)
 	}
 }

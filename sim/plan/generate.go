@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/reprise-mq/reprise/netsim"
 	"github.com/reprise-mq/reprise/sim/prng"
@@ -52,29 +53,42 @@ func newGenerator(seed uint64) *generator {
 // Generate makes the standard plan of a seed.
 func Generate(seed uint64) *Plan {
 	g := newGenerator(seed)
-	switch g.seed.Split("workload").Below(6) {
-	case 0:
-		g.retention()
-	case 1:
-		g.group()
-	}
+	g.workload(shares[g.seed.Split("workload").Below(int64(len(shares)))])
 	return g.standard()
 }
 
-// GenerateWorkload makes a plan as Generate does, with a workload of a kind: "log",
-// workloads.Retention or workloads.Group.
+// shares of the workloads among standard seeds; "" is that of a log.
+var shares = []string{
+	"", "", "", "", "", workloads.Retention, workloads.Retention, workloads.Group,
+	workloads.Membership, workloads.Membership, workloads.Mixed, workloads.Mixed,
+}
+
+// GenerateWorkload makes a plan as Generate does, with a workload of a kind: "log", or one
+// of workloads.Kinds.
 func GenerateWorkload(kind string, seed uint64) (*Plan, error) {
 	g := newGenerator(seed)
-	switch kind {
-	case "log":
-	case workloads.Retention:
-		g.retention()
-	case workloads.Group:
-		g.group()
-	default:
-		return nil, fmt.Errorf("there is no workload %q; there are log, %s and %s", kind, workloads.Retention, workloads.Group)
+	if kind != "log" && !slices.Contains(workloads.Kinds, kind) {
+		return nil, fmt.Errorf("there is no workload %q; there are log, %s", kind, strings.Join(workloads.Kinds, ", "))
+	}
+	if kind != "log" {
+		g.workload(kind)
 	}
 	return g.standard(), nil
+}
+
+// workload makes the workload one of a kind.
+func (g *generator) workload(kind string) {
+	w := &g.plan.Workload
+	w.Kind = kind
+	if kind == workloads.Mixed {
+		w.Ops = w.Ops * 2 / 3 // there is enough to do beside them
+	}
+	if w.Retains() {
+		g.retention()
+	}
+	if w.Grouped() {
+		g.group()
+	}
 }
 
 func (g *generator) standard() *Plan {
@@ -91,6 +105,7 @@ func (g *generator) faults() {
 	g.disk()
 	g.network()
 	g.membership()
+	g.turnover()
 	g.clock()
 	g.load()
 	g.scenarios()
@@ -151,12 +166,13 @@ func (g *generator) finish(operations []workloads.Op) {
 // families turns each family on or off. One seed in eight has none.
 func (g *generator) families() {
 	s := g.seed.Split("families")
+	f := &g.plan.Families
+	f.Membership = g.plan.Workload.Moves()
 	if s.Chance(1, 8) {
 		return
 	}
-	f := &g.plan.Families
 	f.Process, f.Network = s.Chance(2, 3), s.Chance(2, 3)
-	f.Disk, f.Membership = s.Chance(1, 2), s.Chance(1, 2)
+	f.Disk, f.Membership = s.Chance(1, 2), s.Chance(1, 2) || f.Membership
 	f.Clock = g.seed.Split("clock family").Chance(1, 2)
 	f.Load = g.seed.Split("load family").Chance(1, 2)
 	g.plan.Blackout = f.Process && s.Chance(1, 2)

@@ -3,7 +3,6 @@ package plan
 import (
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/sim/prng"
-	"github.com/reprise-mq/reprise/workloads"
 )
 
 const (
@@ -25,7 +24,6 @@ func Coordinator() Target {
 // keep to its rules.
 func (g *generator) group() {
 	w := &g.plan.Workload
-	w.Kind = workloads.Group
 	w.Members = int(g.seed.Split("group").Between(2, 4))
 	s := g.seed.Split(string(RogueMember))
 	if s.Chance(1, 3) {
@@ -40,7 +38,7 @@ func (g *generator) group() {
 func (g *generator) coordinators() {
 	leader := Coordinator()
 	leader.Role = Leader
-	if f := g.plan.Families; g.plan.Workload.Kind != workloads.Group || !f.Process && !f.Network {
+	if f := g.plan.Families; !g.plan.Workload.Grouped() || !f.Process && !f.Network {
 		return
 	}
 	s := g.seed.Split("coordinators")

@@ -60,6 +60,8 @@ func (p *Plan) check() error {
 		return fmt.Errorf("%d faults; at most %d are possible", len(p.Faults), maxFaults)
 	case p.Workload.Clients < 1 || p.Workload.Partitions < 1 || p.Workload.Topic == "":
 		return errors.New("the workload needs a client, a topic and a partition")
+	case p.Workload.Kind != "" && !slices.Contains(workloads.Kinds, p.Workload.Kind):
+		return fmt.Errorf("there is no workload %q; there are %q and %v", p.Workload.Kind, "", workloads.Kinds)
 	}
 	return errors.Join(p.checkFaults(), p.checkOperations(), p.Config.check())
 }
@@ -127,6 +129,8 @@ func (c *Config) check() error {
 		return fmt.Errorf("segment_bytes %d, checkpoint_bytes %d: each is from 1 to %d", c.SegmentBytes, c.CheckpointBytes, maxBytes)
 	case c.CopyBytes < 1 || c.CopyBytes > maxBytes:
 		return fmt.Errorf("copy_bytes %d: it is from 1 to %d", c.CopyBytes, maxBytes)
+	case c.CopyRate < 0 || c.CopyRate > maxBytes:
+		return fmt.Errorf("copy_rate %d: it is from 0 to %d", c.CopyRate, maxBytes)
 	case c.TickMillis < 1 || c.TickMillis > maxMillis || c.LateIn < 0 || c.LateMicros < 0 || c.LateMicros > maxMillis*1000:
 		return fmt.Errorf("tick_ms %d, late_in %d, late_us %d: out of range", c.TickMillis, c.LateIn, c.LateMicros)
 	case c.DiskFactor < 0 || c.DiskFactor > maxMillis:

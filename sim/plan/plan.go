@@ -66,7 +66,9 @@ type Config struct {
 	JournalFiles     int    `json:"journal_files"`
 	CheckpointBytes  int    `json:"checkpoint_bytes"`
 	CopyBytes        int    `json:"copy_bytes"`
-	TickMillis       int64  `json:"tick_ms"`
+	// CopyRate bounds what a node copies in a second; 0 leaves it at the default.
+	CopyRate   int64 `json:"copy_rate,omitempty"`
+	TickMillis int64 `json:"tick_ms"`
 	// LateIn and LateMicros: how often a process ends a burst late, one time in so
 	// many, and how late at most.
 	LateIn     int64 `json:"late_in"`
@@ -206,6 +208,10 @@ const (
 	// RetainTime and RetainBytes: a topic's retention becomes Strength, 0 for none.
 	RetainTime  Kind = "retain-time"
 	RetainBytes Kind = "retain-bytes"
+	// SegmentBytes and MessageBytes: the size of a topic's segments, and the bound of its
+	// batches, becomes Strength; 0 for the default.
+	SegmentBytes Kind = "segment-bytes"
+	MessageBytes Kind = "message-bytes"
 	// AddPartitions: a topic gets Strength more partitions.
 	AddPartitions Kind = "add-partitions"
 )
@@ -216,7 +222,7 @@ var Kinds = []Kind{
 	BitFlip, BadSector, Misdirect, StaleRead, LostDisk, JournalRot, OldImage, FailWrite, FailSync,
 	Weather, Isolate, CutOff, OneWay, CutPair, Flap, CutClients, Join, Move, Leave, Elect,
 	CrashLoop, RollingRestart, Bridge, Ring, Drift, Freeze, WallJump, PauseClient, ClientClock,
-	Malformed, RogueProducer, RogueMember, RetainTime, RetainBytes, AddPartitions,
+	Malformed, RogueProducer, RogueMember, RetainTime, RetainBytes, SegmentBytes, MessageBytes, AddPartitions,
 }
 
 // Family that a kind belongs to.
@@ -235,7 +241,7 @@ func (k Kind) Family() string {
 		return "load"
 	case RogueMember:
 		return "groups"
-	case RetainTime, RetainBytes, AddPartitions:
+	case RetainTime, RetainBytes, SegmentBytes, MessageBytes, AddPartitions:
 		return "topics"
 	}
 	return "membership"

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"github.com/reprise-mq/reprise/sim/prng"
-	"github.com/reprise-mq/reprise/workloads"
 )
 
 // The times of retention lie below what a run may take to be well again, so that it can
@@ -13,11 +12,10 @@ const (
 )
 
 // retention makes the workload one on a topic that does not keep everything, and has an
-// administrator change what it keeps, and how many partitions it has.
+// administrator change what it keeps, its other configs, and how many partitions it has.
 func (g *generator) retention() {
 	s := g.seed.Split("retention")
 	w := &g.plan.Workload
-	w.Kind = workloads.Retention
 	if s.Chance(3, 4) {
 		w.RetentionTime = retentionTime(s)
 	}
@@ -33,7 +31,14 @@ func (g *generator) retention() {
 	}
 	act(RetainTime, orNone(retentionTime))
 	act(RetainBytes, orNone(retentionBytes))
+	act(SegmentBytes, orNone(segmentBytes))
+	act(MessageBytes, orNone(messageBytes))
 	act(AddPartitions, func(s *prng.Stream) int64 { return s.Between(1, 2) })
+	for i := range g.plan.Faults {
+		if f := &g.plan.Faults[i]; f.Kind == AddPartitions {
+			w.Added += int(f.Strength)
+		}
+	}
 }
 
 // orNone draws no limit one time in four.
@@ -48,3 +53,5 @@ func orNone(draw func(*prng.Stream) int64) func(*prng.Stream) int64 {
 
 func retentionTime(s *prng.Stream) int64  { return s.Between(shortestRetention, longestRetention) }
 func retentionBytes(s *prng.Stream) int64 { return s.Between(8, 96) * kibi }
+func segmentBytes(s *prng.Stream) int64   { return s.Between(4, 64) * kibi }
+func messageBytes(s *prng.Stream) int64   { return s.Between(1, 24) * kibi }

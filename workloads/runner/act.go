@@ -23,6 +23,9 @@ func (r *Runner) begin(s *slot, op *workloads.Op) {
 	if op.Own && (own == nil || !own.there || own.lost) {
 		return
 	}
+	if op.Topic != "" && !op.Own && r.config.There != nil && !r.config.There(op.Topic, op.Partition) {
+		return
+	}
 	switch op.Action {
 	case workloads.Produce, workloads.ProducePlain, workloads.ProduceNone:
 		r.produce(s, op)

@@ -28,6 +28,9 @@ type Config struct {
 	Ops []workloads.Op
 	// Window is how many operations are under way at once, at least 1.
 	Window int
+	// There reports whether a shared topic has a partition yet; nil: it has all. What is
+	// to be done to one that it does not have is left out.
+	There func(topic string, p api.Partition) bool
 	// Timeout of each operation.
 	Timeout env.Time
 	// Done is called when the last operation has ended.

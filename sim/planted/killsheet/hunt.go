@@ -17,8 +17,7 @@ import (
 type hunt struct {
 	simulator string
 	jobs      int
-	// workload of the seeds, "" for that of each.
-	workload string
+	workload  string // "" for what each seed draws
 	// blackBox: only what the clients saw counts, under any name but those of
 	// nameless.
 	blackBox bool

@@ -1,0 +1,105 @@
+package broker_test
+
+import (
+	"testing"
+
+	"github.com/reprise-mq/reprise/broker"
+	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/env"
+)
+
+// leads counts the partitions that each node leads.
+func (c *cluster) leads() map[uint64]int {
+	n := make(map[uint64]int)
+	for _, t := range c.metadata(three...).GetTopics() {
+		for _, p := range t.GetPartitions() {
+			n[p.GetLeader()]++
+		}
+	}
+	return n
+}
+
+// gather makes node 1 the preferred leader of every partition.
+func (c *cluster) gather(partitions int32) {
+	for p := range partitions {
+		c.ok(func() *api.Request {
+			return &api.Request{Body: &api.Request_ElectLeader{ElectLeader: &api.ElectLeaderRequest{Topic: topic("t"), Partition: p, Node: 1}}}
+		}, three...)
+	}
+}
+
+// spreading is a cluster with a topic of six partitions on three nodes, which takes so many
+// ticks between two changes of preferred leaders.
+func spreading(t *testing.T, seed uint64, ticks int) *cluster {
+	c := newCluster(t, seed, three...)
+	for i, name := range three {
+		c.hosts[name].Kill()
+		c.start(name, func(cfg *broker.Config) {
+			cfg.SpreadTicks, cfg.Init = ticks, i == 0
+			cfg.Join = three[:min(i, 1)]
+		})
+	}
+	c.waitFor("three nodes", func() bool { return len(c.metadata(three...).GetNodes()) == 3 })
+	c.ok(func() *api.Request { return createTopic("t", 6) }, three...)
+	return c
+}
+
+// Whatever somebody elected, leaders are evened out, and then stay where they are.
+func TestLeadersAreSpread(t *testing.T) {
+	c := spreading(t, 41, 20)
+	even := func() bool { n := c.leads(); return n[1] == 2 && n[2] == 2 && n[3] == 2 }
+	c.waitFor("even leaders", even)
+	c.gather(6)
+	c.waitFor("even leaders again", even)
+	terms := func() (sum uint64) {
+		for _, t := range c.metadata(three...).GetTopics() {
+			for _, p := range t.GetPartitions() {
+				sum += p.GetLeaderTerm()
+			}
+		}
+		return sum
+	}
+	c.run(10 * env.Second)
+	before := terms()
+	c.run(60 * env.Second)
+	if after := terms(); after != before {
+		t.Errorf("leaders changed %d times in a cluster that is well", after-before)
+	}
+	c.expectFine()
+}
+
+// A node that is away gets nothing to lead, and keeps what it was preferred for.
+func TestAbsentNodeGetsNoMoreToLead(t *testing.T) {
+	c := spreading(t, 42, 20)
+	c.hosts["n3:1"].Kill()
+	c.gather(6)
+	up := three[:2]
+	preferred := func() map[uint64]int {
+		n := make(map[uint64]int)
+		for _, t := range c.metadata(up...).GetTopics() {
+			for _, p := range t.GetPartitions() {
+				n[p.GetReplicas()[0].GetNode()]++
+			}
+		}
+		return n
+	}
+	c.run(30 * env.Second)
+	if n := preferred(); n[1] != 3 || n[2] != 3 {
+		t.Errorf("with node 3 away, nodes are preferred for %v partitions; want three each of the others", n)
+	}
+	c.start("n3:1", func(*broker.Config) {})
+	c.waitFor("even leaders", func() bool { n := c.leads(); return n[1] == 2 && n[2] == 2 && n[3] == 2 })
+	c.expectFine()
+}
+
+// Where it is turned off, leaders are where somebody elected them.
+func TestLeadersStayWhereTheyWereElected(t *testing.T) {
+	c := spreading(t, 43, 0)
+	c.gather(6)
+	c.waitFor("node 1 leads all", func() bool { return c.leads()[1] == 6 })
+	c.run(30 * env.Second)
+	if n := c.leads(); n[1] != 6 {
+		t.Errorf("leaders went elsewhere: %v", n)
+	}
+	c.expectFine()
+}

@@ -1,0 +1,49 @@
+package oracle
+
+import (
+	"github.com/reprise-mq/reprise/broker/env"
+	"github.com/reprise-mq/reprise/broker/meta"
+	"github.com/reprise-mq/reprise/broker/partition"
+	"github.com/reprise-mq/reprise/broker/segment"
+)
+
+// bound is what the batches of a topic are bounded to, from a time on.
+type bound struct {
+	from  env.Time
+	bytes int64
+}
+
+// boundGrace is more than a leader takes to hear of a new bound, or to notice that it leads
+// no more, and its last batches to be applied.
+const boundGrace = 20 * env.Second
+
+// noteBound takes in what a topic's batches are bounded to now.
+func (o *Oracle) noteBound(t *Topic) {
+	bytes, _ := o.Meta().Config(o.Meta().TopicByName(t.Name), meta.MaxMessageBytes)
+	if n := len(t.bounds); n == 0 || t.bounds[n-1].bytes != bytes {
+		t.bounds = append(t.bounds, bound{o.world.Now(), bytes})
+	}
+}
+
+// checkBound holds a batch that was taken against the bounds of its topic that a leader may
+// have gone by.
+func (o *Oracle) checkBound(g *group, f *segment.Frame) {
+	if g.machine.partition == nil || f.Count == 0 {
+		return
+	}
+	data, ok := partition.Batch(f.Data)
+	p := o.Meta().PartitionOf(g.id)
+	if !ok || p == nil {
+		return
+	}
+	most := int64(0)
+	bounds := o.known(p.Topic.ID).bounds
+	for i, b := range bounds {
+		if i+1 == len(bounds) || bounds[i+1].from+boundGrace > o.world.Now() {
+			most = max(most, b.bytes)
+		}
+	}
+	if int64(len(data)) > most {
+		o.fail(BatchTooLarge, "entry %d of group %d is a batch of %d bytes, and topic %s allows %d", f.Index, g.id, len(data), p.Topic.Name, most)
+	}
+}
