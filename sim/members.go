@@ -27,6 +27,9 @@ type readers struct {
 	parting bool
 	// stays are those of rogues.
 	stays []*stay
+	// victim is the instance of a member whose place a rogue may take for good, "" if there
+	// is none that the others can do without.
+	victim string
 	// asked are commits of members on their way, and taken those that were, the last ones.
 	asked map[commitKey]*api.Request
 	taken []*api.Request
@@ -51,6 +54,7 @@ func (r *run) addMembers() {
 		return
 	}
 	r.readers = &readers{run: r, asked: make(map[commitKey]*api.Request)}
+	static, stays := "", false
 	for i := range w.Members {
 		draw := func(purpose string, below int64) int64 {
 			return prng.Scale(prng.Hash(r.plan.Seed, prng.HashString(purpose), uint64(i)), below)
@@ -65,7 +69,10 @@ func (r *run) addMembers() {
 		}
 		options.PollInterval = 2*env.Second + env.Time(draw("interval", 4000))*env.Millisecond
 		if draw("static", 3) == 0 {
-			options.Instance = fmt.Sprintf("i%d", i)
+			static = fmt.Sprintf("i%d", i)
+			options.Instance = static
+		} else {
+			stays = true
 		}
 		c := &client{run: r, host: r.clientHost(fmt.Sprintf("m%d", i+1)), attempt: hastyAttempt}
 		c.member = runner.NewMember(runner.MemberConfig{
@@ -74,6 +81,9 @@ func (r *run) addMembers() {
 			StallEvery: int(draw("stall", 2) * (40 + draw("stall every", 60))), Stall: options.PollInterval + env.Time(draw("stalled", 3000))*env.Millisecond,
 		})
 		r.clients = append(r.clients, c)
+	}
+	if stays {
+		r.readers.victim = static
 	}
 	r.world.Agenda.After(auditEvery, r.readers.audit)
 }

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 
@@ -24,7 +25,8 @@ type rogueMember struct {
 	left  int64
 	// node is whom it asks, as long as that answers.
 	node env.Endpoint
-	// instance, "" for none, is an instance's name that only this rogue uses.
+	// instance, "" for none, is an instance's name: its own, or that of a member whose place
+	// it takes.
 	instance string
 	token    []byte
 	tokens   byte
@@ -50,8 +52,11 @@ func (r *run) rogueMember(f *plan.Fault) bool {
 	}
 	r.addRaw()
 	m := &rogueMember{run: r, fault: f, left: f.Strength}
-	if m.draw(drawNode, 3) == 0 {
-		m.instance = "rogue" + string(rune('a'+f.Number%26))
+	switch m.draw(drawNode, 8) {
+	case 0, 1:
+		m.instance = fmt.Sprintf("rogue%d", f.Number)
+	case 2, 3, 4:
+		m.instance = r.readers.victim
 	}
 	r.noteFault(f, groupName, histories.Point)
 	m.step()
@@ -162,7 +167,7 @@ func (m *rogueMember) join() {
 	m.tokens++
 	m.token = []byte{byte(m.fault.Number), m.tokens}
 	s := &stay{
-		run: m.run, keeps: map[int32]bool{}, gives: map[int32]bool{}, offered: map[int32]uint64{}, reading: map[int32]bool{}, kept: map[int32]uint64{},
+		run: m.run, thief: m.instance != "" && m.instance == m.run.readers.victim, keeps: map[int32]bool{}, gives: map[int32]bool{}, offered: map[int32]uint64{}, reading: map[int32]bool{}, kept: map[int32]uint64{},
 		session:   env.Second + env.Time(m.draw(drawReplica, 4000))*env.Millisecond,
 		rebalance: env.Second + env.Time(m.draw(drawPeer, 4000))*env.Millisecond,
 	}
@@ -281,6 +286,9 @@ func (m *rogueMember) send(q *api.BeatRequest) {
 	m.ask(&api.Request{Body: &api.Request_Beat{Beat: q}}, func(answer *api.Response) {
 		switch e := answer.GetError(); {
 		case answer == nil:
+		case e.GetCode() == api.Code_FENCED_INSTANCE:
+			s.fenced(e)
+			m.end()
 		case e.GetCode() == api.Code_UNKNOWN_MEMBER || e.GetCode() == api.Code_UNKNOWN_GROUP:
 			s.ended(e)
 			m.end()

@@ -17,8 +17,11 @@ const LeaseBroken = "lease-broken"
 // stay is one membership of a rogue, and what it may rely on because of what it was told.
 // It has one question under way at a time, so its answers come in order.
 type stay struct {
-	run                *run
-	id                 uint64
+	run *run
+	id  uint64
+	// thief: it has taken the place of another member of its instance, which does not know
+	// yet: what it owns, that may still read.
+	thief              bool
 	session, rebalance env.Time
 	epoch              uint64
 	// keeps and gives are what it was last told.
@@ -71,7 +74,7 @@ func (s *stay) owned() []int32 {
 // claims reports whether a partition is the member's beyond doubt.
 func (s *stay) claims(p int32) bool {
 	_, offered := s.offered[p]
-	return s.run.world.Agenda.Now() < s.until && (s.keeps[p] || s.gives[p]) && !offered
+	return !s.thief && s.run.world.Agenda.Now() < s.until && (s.keeps[p] || s.gives[p]) && !offered
 }
 
 // hear takes what the member was told in answer to a question that was sent at a time.
@@ -101,6 +104,14 @@ func (s *stay) ended(what *api.Error) {
 	if now := s.run.world.Agenda.Now(); now < s.until && now < s.prompt {
 		s.run.fail(LeaseBroken, "member %d beats in time, and %d ms before its session can be over it is told %v",
 			s.id, (s.until-now)/env.Millisecond, what)
+	}
+}
+
+// fenced hears that the member is none because another client has joined by its instance's
+// name. That may be one that was started again, and none that was fenced itself.
+func (s *stay) fenced(what *api.Error) {
+	if !slices.ContainsFunc(s.run.plan.Faults, func(f plan.Fault) bool { return f.Kind == plan.CrashClient }) {
+		s.ended(what)
 	}
 }
 

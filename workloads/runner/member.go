@@ -144,8 +144,12 @@ func (m *Member) assigned(list []core.AssignedPartition) {
 
 func (m *Member) revoked(list []core.TopicPartition, release func()) {
 	read := m.reads(list)
-	m.commit(list, func() {
-		m.end(histories.Revoked, read)
+	m.commit(list, func(err *api.Error) {
+		op := histories.Revoked
+		if err != nil && !err.Code.Retriable() {
+			op = histories.Lost // as the commit was told
+		}
+		m.end(op, read)
 		release()
 	})
 }
@@ -194,7 +198,7 @@ func (m *Member) poll() {
 	})
 	m.polls++
 	if m.polls%m.config.CommitEvery == 0 {
-		m.commit(m.partitions(), func() {})
+		m.commit(m.partitions(), func(*api.Error) {})
 	}
 }
 
@@ -220,7 +224,7 @@ func (m *Member) committed(list []core.CommitPosition) {
 }
 
 // commit commits what is worked on of some partitions, and calls then however it ends.
-func (m *Member) commit(partitions []core.TopicPartition, then func()) {
+func (m *Member) commit(partitions []core.TopicPartition, then func(*api.Error)) {
 	var list []core.CommitPosition
 	call := histories.Call{Op: histories.Commit, Group: m.config.Options.Group, Member: m.consumer.Member()}
 	for _, p := range partitions {
@@ -232,7 +236,7 @@ func (m *Member) commit(partitions []core.TopicPartition, then func()) {
 		call.Offsets = append(call.Offsets, histories.GroupOffset{Topic: p.Topic, Partition: p.Partition, Offset: s.done})
 	}
 	if len(list) == 0 {
-		then()
+		then(nil)
 		return
 	}
 	log, life := m.config.Log, m.life
@@ -253,6 +257,6 @@ func (m *Member) commit(partitions []core.TopicPartition, then func()) {
 		default:
 			log.Recorder.Info(log.Now(), process, err.Code)
 		}
-		then()
+		then(err)
 	})
 }
