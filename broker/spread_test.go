@@ -87,7 +87,7 @@ func TestAbsentNodeGetsNoMoreToLead(t *testing.T) {
 	if n := preferred(); n[1] != 3 || n[2] != 3 {
 		t.Errorf("with node 3 away, nodes are preferred for %v partitions; want three each of the others", n)
 	}
-	c.start("n3:1", func(*broker.Config) {})
+	c.start("n3:1", func(cfg *broker.Config) { cfg.SpreadTicks = 20 })
 	c.waitFor("even leaders", func() bool { n := c.leads(); return n[1] == 2 && n[2] == 2 && n[3] == 2 })
 	c.expectFine()
 }

@@ -65,6 +65,7 @@ func (c *cluster) start(name env.Endpoint, change func(*broker.Config)) {
 	cfg.Address = name
 	cfg.JournalFileBytes, cfg.JournalFiles = 64<<10, 4
 	cfg.SegmentBytes, cfg.CheckpointBytes = 16<<10, 24<<10
+	cfg.SpreadTicks = 0 // tests elect whom they like
 	change(&cfg)
 	h.Start(func(p world.Place) env.Process {
 		n := broker.New(cfg, broker.World{

@@ -74,10 +74,14 @@ func TestWrittenAndRead(t *testing.T) {
 }
 
 func TestBadPlans(t *testing.T) {
-	good := string(Encode(Generate(1)))
+	logged, err := GenerateWorkload("log", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := string(Encode(logged))
 	for _, c := range []struct{ old, new, want string }{
 		{`"format": 1`, `"format": 7`, "format 7"},
-		{`"topic": "log"`, `"kind": "sung", "topic": "log"`, "sung"},
+		{`"clients": 5`, `"kind": "sung", "clients": 5`, "sung"},
 		{`"copy_bytes"`, `"copy_rate": -1, "copy_bytes"`, "copy_rate -1"},
 		{`"nodes": 3`, `"nodes": 0`, "0 nodes"},
 		{`"safety_ms": 60000`, `"safety_ms": -1`, "safety_ms -1"},
