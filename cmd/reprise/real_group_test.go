@@ -171,7 +171,7 @@ func (g *groupRun) lookOn() {
 
 // committed asks how far the group has come in a partition.
 func (g *groupRun) committed(ctx context.Context, partition int) (int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, settleTime/2)
 	defer cancel()
 	list, err := g.onlooker.FetchOffsets(ctx, g.group, &api.GroupPartition{TopicId: g.topicID, Topic: g.topic, Partition: int32(partition)})
 	if err != nil {
