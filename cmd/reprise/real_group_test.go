@@ -82,6 +82,7 @@ func newGroupRun(t *testing.T, group string, members, partitions int) *groupRun 
 		chaos: &chaos{cluster: c, recording: r, topic: topic}, group: group,
 		topicID: c.metadata(topic).Topics[0].Id, partitions: partitions, folder: t.TempDir(), members: make([]*life, members),
 	}
+	t.Cleanup(g.explainMembers)
 	g.onlooker = c.newClient(client.Config{History: r.history})
 	g.load = startLoad(c, r, loadPlan{topic: topic, producers: partitions, partitions: partitions, period: 20 * time.Millisecond})
 	for place := range members {
@@ -91,6 +92,18 @@ func newGroupRun(t *testing.T, group string, members, partitions int) *groupRun 
 	g.lookOn()
 	g.begun = time.Now()
 	return g
+}
+
+// explainMembers shows what the members said, if the test failed.
+func (g *groupRun) explainMembers() {
+	const bytes = 2000
+	if !g.t.Failed() {
+		return
+	}
+	for i, l := range g.lives {
+		text := l.printed()
+		g.t.Logf("life %d of a member, crashed %t, said last:\n%s", i, l.crashed, text[max(0, len(text)-bytes):])
+	}
 }
 
 // begin starts a member in a place of the group. The last one is a static member.
