@@ -109,10 +109,11 @@ func (c *chaos) stopLeader() {
 	leader := c.leader(c.topic, partition)
 	c.what = fmt.Sprintf("clean stop of leader %d", leader.id)
 	c.restart(leader)
+	c.awaitCaughtUp(leader)
 }
 
 // restart asks a node to stop, and starts it again once the others have gone on.
-func (c *chaos) restart(n *node) {
+func (c *chaos) restart(n *node, flags ...string) {
 	c.t.Helper()
 	c.led = c.ledBy(n, c.topic)
 	c.recording.fault("stop", n)
@@ -121,8 +122,7 @@ func (c *chaos) restart(n *node) {
 	}
 	c.load.awaitPulse(time.Now())
 	c.recording.fault("restart", n)
-	c.serve(n)
-	c.awaitCaughtUp(n)
+	c.serve(n, flags...)
 }
 
 // replaceFirst puts a fresh node in the place of the one that has been there for

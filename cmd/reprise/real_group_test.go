@@ -82,6 +82,7 @@ func newGroupRun(t *testing.T, group string, members, partitions int) *groupRun 
 		chaos: &chaos{cluster: c, recording: r, topic: topic}, group: group,
 		topicID: c.metadata(topic).Topics[0].Id, partitions: partitions, folder: t.TempDir(), members: make([]*life, members),
 	}
+	t.Cleanup(g.explainMembers)
 	g.onlooker = c.newClient(client.Config{History: r.history})
 	g.load = startLoad(c, r, loadPlan{topic: topic, producers: partitions, partitions: partitions, period: 20 * time.Millisecond})
 	for place := range members {
@@ -91,6 +92,18 @@ func newGroupRun(t *testing.T, group string, members, partitions int) *groupRun 
 	g.lookOn()
 	g.begun = time.Now()
 	return g
+}
+
+// explainMembers shows what the members said, if the test failed.
+func (g *groupRun) explainMembers() {
+	const bytes = 2000
+	if !g.t.Failed() {
+		return
+	}
+	for i, l := range g.lives {
+		text := l.printed()
+		g.t.Logf("life %d of a member, crashed %t, said last:\n%s", i, l.crashed, text[max(0, len(text)-bytes):])
+	}
 }
 
 // begin starts a member in a place of the group. The last one is a static member.
@@ -171,7 +184,7 @@ func (g *groupRun) lookOn() {
 
 // committed asks how far the group has come in a partition.
 func (g *groupRun) committed(ctx context.Context, partition int) (int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, settleTime/2)
 	defer cancel()
 	list, err := g.onlooker.FetchOffsets(ctx, g.group, &api.GroupPartition{TopicId: g.topicID, Topic: g.topic, Partition: int32(partition)})
 	if err != nil {

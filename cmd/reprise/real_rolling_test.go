@@ -29,7 +29,10 @@ func TestRealRollingRestart(t *testing.T) {
 		n := c.nodes[i%len(c.nodes)]
 		ch.measure(func() {
 			ch.what = fmt.Sprintf("restart of node %d", n.id)
-			ch.restart(n)
+			monitor := freeAddress(t)
+			ch.restart(n, "--monitor", monitor)
+			// As whoever rolls an upgrade out does, and no more.
+			await(t, settleTime, "ready", func() error { return get(monitor, "/readyz", "ok") })
 		})
 		longest = max(longest, ch.load.gaps().longest())
 	}
