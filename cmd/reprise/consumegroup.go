@@ -82,6 +82,11 @@ func (g *groupConsumer) follow() error {
 		if g.ctx.Err() != nil {
 			return nil
 		}
+		if errors.Is(err, &client.Error{Code: api.Code_POLL_OVERDUE}) {
+			// Whoever reads the output has kept it waiting.
+			fmt.Fprintln(g.log, err)
+			continue
+		}
 		if err != nil {
 			return err
 		}
