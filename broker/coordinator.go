@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/command"
 	"github.com/reprise-mq/reprise/broker/env"
@@ -240,7 +242,21 @@ func (c *coordinator) read(from caller, answer func(*coordinator) *api.Response)
 		case !g.replica.Serves() || g.replica.Role().Term != term:
 			g.node.refuse(from, g.node.notLeader(g.id))
 		default:
-			g.node.reply(from, answer(g.coordinator))
+			g.node.reply(from, g.node.fitting(answer(g.coordinator)))
 		}
 	})
+}
+
+// maxAnswerBatches is how many batches of the largest size an answer may be as large as: no
+// link carries what is much larger.
+const maxAnswerBatches = 16
+
+// fitting is an answer, unless it is too large to be sent.
+func (n *Node) fitting(r *api.Response) *api.Response {
+	size, most := proto.Size(r), maxAnswerBatches*n.cfg.MaxBatchBytes
+	if size <= most {
+		return r
+	}
+	return &api.Response{Error: api.Errorf(api.Code_INVALID_REQUEST,
+		"the answer has %d bytes, and %d is the most; ask for the offsets of some partitions at a time", size, most)}
 }

@@ -1,15 +1,17 @@
 package broker_test
 
 import (
+	"strings"
 	"testing"
 
+	"github.com/reprise-mq/reprise/broker"
 	"github.com/reprise-mq/reprise/broker/api"
 )
 
 // code is that of what is answered in the end.
 func (c *cluster) code(q func() *api.Request) api.Code {
 	c.t.Helper()
-	return c.answer(q, three...).GetError().GetCode()
+	return c.settle(q, three...).GetError().GetCode()
 }
 
 // Of two clients of one instance's name the first hears that it is done, whatever it asks,
@@ -104,6 +106,40 @@ func TestCommitsComeInOrder(t *testing.T) {
 		if got := c.committed(at)[0]; got != step.want {
 			t.Errorf("after commit %d of offset %d, %d is committed, want %d", step.sequence, step.offset, got, step.want)
 		}
+	}
+	c.expectFine()
+}
+
+// An answer that no link would carry is refused, and parts of it are not.
+func TestAnswerThatIsTooLarge(t *testing.T) {
+	c := grouped(t, 93, 40)
+	for _, name := range three {
+		c.hosts[name].Kill()
+		c.start(name, func(cfg *broker.Config) { cfg.MaxBatchBytes = 4 << 10 })
+	}
+	var all []*api.GroupPartition
+	for p := range int32(40) {
+		all = append(all, &api.GroupPartition{TopicId: c.id("t"), Partition: p})
+		c.ok(func() *api.Request {
+			r := committing(&api.MembershipResponse{}, 7, all[p])()
+			r.GetCommitOffsets().Offsets[0].Metadata = strings.Repeat("m", 3<<10)
+			return r
+		}, three...)
+	}
+	asking := func(at ...*api.GroupPartition) func() *api.Request {
+		return func() *api.Request {
+			return &api.Request{Body: &api.Request_FetchOffsets{FetchOffsets: &api.FetchOffsetsRequest{
+				Shard: topic(api.GroupsTopic), Group: "g", Partitions: at,
+			}}}
+		}
+	}
+	for _, q := range []func() *api.Request{asking(), asking(all...), describing} {
+		if r := c.settle(q, three...); r.GetError().GetCode() != api.Code_INVALID_REQUEST {
+			t.Errorf("%v is answered %v", q(), r.GetError())
+		}
+	}
+	if got := c.committed(all[:10]...); len(got) != 10 || got[9] != 7 {
+		t.Errorf("committed %v", got)
 	}
 	c.expectFine()
 }

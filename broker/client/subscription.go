@@ -283,5 +283,6 @@ func (s *Subscription) failure(ctx context.Context, op string, err *api.Error) e
 // IsFenced reports whether a commit failed because partitions are another member's by
 // now; what was processed of them will be processed again.
 func IsFenced(err error) bool {
-	return errors.Is(err, &Error{Code: api.Code_MEMBER_FENCED}) || errors.Is(err, &Error{Code: api.Code_UNKNOWN_MEMBER})
+	return errors.Is(err, &Error{Code: api.Code_MEMBER_FENCED}) || errors.Is(err, &Error{Code: api.Code_UNKNOWN_MEMBER}) ||
+		errors.Is(err, &Error{Code: api.Code_FENCED_INSTANCE})
 }

@@ -115,9 +115,12 @@ func (s *State) nextMember() MemberID {
 // wanted gives the names of the topics that members want, and more, ascending.
 func (g *group) wanted(more []string) []string {
 	names := slices.Clone(more)
+	var last []string // mostly all want the same
 	//detvet:allow maporder the names are sorted
 	for _, m := range g.members {
-		names = append(names, m.topics...)
+		if !slices.Equal(m.topics, last) {
+			names, last = append(names, m.topics...), m.topics
+		}
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
@@ -225,6 +228,10 @@ func (s *State) leave(c *decoded, out *Outcome) {
 	}
 	delete(g.members, c.member)
 	out.Topics = true
+	if len(g.members) == 0 && len(g.offsets) == 0 {
+		s.drop(c.group) // there is nothing to keep it for
+		return
+	}
 	if len(g.members) == 0 {
 		g.emptied = s.clock.Elapsed()
 		g.topics = nil
@@ -304,7 +311,7 @@ func (g *group) begin() {
 	for _, m := range members {
 		c := &candidate{id: m.id, topics: map[api.TopicID]bool{}, owned: m.owned}
 		for _, t := range g.topics {
-			c.topics[t.ID] = slices.Contains(m.topics, t.Name)
+			_, c.topics[t.ID] = slices.BinarySearch(m.topics, t.Name)
 		}
 		candidates = append(candidates, c)
 	}

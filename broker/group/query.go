@@ -108,16 +108,22 @@ func (s *State) Sessions(name string) []Session {
 	if g == nil || len(g.members) == 0 {
 		return nil
 	}
-	owes := make(map[MemberID]bool)
-	//detvet:allow maporder what is noted does not depend on the order
-	for p, o := range g.owners {
-		owes[o.member] = owes[o.member] || !g.members[o.member].target[p]
-	}
 	var list []Session
 	for _, m := range g.ordered() {
-		list = append(list, Session{m.id, m.session, m.rebalance, m.epoch, m.beats, owes[m.id]})
+		list = append(list, Session{m.id, m.session, m.rebalance, m.epoch, m.beats, m.owes()})
 	}
 	return list
+}
+
+// owes reports whether a member has something to give up.
+func (m *member) owes() bool {
+	//detvet:allow maporder whether there is any does not depend on the order
+	for p := range m.owned {
+		if !m.target[p] {
+			return true
+		}
+	}
+	return false
 }
 
 // Wanted gives the names of the topics that a group's members want, ascending.

@@ -79,6 +79,11 @@ func (f *consumeFlags) consumeGroup(ctx context.Context, cl *client.Client, rese
 func (g *groupConsumer) follow() error {
 	for {
 		records, err := g.poll()
+		if errors.Is(err, &client.Error{Code: api.Code_POLL_OVERDUE}) {
+			// Whoever reads the output has kept it waiting.
+			fmt.Fprintln(g.log, err)
+			continue
+		}
 		if err != nil || g.ctx.Err() != nil {
 			return err
 		}

@@ -249,8 +249,10 @@ func (k *Consumer) tellLost(list []TopicPartition) {
 	}
 }
 
+// containsPartition looks a partition up in a list that named has made.
 func containsPartition(list []TopicPartition, p TopicPartition) bool {
-	return slices.ContainsFunc(list, func(q TopicPartition) bool { return same(p, q) })
+	_, found := slices.BinarySearchFunc(list, p, CompareTopicPartitions)
+	return found
 }
 
 // named reads a list of partitions, each once. One that comes without its topic's name,

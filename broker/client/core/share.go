@@ -65,17 +65,22 @@ func CompareTopicPartitions(a, b TopicPartition) int {
 
 // share gives the share of a partition, nil if there is none.
 func (k *Consumer) share(p TopicPartition) *share {
-	at, found := slices.BinarySearchFunc(k.shares, p, func(s *share, p TopicPartition) int { return CompareTopicPartitions(s.key, p) })
+	at, found := k.find(p)
 	if !found {
 		return nil
 	}
 	return k.shares[at]
 }
 
+// find gives the place of a partition in shares, and whether it has a share.
+func (k *Consumer) find(p TopicPartition) (at int, found bool) {
+	return slices.BinarySearchFunc(k.shares, p, func(s *share, p TopicPartition) int { return CompareTopicPartitions(s.key, p) })
+}
+
 // own adds a share.
 func (k *Consumer) own(p TopicPartition) {
-	k.shares = append(k.shares, &share{consumer: k, key: p, committed: -1})
-	slices.SortFunc(k.shares, func(a, b *share) int { return CompareTopicPartitions(a.key, b.key) })
+	at, _ := k.find(p)
+	k.shares = slices.Insert(k.shares, at, &share{consumer: k, key: p, committed: -1})
 }
 
 // disown removes shares, with all that was fetched of them. It gives those that Assigned
@@ -170,19 +175,21 @@ func (k *Consumer) located(list []*share, r Result) {
 		return
 	}
 	k.locateTry = 0
+	committed := make(map[TopicPartition]api.Offset)
+	for _, o := range r.Response.GetFetchOffsets().GetOffsets() {
+		p := o.GetPartition()
+		committed[TopicPartition{ID: api.TopicID(p.GetTopicId()), Partition: api.Partition(p.GetPartition())}] = api.Offset(o.GetOffset())
+	}
 	var begun []AssignedPartition
 	for _, s := range list {
 		if s.gone || s.giving {
 			continue
 		}
 		s.place = placeReset
-		for _, o := range r.Response.GetFetchOffsets().GetOffsets() {
-			p := o.GetPartition()
-			if same(s.key, TopicPartition{ID: api.TopicID(p.GetTopicId()), Partition: api.Partition(p.GetPartition())}) && o.Offset >= 0 {
-				s.begin(api.Offset(o.Offset))
-				s.committed, s.told = s.next, true
-				begun = append(begun, AssignedPartition{s.key, s.next, true})
-			}
+		if at, known := committed[TopicPartition{ID: s.key.ID, Partition: s.key.Partition}]; known && at >= 0 {
+			s.begin(at)
+			s.committed, s.told = s.next, true
+			begun = append(begun, AssignedPartition{s.key, s.next, true})
 		}
 	}
 	k.tellAssigned(begun)
