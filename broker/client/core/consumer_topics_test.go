@@ -141,6 +141,28 @@ func TestConsumerOfATakenInstanceIsDone(t *testing.T) {
 	}
 }
 
+// A commit of AutoCommit that is refused for good is told to a poll; one that is fenced is
+// not, for the consumer sees to that.
+func TestConsumerSaysThatItCannotCommit(t *testing.T) {
+	for code, told := range map[api.Code]api.Code{api.Code_GROUPS_FULL: api.Code_GROUPS_FULL, api.Code_MEMBER_FENCED: api.Code_OK} {
+		s := withGroups(t)
+		s.fill(2)
+		r := s.subscribe(core.ConsumerOptions{AutoCommit: env.Second})
+		r.poll(1, env.Second)
+		s.world.Script = func(_ api.NodeID, q *api.Request) (*api.Response, bool) {
+			if q.GetCommitOffsets() == nil {
+				return nil, false
+			}
+			return &api.Response{Error: &api.Error{Code: code}}, true
+		}
+		r.poll(1, env.Second)
+		s.run(3 * env.Second)
+		if r.poll(1, env.Second); r.err.GetCode() != told {
+			t.Errorf("commits are answered %v, and the poll %v", code, r.err)
+		}
+	}
+}
+
 // A consumer that is not polled gives all up, says so at the next poll, and joins again.
 func TestConsumerThatIsNotPolled(t *testing.T) {
 	s := withGroups(t)
