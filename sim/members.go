@@ -79,6 +79,7 @@ func (r *run) addMembers() {
 			Log: r.log(), Options: options, Max: int(16 + draw("max", 64)),
 			Work: env.Time(draw("work", 100)) * env.Millisecond, CommitEvery: int(1 + draw("commit", 5)),
 			StallEvery: int(draw("stall", 2) * (40 + draw("stall every", 60))), Stall: options.PollInterval + env.Time(draw("stalled", 3000))*env.Millisecond,
+			Until: histories.Time(r.plan.Safety) * histories.Time(env.Millisecond),
 		})
 		r.clients = append(r.clients, c)
 	}

@@ -26,8 +26,9 @@ type rogueMember struct {
 	// node is whom it asks, as long as that answers.
 	node env.Endpoint
 	// instance, "" for none, is an instance's name: its own, or that of a member whose place
-	// it takes.
+	// it takes: then it is a thief.
 	instance string
+	thief    bool
 	token    []byte
 	tokens   byte
 	// stay is nil while it is no member; former are the members that it was.
@@ -56,7 +57,9 @@ func (r *run) rogueMember(f *plan.Fault) bool {
 	case 0, 1:
 		m.instance = fmt.Sprintf("rogue%d", f.Number)
 	case 2, 3, 4:
-		m.instance = r.readers.victim
+		// Two of them would take it from each other.
+		m.instance, r.readers.victim = r.readers.victim, ""
+		m.thief = m.instance != ""
 	}
 	r.noteFault(f, groupName, histories.Point)
 	m.step()
@@ -167,7 +170,7 @@ func (m *rogueMember) join() {
 	m.tokens++
 	m.token = []byte{byte(m.fault.Number), m.tokens}
 	s := &stay{
-		run: m.run, thief: m.instance != "" && m.instance == m.run.readers.victim, keeps: map[int32]bool{}, gives: map[int32]bool{}, offered: map[int32]uint64{}, reading: map[int32]bool{}, kept: map[int32]uint64{},
+		run: m.run, thief: m.thief, keeps: map[int32]bool{}, gives: map[int32]bool{}, offered: map[int32]uint64{}, reading: map[int32]bool{}, kept: map[int32]uint64{},
 		session:   env.Second + env.Time(m.draw(drawReplica, 4000))*env.Millisecond,
 		rebalance: env.Second + env.Time(m.draw(drawPeer, 4000))*env.Millisecond,
 	}

@@ -34,14 +34,20 @@ func (g *generator) group() {
 	})
 }
 
-// coordinators hits whoever leads the group's shard.
+// coordinators hits whoever leads the group's shard, as far as the families allow.
 func (g *generator) coordinators() {
 	leader := Coordinator()
 	leader.Role = Leader
-	if f := g.plan.Families; !g.plan.Workload.Grouped() || !f.Process && !f.Network {
+	if !g.plan.Workload.Grouped() {
 		return
 	}
 	s := g.seed.Split("coordinators")
+	for _, rogue := range g.plan.Faults {
+		if rogue.Kind == RogueMember && g.plan.Families.Disk && s.Chance(1, 2) {
+			// What ends a member is long on its way.
+			g.then(Fault{Kind: SlowDisk, At: rogue.At, Length: rogue.Length, Target: leader, Strength: s.Between(20, 100)})
+		}
+	}
 	for range s.Between(1, 3) {
 		f := Fault{At: between(s, int64(quiet), int64(g.plan.Safety)-10_000), Target: leader, Length: between(s, 500, 5_000)}
 		switch s.Below(4) {

@@ -15,14 +15,15 @@ type MemberConfig struct {
 	Log Log
 	// Options of the consumer. It commits by itself never: its commits are recorded.
 	Options core.ConsumerOptions
-	// Max records are polled at a time, and Work is how long they take.
-	Max  int
-	Work env.Time
-	// CommitEvery so many polls the member commits.
-	CommitEvery int
-	// StallEvery so many polls the work takes Stall; 0 is never.
+	// Max records are polled at a time, and Work is how long they take; StallEvery so many
+	// polls that is Stall, 0 is never. From Until on they take no time.
+	Max        int
+	Work       env.Time
 	StallEvery int
 	Stall      env.Time
+	Until      histories.Time
+	// CommitEvery so many polls the member commits.
+	CommitEvery int
 }
 
 // Member is a member of a consumer group: it polls, works, and commits, until it is
@@ -183,14 +184,7 @@ func (m *Member) poll() {
 			return
 		}
 		m.hand(records)
-		pause := m.config.Work
-		if err != nil {
-			pause = max(pause, failurePause)
-		}
-		if m.config.StallEvery > 0 && m.polls%m.config.StallEvery == 0 {
-			pause = max(pause, m.config.Stall)
-		}
-		m.client.After(pause, func() {
+		m.client.After(m.pause(err), func() {
 			if m.life == life && m.done == nil {
 				m.poll()
 			}
@@ -200,6 +194,21 @@ func (m *Member) poll() {
 	if m.polls%m.config.CommitEvery == 0 {
 		m.commit(m.partitions(), func(*api.Error) {})
 	}
+}
+
+// pause is how long the member works on what it was handed.
+func (m *Member) pause(err *api.Error) env.Time {
+	c, pause := &m.config, env.Time(0)
+	if err != nil {
+		pause = failurePause
+	}
+	switch {
+	case c.Log.Now() >= c.Until:
+		return pause
+	case c.StallEvery > 0 && m.polls%c.StallEvery == 0:
+		return max(pause, c.Stall)
+	}
+	return max(pause, c.Work)
 }
 
 // hand records what a poll handed out, by partition.

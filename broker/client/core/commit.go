@@ -127,7 +127,8 @@ func (k *Consumer) pumpCommits(now env.Time) {
 	}
 }
 
-// autoCommitted has a commit that failed tried again soon.
+// autoCommitted has a commit that failed tried again soon, and a poll told of what that will
+// not mend.
 func (k *Consumer) autoCommitted(err *api.Error) {
 	c := &k.commits
 	if err == nil {
@@ -136,6 +137,7 @@ func (k *Consumer) autoCommitted(err *api.Error) {
 	}
 	c.failures++
 	c.at = min(c.at, k.client.clock.Now()+k.client.backoff(c.failures))
+	k.complainOf(err)
 }
 
 // commit sends a commit; done is told how it ended. Without anything to commit it has.

@@ -281,6 +281,18 @@ func (k *Consumer) later(then func()) {
 // complain has a poll told of an error: the one that waits, or the next.
 func (k *Consumer) complain(err *api.Error) { k.problem = err }
 
+// complainOf complains of an error that is not of the cluster's doing, nor of a topic's or a
+// membership's end.
+func (k *Consumer) complainOf(err *api.Error) {
+	switch err.Code {
+	case api.Code_UNKNOWN_TOPIC_OR_PARTITION, api.Code_MEMBER_FENCED, api.Code_UNKNOWN_MEMBER, api.Code_FENCED_INSTANCE, api.Code_STALE_COMMIT:
+	default:
+		if !err.Code.Retriable() {
+			k.complain(err)
+		}
+	}
+}
+
 // endPoll answers the poll that waits.
 func (k *Consumer) endPoll(records []ConsumedRecord, err *api.Error) {
 	done := k.poll.done

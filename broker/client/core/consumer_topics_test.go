@@ -141,6 +141,58 @@ func TestConsumerOfATakenInstanceIsDone(t *testing.T) {
 	}
 }
 
+// A consumer is told whether the group has committed where it begins.
+func TestConsumerIsToldWhatIsCommitted(t *testing.T) {
+	s := withGroups(t)
+	s.fill(2)
+	first := s.subscribe(core.ConsumerOptions{})
+	first.poll(10, env.Second)
+	at := core.TopicPartition{Topic: "t", ID: s.world.Topic("t").ID}
+	first.CommitOffsets([]core.CommitPosition{{TopicPartition: at, Offset: 1}}, func(*api.Error) {})
+	s.run(env.Second)
+	first.Close(func(*api.Error) {})
+	s.run(env.Second)
+	told := make(map[api.Partition]core.AssignedPartition)
+	if _, err := s.client.Subscribe(core.ConsumerOptions{Group: "g", Topics: []string{"t"}}, core.ConsumerEvents{
+		Assigned: func(list []core.AssignedPartition) {
+			for _, p := range list {
+				told[p.Partition] = p
+			}
+		},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	s.run(5 * env.Second)
+	if p := told[0]; !p.Committed || p.Offset != 1 {
+		t.Errorf("told %+v, and offset 1 is committed", p)
+	}
+	if p, known := told[1]; !known || p.Committed || p.Offset != 0 {
+		t.Errorf("told %+v, and nothing is committed", p)
+	}
+}
+
+// A commit of AutoCommit that is refused for good is told to a poll; one that is fenced is
+// not, for the consumer sees to that.
+func TestConsumerSaysThatItCannotCommit(t *testing.T) {
+	for code, told := range map[api.Code]api.Code{api.Code_GROUPS_FULL: api.Code_GROUPS_FULL, api.Code_MEMBER_FENCED: api.Code_OK} {
+		s := withGroups(t)
+		s.fill(2)
+		r := s.subscribe(core.ConsumerOptions{AutoCommit: env.Second})
+		r.poll(1, env.Second)
+		s.world.Script = func(_ api.NodeID, q *api.Request) (*api.Response, bool) {
+			if q.GetCommitOffsets() == nil {
+				return nil, false
+			}
+			return &api.Response{Error: &api.Error{Code: code}}, true
+		}
+		r.poll(1, env.Second)
+		s.run(3 * env.Second)
+		if r.poll(1, env.Second); r.err.GetCode() != told {
+			t.Errorf("commits are answered %v, and the poll %v", code, r.err)
+		}
+	}
+}
+
 // A consumer that is not polled gives all up, says so at the next poll, and joins again.
 func TestConsumerThatIsNotPolled(t *testing.T) {
 	s := withGroups(t)

@@ -180,9 +180,7 @@ func (k *Consumer) askFailed(err *api.Error) {
 	}
 	m.failures++
 	m.at = k.client.clock.Now() + k.client.backoff(m.failures)
-	if !err.Code.Retriable() && err.Code != api.Code_UNKNOWN_TOPIC_OR_PARTITION {
-		k.complain(err)
-	}
+	k.complainOf(err)
 }
 
 // beatSoon has the coordinator asked without waiting for the next beat.

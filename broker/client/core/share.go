@@ -249,12 +249,10 @@ func (s *share) pause() {
 	s.retryAt = s.consumer.client.clock.Now() + s.consumer.client.backoff(s.failures)
 }
 
-// failed judges an error. One that is not of the cluster's doing is told to a poll.
+// failed has the share try again later, and a poll told of what that will not mend.
 func (s *share) failed(err *api.Error) {
 	s.pause()
-	if !err.Code.Retriable() && err.Code != api.Code_UNKNOWN_TOPIC_OR_PARTITION {
-		s.consumer.complain(err)
-	}
+	s.consumer.complainOf(err)
 }
 
 // reset finds the position by the policy.
