@@ -58,6 +58,8 @@ type Config struct {
 	// GroupShards is over how many partitions consumer groups are spread, if this node has
 	// to have their topic made.
 	GroupShards int
+	// FirstUser is made while the cluster has no user; nil is nobody.
+	FirstUser *api.PutUserRequest
 	// MaxBatchBytes bounds a record batch as sent.
 	MaxBatchBytes int
 	// Codecs are the compressions whose batches are accepted.

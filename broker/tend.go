@@ -172,6 +172,7 @@ func (n *Node) watchNode() {
 		return
 	}
 	n.forget()
+	n.makeFirstUser()
 	me := n.meta.state.Node(n.identity.node)
 	if me != nil && env.Endpoint(me.Address) != n.cfg.Address {
 		n.tellMeta(&api.Request{Body: &api.Request_UpdateNode{UpdateNode: &api.UpdateNodeRequest{
