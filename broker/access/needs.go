@@ -34,7 +34,9 @@ func (n Need) Error(principal string) *api.Error {
 	return api.Errorf(code, "%s may not %v on %s; whoever may alter the cluster can allow it with acl add", principal, n.Operation, what)
 }
 
-func cluster(o api.Acl_Operation) Need { return Need{Operation: o, Resource: api.Acl_CLUSTER, Name: ClusterName} }
+func cluster(o api.Acl_Operation) Need {
+	return Need{Operation: o, Resource: api.Acl_CLUSTER, Name: ClusterName}
+}
 
 func topic(o api.Acl_Operation, name string) Need {
 	return Need{Operation: o, Resource: api.Acl_TOPIC, Name: name}
