@@ -31,7 +31,7 @@ func (n Need) Error(principal string) *api.Error {
 	case n.Name == "":
 		return api.Errorf(code, "a topic is named by its id alone, and what %s may do goes by names; give its name too", principal)
 	}
-	return api.Errorf(code, "%s may not %v on %s; whoever may alter the cluster can allow it with acl add", principal, n.Operation, what)
+	return api.Errorf(code, "%s is not allowed to %v on %s; who may alter the cluster can allow it with acl add", principal, n.Operation, what)
 }
 
 func cluster(o api.Acl_Operation) Need {
