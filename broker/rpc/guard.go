@@ -52,6 +52,7 @@ const (
 type gate struct {
 	Guard
 	secret  access.Credential
+	pause   time.Duration // failurePause
 	current atomic.Pointer[indexed]
 	mu      sync.Mutex // to make current
 }
@@ -69,7 +70,7 @@ func newGate(g Guard) (*gate, error) {
 	if g.Report == nil {
 		g.Report = func(string, string, string) {}
 	}
-	made := &gate{Guard: g}
+	made := &gate{Guard: g, pause: failurePause}
 	if g.PeerSecret == "" {
 		return made, nil
 	}
@@ -300,7 +301,7 @@ func (v *visitor) hear(m *Sasl) ([]byte, *api.Error) {
 // failed says that an authentication failed, in the same way whatever was wrong. It may be
 // that this node has not heard of the user or the password yet.
 func (v *visitor) failed() *api.Error {
-	time.Sleep(failurePause)
+	time.Sleep(v.gate.pause)
 	if err := v.gate.Confirm(); err != nil {
 		return err
 	}

@@ -113,7 +113,7 @@ func (g *gate) hearPeer(stream grpc.BidiStreamingServer[Frames, Sasl], batch *Fr
 		}
 		data, err := login.step(batch.Sasl, first)
 		if err != nil {
-			time.Sleep(failurePause)
+			time.Sleep(g.pause)
 			g.Report("a peer is not let in", from(stream.Context()), "it shows another peer secret; all nodes of a cluster have the same")
 			return nil, errStranger
 		}
