@@ -307,7 +307,7 @@ func (v *visitor) failed() *api.Error {
 	}
 	name := v.login.user.Name
 	if at := v.gate.now(); at != nil && name != "" {
-		if c, known := at.user(name); known != v.login.known || known && c != v.login.user.Credential {
+		if c, known := at.user(name); known && c != v.login.user.Credential {
 			return api.Errorf(api.Code_NOT_READY, "the node has just heard of user %+q; authenticate again", clip(name))
 		}
 	}
