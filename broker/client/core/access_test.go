@@ -50,6 +50,11 @@ func TestDenialsEndOperations(t *testing.T) {
 				s.expect(s.await(func(done func(core.Result)) { work(s, done) }), api.Code_OK, true)
 				s.requests = nil
 			}
+			denied(s, code)
+			fetch := func(done func(core.Result)) { s.client.Fetch("no such", 0, 0, core.FetchOptions{}, done) }
+			s.expect(s.await(fetch), code, true)
+			s.script(func(api.NodeID, *api.Request) (*api.Response, bool) { return nil, false })
+			s.expect(s.await(fetch), api.Code_UNKNOWN_TOPIC_OR_PARTITION, true)
 			if s.client.Pending() != 0 {
 				t.Errorf("%s: %d pending", name, s.client.Pending())
 			}
