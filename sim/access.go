@@ -60,16 +60,25 @@ func (r *run) permitted(p *permission, done *bool, then func()) func(core.Result
 	}
 }
 
-// checkPermissions holds what is kept of users and ACLs to what was acknowledged.
+// checkPermissions holds what every node knows of users and ACLs, from its disk, to what
+// was acknowledged.
 func (r *run) checkPermissions() {
-	view := r.oracle.Meta().Access()
+	for _, n := range r.nodes {
+		if n.host.Up() && n.broker != nil && !n.outside() {
+			r.checkPermissionsOf(n)
+		}
+	}
+}
+
+func (r *run) checkPermissionsOf(n *node) {
+	view := n.broker.Access()
 	for _, p := range r.permissions {
 		_, there := slices.BinarySearchFunc(view.Users, p.user, func(u access.User, name string) int { return bytes.Compare([]byte(u.Name), []byte(name)) })
 		_, allowed := slices.BinarySearchFunc(view.Rules, p.rule(), access.Rule.Compare)
 		switch {
 		case p.made && !p.gone && !p.doubt && !there, p.gone && there, p.allowed && !allowed:
-			r.fail(AccessLost, "of %s was acknowledged: made %v, allowed %v, deleted %v; and at the end the user is there: %v, and its ACL: %v",
-				p.user, p.made, p.allowed, p.gone, there, allowed)
+			r.fail(AccessLost, "of %s was acknowledged: made %v, allowed %v, deleted %v; and at the end, on %s, the user is there: %v, and its ACL: %v",
+				p.user, p.made, p.allowed, p.gone, n.host.Name, there, allowed)
 		}
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/reprise-mq/reprise/broker/rpc/tlstest"
 )
 
 // guarded is a cluster of processes that ask who one is.
@@ -212,6 +214,47 @@ func TestRealPeerSecret(t *testing.T) {
 		return nil
 	})
 	g.wantDenied("CLUSTER_AUTHORIZATION_FAILED", "alice", "cluster", "remove", "--node", "3")
+}
+
+// Nodes know each other by certificates of super users; whose certificate is no super user's
+// is no node to them, whatever it thinks of itself.
+func TestRealPeersByCertificate(t *testing.T) {
+	folder := t.TempDir()
+	ca, err := tlstest.New(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	flags := func(name string) []string {
+		files, err := ca.Issue(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return []string{"--tls-cert", files.Cert, "--tls-key", files.Key, "--tls-ca", files.CA}
+	}
+	serve := func(name, address, supers string, more ...string) *process {
+		args := []string{"serve", "--data", filepath.Join(folder, name), "--listen", address, "--auth", "--super-users", supers}
+		return start(t, filepath.Join(folder, name+".log"), slices.Concat(args, more, flags(name))...)
+	}
+	first, second, third := freeAddress(t), freeAddress(t), freeAddress(t)
+	const supers = "User:CN=n1;User:CN=n2"
+	serve("n1", first, supers, "--init")
+	serve("n2", second, supers, "--join", first)
+	stranger := serve("n3", third, "User:CN=n3", "--join", first)
+	status := append([]string{"cluster", "status", "--bootstrap", first, "--timeout", "5s"}, flags("n1")...)
+	await(t, 30*time.Second, "two nodes, and a word about the third", func() error {
+		if out := run(t, "", status...); out.code != 0 || !strings.Contains(out.output, second) {
+			return fmt.Errorf("%s%s", out.output, out.errors)
+		}
+		if log, err := os.ReadFile(filepath.Join(folder, "n1.log")); !strings.Contains(string(log), "a peer is not let in") {
+			return fmt.Errorf("node 1 says %s, %v", log, err)
+		}
+		return nil
+	})
+	if out := run(t, "", status...); strings.Contains(out.output, third) || !stranger.running() {
+		t.Errorf("the stranger has joined, or ended: %s%s", out.output, stranger.printed())
+	}
+	out := run(t, "", slices.Concat([]string{"serve", "--data", folder, "--init", "--listen", third, "--auth", "--super-users", "User:CN=n1"}, flags("n9"))...)
+	wantRefused(t, out, "serve with a certificate that is no super user's", usage, "User:CN=n9")
 }
 
 // What makes no sense about who is let in is refused at once.
