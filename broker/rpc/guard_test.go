@@ -190,6 +190,19 @@ func TestWhoIsLetIn(t *testing.T) {
 	}
 }
 
+// Where nobody has to say who he is, one may all the same, and what he says is checked: so
+// clients can be given passwords before a node asks for them.
+func TestPasswordsBeforeTheyAreAskedFor(t *testing.T) {
+	d := &doorkeeper{}
+	d.view.Store(&access.View{Version: 1, Users: users(t, "ann"), Decoy: decoySecret})
+	g := d.guard()
+	g.Required = false
+	s := serveGuarded(t, g).echoes()
+	s.asker(nil).want("nobody reads", read("t"), api.Code_OK)
+	s.asker(Password("ann", "nna")).want("ann reads", read("t"), api.Code_OK)
+	s.asker(Password("ann", "wrong")).want("a wrong password", read("t"), api.Code_SASL_AUTHENTICATION_FAILED)
+}
+
 // A password that was wrong may be put right: the link of who is not let in ends.
 func TestAnotherTry(t *testing.T) {
 	d := &doorkeeper{}

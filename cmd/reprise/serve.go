@@ -56,7 +56,11 @@ func newServe() *cobra.Command {
 leadership of its partitions over first.
 
 The first node of a new cluster takes --init, every further one --join with the
-address of any node. A node that has data needs neither: it knows who it is.`,
+address of any node. A node that has data needs neither: it knows who it is.
+
+With --auth clients have to say who they are, and may do what ACLs allow; see 'reprise
+user' and 'reprise acl'. Nodes know each other by --peer-secret-file, or by the
+certificates of super users. --first-user makes the user with whom all begins.`,
 		Example: `  reprise serve --data n1 --listen 127.0.0.1:9001 --init
   reprise serve --data n2 --listen 127.0.0.1:9002 --join 127.0.0.1:9001`,
 		Args: cli.NoArguments,
