@@ -79,7 +79,7 @@ func describeAcls(v access.View, filter access.Rule) *api.Response {
 
 // makeFirstUser has the cluster's first user made, while it has none.
 func (n *Node) makeFirstUser() {
-	if n.cfg.FirstUser == nil || len(n.Access().Users) > 0 {
+	if n.cfg.FirstUser == nil || !n.meta.informed() || len(n.Access().Users) > 0 {
 		return
 	}
 	first := n.cfg.FirstUser

@@ -168,11 +168,11 @@ func (n *Node) callElection(g *group) {
 // watchNode looks after what concerns the node as a whole.
 func (n *Node) watchNode() {
 	n.handOver()
+	n.makeFirstUser()
 	if n.ticks%updateEvery != 0 || !n.meta.informed() {
 		return
 	}
 	n.forget()
-	n.makeFirstUser()
 	me := n.meta.state.Node(n.identity.node)
 	if me != nil && env.Endpoint(me.Address) != n.cfg.Address {
 		n.tellMeta(&api.Request{Body: &api.Request_UpdateNode{UpdateNode: &api.UpdateNodeRequest{
