@@ -132,12 +132,12 @@ func (x *Index) allowsSome(principal string, n Need) bool {
 		}
 		p := &h[n.Resource]
 		for _, name := range slices.Sorted(maps.Keys(p.literal)) {
-			if p.literal[name].allow&bits(n.Operation) != 0 && !x.deniedAll(principal, n, name, name != Any) {
+			if p.literal[name].allow&bits(n.Operation) != 0 && !x.deniedAll(principal, n, name, api.Acl_LITERAL) {
 				return true
 			}
 		}
 		for _, name := range slices.Sorted(maps.Keys(p.prefixed)) {
-			if p.prefixed[name].allow&bits(n.Operation) != 0 && !x.deniedAll(principal, n, name, false) {
+			if p.prefixed[name].allow&bits(n.Operation) != 0 && !x.deniedAll(principal, n, name, api.Acl_PREFIXED) {
 				return true
 			}
 		}
@@ -145,9 +145,10 @@ func (x *Index) allowsSome(principal string, n Need) bool {
 	return false
 }
 
-// deniedAll reports whether everything that a pattern fits is denied: a literal name, or
-// all names that begin so.
-func (x *Index) deniedAll(principal string, n Need, name string, literal bool) bool {
+// deniedAll reports whether everything that a pattern fits is denied: a literal name, all
+// names, or all that begin so.
+func (x *Index) deniedAll(principal string, n Need, name string, pattern api.Acl_Pattern) bool {
+	literal := pattern == api.Acl_LITERAL
 	denied := false
 	for _, holder := range []string{principal, Everyone} {
 		h := x.of[holder]
@@ -157,7 +158,7 @@ func (x *Index) deniedAll(principal string, n Need, name string, literal bool) b
 		p, m := &h[n.Resource], bits(n.Operation)
 		denied = denied || p.literal[Any].deny&m != 0 || literal && p.literal[name].deny&m != 0
 		for _, length := range p.lengths {
-			if name != Any && length <= len(name) {
+			if all := literal && name == Any; !all && length <= len(name) {
 				denied = denied || p.prefixed[name[:length]].deny&m != 0
 			}
 		}
