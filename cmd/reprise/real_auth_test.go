@@ -270,6 +270,7 @@ func TestRealAuthFlags(t *testing.T) {
 		"--peer-secret-file":         {"--auth"},
 		"belongs to --auth":          {"--super-users", "User:a"},
 		"is no principal":            {"--auth", "--peer-secret-file", secret, "--super-users", "a"},
+		"with ; between them":        {"--auth", "--peer-secret-file", secret, "--super-users", "User:a,User:b"},
 		"no such file":               {"--auth", "--peer-secret-file", secret + "x"},
 		"is empty":                   {"--auth", "--peer-secret-file", empty},
 		"belong together":            {"--auth", "--peer-secret-file", secret, "--first-user", "a"},

@@ -33,7 +33,9 @@ func (f *serveFlags) authentication() (auth server.Auth, first *api.PutUserReque
 		if principal = strings.TrimSpace(principal); principal == "" {
 			continue
 		}
-		if !access.ValidPrincipal(principal) || principal == access.Everyone {
+		// Subjects have commas of their own, so a comma in the place of a ; would go unseen.
+		commas := strings.Contains(principal, ","+access.UserPrefix)
+		if !access.ValidPrincipal(principal) || principal == access.Everyone || commas {
 			return auth, nil, cli.Usagef("--super-users: %q is no principal; write User:NAME or User:SUBJECT, with ; between them", principal)
 		}
 		auth.SuperUsers = append(auth.SuperUsers, principal)
