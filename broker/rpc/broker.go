@@ -82,6 +82,10 @@ func (c caller) answer(r *api.Response) {
 // of their own, which end with the link.
 func (s *brokerService) Link(stream grpc.BidiStreamingServer[Requests, Responses]) error {
 	c := &session{network: s.network, visitor: s.network.gate.visitor(stream.Context()), out: newOutbox()}
+	if !c.visitor.enter() {
+		return errFull
+	}
+	defer c.visitor.settled()
 	name, ok := s.network.admit(c)
 	if !ok {
 		return errFull

@@ -44,6 +44,9 @@ const (
 	failurePause = 100 * time.Millisecond
 	// refusalTime is how long the link of somebody who is not let in still says so.
 	refusalTime = time.Second
+	// maxStrangers is how many links may wait at a time for the other end to say who it is,
+	// so that strangers take no places from clients.
+	maxStrangers = 1024
 	// maxGranted bounds what a link remembers of what it may do.
 	maxGranted = 1024
 )
@@ -51,10 +54,13 @@ const (
 // gate is a Guard at work.
 type gate struct {
 	Guard
-	secret  access.Credential
-	pause   time.Duration // failurePause
-	current atomic.Pointer[indexed]
-	mu      sync.Mutex // to make current
+	secret access.Credential
+	pause  time.Duration // failurePause
+	// strangers are the links whose other end has yet to say who it is; at most places.
+	strangers atomic.Int64
+	places    int64 // maxStrangers
+	current   atomic.Pointer[indexed]
+	mu        sync.Mutex // to make current
 }
 
 // indexed is a view with its ACLs indexed.
@@ -70,7 +76,7 @@ func newGate(g Guard) (*gate, error) {
 	if g.Report == nil {
 		g.Report = func(string, string, string) {}
 	}
-	made := &gate{Guard: g, pause: failurePause}
+	made := &gate{Guard: g, pause: failurePause, places: maxStrangers}
 	if g.PeerSecret == "" {
 		return made, nil
 	}
@@ -155,14 +161,16 @@ type identity struct {
 	user access.User
 }
 
-// visitor is the other end of a client's link, or of a call. All but who and filter is for
-// the one goroutine that reads the link.
+// visitor is the other end of a client's link, or of a call. All but who, waiting and filter
+// is for the one goroutine that reads the link.
 type visitor struct {
 	gate *gate
 	// from is its address.
 	from string
 	// who is nil for nobody.
 	who atomic.Pointer[identity]
+	// waiting: it is one of the gate's strangers.
+	waiting atomic.Bool
 	// refused is why it is nobody for good; the link is about to end.
 	refused *api.Error
 	login   *conversation
@@ -177,6 +185,26 @@ func (g *gate) visitor(ctx context.Context) *visitor {
 		v.who.Store(&identity{principal: principal, super: g.super(principal)})
 	}
 	return v
+}
+
+// enter begins a link; false if there are too many strangers already.
+func (v *visitor) enter() bool {
+	if !v.stranger() {
+		return true
+	}
+	if v.gate.strangers.Add(1) > v.gate.places {
+		v.gate.strangers.Add(-1)
+		return false
+	}
+	v.waiting.Store(true)
+	return true
+}
+
+// settled says that it is a stranger no more: it has said who it is, or the link has ended.
+func (v *visitor) settled() {
+	if v.waiting.Swap(false) {
+		v.gate.strangers.Add(-1)
+	}
 }
 
 // stranger reports whether it has yet to say who it is.
@@ -293,6 +321,7 @@ func (v *visitor) hear(m *Sasl) ([]byte, *api.Error) {
 	if err == nil && v.login.proven() {
 		u := v.login.user
 		v.who.Store(&identity{principal: u.Principal(), super: v.gate.super(u.Principal()), user: u})
+		v.settled()
 		return data, nil
 	}
 	if err != nil || v.login.scram.Done() {

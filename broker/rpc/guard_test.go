@@ -13,6 +13,8 @@ import (
 	"github.com/reprise-mq/reprise/broker/access"
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/env"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // doorkeeper has users and ACLs for a Guard. What it says at last may be more than what it
@@ -221,6 +223,30 @@ func TestAnotherTry(t *testing.T) {
 	if !until(func() bool { return a.ask(read("t")).GetCode() == api.Code_OK }) || time.Since(begun) >= handshakeTime {
 		t.Errorf("the right password is of no use, or only after %v", time.Since(begun))
 	}
+}
+
+// Strangers take no places from clients: those that say nothing are few at a time, and go.
+func TestStrangersAreFew(t *testing.T) {
+	d := &doorkeeper{}
+	d.view.Store(&access.View{Version: 1, Users: users(t, "root"), Decoy: decoySecret})
+	s := serveGuarded(t, d.guard()).echoes()
+	s.gate.places = 2
+	clients := []*asker{s.asker(Password("root", "toor")), s.asker(Password("root", "toor")), s.asker(Password("root", "toor"))}
+	for _, a := range clients {
+		a.want("a client", read("t"), api.Code_OK)
+	}
+	for range 2 {
+		s.link() // which says nothing
+	}
+	s.await("two strangers", func() bool { return s.gate.strangers.Load() == 2 })
+	if _, err := s.link().Recv(); status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("a third stranger: %v", err)
+	}
+	for _, a := range clients {
+		a.want("a client that was let in before", read("t"), api.Code_OK)
+	}
+	s.await("the strangers' end", func() bool { return s.gate.strangers.Load() == 0 })
+	s.asker(Password("root", "toor")).want("a client after all that", read("t"), api.Code_OK)
 }
 
 // What is revoked is over with the next request, also on a link that is open. So is it for
