@@ -271,12 +271,12 @@ func (s *coordinator) withOffsets(c caller, list []*api.GroupOffset, least api.O
 		n.refuse(c, api.Errorf(api.Code_INVALID_REQUEST, "no offset is given; name a partition and its offset at least"))
 		return
 	}
-	if n.missing(offsets) == nil {
+	if n.missing(offsets, list) == nil {
 		then(offsets)
 		return
 	}
 	n.meta.group.replica.Read(func(err error) {
-		e := n.missing(offsets)
+		e := n.missing(offsets, list)
 		if err != nil {
 			e = n.unread(api.MetaGroup, err)
 		}
@@ -291,14 +291,18 @@ func (s *coordinator) withOffsets(c caller, list []*api.GroupOffset, least api.O
 	})
 }
 
-// missing says which partition is not there, of those that are to have an offset.
-func (n *Node) missing(offsets []groups.Offset) *api.Error {
-	for _, o := range offsets {
+// missing says which partition is not there, of those that are to have an offset. What a
+// client may do goes by names, so a name that is given has to be that of the id.
+func (n *Node) missing(offsets []groups.Offset, list []*api.GroupOffset) *api.Error {
+	for i, o := range offsets {
+		name := list[i].GetPartition().GetTopic()
 		t := n.meta.state.TopicByID(o.Partition.Topic)
 		switch there := t != nil && int(o.Partition.Number) < len(t.Partitions); {
 		case !there && o.Offset != groups.Forget:
 			return api.Errorf(api.Code_UNKNOWN_TOPIC_OR_PARTITION, "there is no partition %d of a topic with the id %d, or no longer; see topic list",
 				o.Partition.Number, o.Partition.Topic)
+		case there && name != "" && name != t.Name:
+			return api.Errorf(api.Code_UNKNOWN_TOPIC_OR_PARTITION, "the topic with the id %d is not %+q; see topic list", t.ID, name)
 		case there && t.Name == api.GroupsTopic:
 			return api.Errorf(api.Code_INVALID_REQUEST, "topic %s has no records, so nobody has an offset in it", t.Name)
 		}

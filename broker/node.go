@@ -69,6 +69,8 @@ type Config struct {
 	// GroupSegmentBytes is then the size of their segments: each begins with the whole state,
 	// so small ones make recovery short and let old commands go.
 	GroupSegmentBytes uint64
+	// FirstUser is made while the cluster has no user; nil is nobody.
+	FirstUser *api.PutUserRequest
 	// MaxBatchBytes bounds a record batch as sent.
 	MaxBatchBytes int
 	// Codecs are the compressions whose batches are accepted.

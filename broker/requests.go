@@ -55,7 +55,7 @@ func (n *Node) request(c caller, q *api.Request) {
 		}
 		n.changeMeta(c, q)
 	default:
-		if !n.coordinate(c, q) {
+		if !n.describeAccess(c, q) && !n.coordinate(c, q) {
 			n.changeMeta(c, q)
 		}
 	}

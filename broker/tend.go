@@ -170,6 +170,7 @@ func (n *Node) callElection(g *group) {
 // watchNode looks after what concerns the node as a whole.
 func (n *Node) watchNode() {
 	n.handOver()
+	n.makeFirstUser()
 	if n.ticks%updateEvery != 0 || !n.meta.informed() {
 		return
 	}

@@ -273,6 +273,7 @@ func (r *run) end() {
 	}
 	r.recover("the last restart")
 	r.oracle.Ended()
+	r.checkPermissions()
 	views := r.views()
 	for _, n := range r.nodes {
 		n.look()

@@ -42,6 +42,8 @@ const (
 	// DamageIgnored: a node serves, though a part of its journal that it needs and that
 	// was synced is not as it was written.
 	DamageIgnored oracle.Name = "damage-ignored"
+	// AccessLost: a user or an ACL is not as was acknowledged.
+	AccessLost oracle.Name = "access-lost"
 )
 
 // Options of a run. They do not change what happens in it, only how far it goes.
@@ -74,6 +76,8 @@ type run struct {
 	// readers is the consumer group of the run; nil if there is none.
 	readers *readers
 	admin   *admin
+	// permissions that the admin gave.
+	permissions []*permission
 	// raw sends what our client would not; nil before anything is to be sent. rogues
 	// counts the batches made for it.
 	raw    *raw

@@ -147,6 +147,8 @@ func (r *run) strike(a *armed) {
 		fired = r.act(a)
 	case plan.RetainTime, plan.RetainBytes, plan.SegmentBytes, plan.MessageBytes, plan.AddPartitions:
 		fired = r.change(f)
+	case plan.Permit:
+		fired = r.permit(f)
 	case plan.CrashAll:
 		fired = r.crashAll(a)
 	case plan.RollingRestart:

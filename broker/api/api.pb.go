@@ -30,47 +30,53 @@ const (
 type Code int32
 
 const (
-	Code_OK                         Code = 0
-	Code_NOT_LEADER                 Code = 1
-	Code_OVERLOADED                 Code = 2
-	Code_NOT_READY                  Code = 3
-	Code_SHUTTING_DOWN              Code = 4
-	Code_META_UNAVAILABLE           Code = 5
-	Code_STORAGE_FULL               Code = 6
-	Code_LEADERSHIP_LOST            Code = 7
-	Code_TIMED_OUT                  Code = 8
-	Code_DISCONNECTED               Code = 9
-	Code_UNKNOWN_TOPIC_OR_PARTITION Code = 20
-	Code_TOPIC_ALREADY_EXISTS       Code = 21
-	Code_INVALID_TOPIC_NAME         Code = 22
-	Code_INVALID_PARTITIONS         Code = 23
-	Code_INVALID_REPLICATION_FACTOR Code = 24
-	Code_INVALID_REQUEST            Code = 25
-	Code_CORRUPT_BATCH              Code = 26
-	Code_BATCH_TOO_LARGE            Code = 27
-	Code_UNSUPPORTED_COMPRESSION    Code = 28
-	Code_OFFSET_OUT_OF_RANGE        Code = 29
-	Code_OUT_OF_ORDER_SEQUENCE      Code = 30
-	Code_UNKNOWN_PRODUCER           Code = 31
-	Code_PRODUCER_FENCED            Code = 32
-	Code_DUPLICATE_SEQUENCE         Code = 33
-	Code_UNKNOWN_NODE               Code = 34
-	Code_NODE_HAS_REPLICAS          Code = 35
-	Code_NODE_IS_REPLICA            Code = 36
-	Code_WRONG_CLUSTER              Code = 37
-	Code_SEGMENT_GONE               Code = 38
-	Code_MOVE_IN_PROGRESS           Code = 39
-	Code_LAST_NODE                  Code = 40
-	Code_LOG_DAMAGED                Code = 41
-	Code_UNKNOWN_MEMBER             Code = 42
-	Code_MEMBER_FENCED              Code = 43
-	Code_UNKNOWN_GROUP              Code = 44
-	Code_GROUP_NOT_EMPTY            Code = 45
-	Code_FENCED_INSTANCE            Code = 46
-	Code_STALE_COMMIT               Code = 47
-	Code_GROUPS_FULL                Code = 48
-	Code_POLL_OVERDUE               Code = 49
-	Code_INVALID_CONFIG             Code = 60
+	Code_OK                           Code = 0
+	Code_NOT_LEADER                   Code = 1
+	Code_OVERLOADED                   Code = 2
+	Code_NOT_READY                    Code = 3
+	Code_SHUTTING_DOWN                Code = 4
+	Code_META_UNAVAILABLE             Code = 5
+	Code_STORAGE_FULL                 Code = 6
+	Code_LEADERSHIP_LOST              Code = 7
+	Code_TIMED_OUT                    Code = 8
+	Code_DISCONNECTED                 Code = 9
+	Code_UNKNOWN_TOPIC_OR_PARTITION   Code = 20
+	Code_TOPIC_ALREADY_EXISTS         Code = 21
+	Code_INVALID_TOPIC_NAME           Code = 22
+	Code_INVALID_PARTITIONS           Code = 23
+	Code_INVALID_REPLICATION_FACTOR   Code = 24
+	Code_INVALID_REQUEST              Code = 25
+	Code_CORRUPT_BATCH                Code = 26
+	Code_BATCH_TOO_LARGE              Code = 27
+	Code_UNSUPPORTED_COMPRESSION      Code = 28
+	Code_OFFSET_OUT_OF_RANGE          Code = 29
+	Code_OUT_OF_ORDER_SEQUENCE        Code = 30
+	Code_UNKNOWN_PRODUCER             Code = 31
+	Code_PRODUCER_FENCED              Code = 32
+	Code_DUPLICATE_SEQUENCE           Code = 33
+	Code_UNKNOWN_NODE                 Code = 34
+	Code_NODE_HAS_REPLICAS            Code = 35
+	Code_NODE_IS_REPLICA              Code = 36
+	Code_WRONG_CLUSTER                Code = 37
+	Code_SEGMENT_GONE                 Code = 38
+	Code_MOVE_IN_PROGRESS             Code = 39
+	Code_LAST_NODE                    Code = 40
+	Code_LOG_DAMAGED                  Code = 41
+	Code_UNKNOWN_MEMBER               Code = 42
+	Code_MEMBER_FENCED                Code = 43
+	Code_UNKNOWN_GROUP                Code = 44
+	Code_GROUP_NOT_EMPTY              Code = 45
+	Code_FENCED_INSTANCE              Code = 46
+	Code_STALE_COMMIT                 Code = 47
+	Code_GROUPS_FULL                  Code = 48
+	Code_POLL_OVERDUE                 Code = 49
+	Code_INVALID_CONFIG               Code = 60
+	Code_SASL_AUTHENTICATION_FAILED   Code = 70
+	Code_TOPIC_AUTHORIZATION_FAILED   Code = 71
+	Code_GROUP_AUTHORIZATION_FAILED   Code = 72
+	Code_CLUSTER_AUTHORIZATION_FAILED Code = 73
+	Code_UNKNOWN_USER                 Code = 74
+	Code_USER_ALREADY_EXISTS          Code = 75
 )
 
 // Enum value maps for Code.
@@ -117,49 +123,61 @@ var (
 		48: "GROUPS_FULL",
 		49: "POLL_OVERDUE",
 		60: "INVALID_CONFIG",
+		70: "SASL_AUTHENTICATION_FAILED",
+		71: "TOPIC_AUTHORIZATION_FAILED",
+		72: "GROUP_AUTHORIZATION_FAILED",
+		73: "CLUSTER_AUTHORIZATION_FAILED",
+		74: "UNKNOWN_USER",
+		75: "USER_ALREADY_EXISTS",
 	}
 	Code_value = map[string]int32{
-		"OK":                         0,
-		"NOT_LEADER":                 1,
-		"OVERLOADED":                 2,
-		"NOT_READY":                  3,
-		"SHUTTING_DOWN":              4,
-		"META_UNAVAILABLE":           5,
-		"STORAGE_FULL":               6,
-		"LEADERSHIP_LOST":            7,
-		"TIMED_OUT":                  8,
-		"DISCONNECTED":               9,
-		"UNKNOWN_TOPIC_OR_PARTITION": 20,
-		"TOPIC_ALREADY_EXISTS":       21,
-		"INVALID_TOPIC_NAME":         22,
-		"INVALID_PARTITIONS":         23,
-		"INVALID_REPLICATION_FACTOR": 24,
-		"INVALID_REQUEST":            25,
-		"CORRUPT_BATCH":              26,
-		"BATCH_TOO_LARGE":            27,
-		"UNSUPPORTED_COMPRESSION":    28,
-		"OFFSET_OUT_OF_RANGE":        29,
-		"OUT_OF_ORDER_SEQUENCE":      30,
-		"UNKNOWN_PRODUCER":           31,
-		"PRODUCER_FENCED":            32,
-		"DUPLICATE_SEQUENCE":         33,
-		"UNKNOWN_NODE":               34,
-		"NODE_HAS_REPLICAS":          35,
-		"NODE_IS_REPLICA":            36,
-		"WRONG_CLUSTER":              37,
-		"SEGMENT_GONE":               38,
-		"MOVE_IN_PROGRESS":           39,
-		"LAST_NODE":                  40,
-		"LOG_DAMAGED":                41,
-		"UNKNOWN_MEMBER":             42,
-		"MEMBER_FENCED":              43,
-		"UNKNOWN_GROUP":              44,
-		"GROUP_NOT_EMPTY":            45,
-		"FENCED_INSTANCE":            46,
-		"STALE_COMMIT":               47,
-		"GROUPS_FULL":                48,
-		"POLL_OVERDUE":               49,
-		"INVALID_CONFIG":             60,
+		"OK":                           0,
+		"NOT_LEADER":                   1,
+		"OVERLOADED":                   2,
+		"NOT_READY":                    3,
+		"SHUTTING_DOWN":                4,
+		"META_UNAVAILABLE":             5,
+		"STORAGE_FULL":                 6,
+		"LEADERSHIP_LOST":              7,
+		"TIMED_OUT":                    8,
+		"DISCONNECTED":                 9,
+		"UNKNOWN_TOPIC_OR_PARTITION":   20,
+		"TOPIC_ALREADY_EXISTS":         21,
+		"INVALID_TOPIC_NAME":           22,
+		"INVALID_PARTITIONS":           23,
+		"INVALID_REPLICATION_FACTOR":   24,
+		"INVALID_REQUEST":              25,
+		"CORRUPT_BATCH":                26,
+		"BATCH_TOO_LARGE":              27,
+		"UNSUPPORTED_COMPRESSION":      28,
+		"OFFSET_OUT_OF_RANGE":          29,
+		"OUT_OF_ORDER_SEQUENCE":        30,
+		"UNKNOWN_PRODUCER":             31,
+		"PRODUCER_FENCED":              32,
+		"DUPLICATE_SEQUENCE":           33,
+		"UNKNOWN_NODE":                 34,
+		"NODE_HAS_REPLICAS":            35,
+		"NODE_IS_REPLICA":              36,
+		"WRONG_CLUSTER":                37,
+		"SEGMENT_GONE":                 38,
+		"MOVE_IN_PROGRESS":             39,
+		"LAST_NODE":                    40,
+		"LOG_DAMAGED":                  41,
+		"UNKNOWN_MEMBER":               42,
+		"MEMBER_FENCED":                43,
+		"UNKNOWN_GROUP":                44,
+		"GROUP_NOT_EMPTY":              45,
+		"FENCED_INSTANCE":              46,
+		"STALE_COMMIT":                 47,
+		"GROUPS_FULL":                  48,
+		"POLL_OVERDUE":                 49,
+		"INVALID_CONFIG":               60,
+		"SASL_AUTHENTICATION_FAILED":   70,
+		"TOPIC_AUTHORIZATION_FAILED":   71,
+		"GROUP_AUTHORIZATION_FAILED":   72,
+		"CLUSTER_AUTHORIZATION_FAILED": 73,
+		"UNKNOWN_USER":                 74,
+		"USER_ALREADY_EXISTS":          75,
 	}
 )
 
@@ -338,6 +356,229 @@ func (Assignor) EnumDescriptor() ([]byte, []int) {
 	return file_broker_api_api_proto_rawDescGZIP(), []int{3}
 }
 
+type Acl_Operation int32
+
+const (
+	Acl_ANY_OPERATION  Acl_Operation = 0
+	Acl_ALL_OPERATIONS Acl_Operation = 1
+	Acl_READ           Acl_Operation = 2
+	Acl_WRITE          Acl_Operation = 3
+	Acl_CREATE         Acl_Operation = 4
+	Acl_DELETE         Acl_Operation = 5
+	Acl_ALTER          Acl_Operation = 6
+	// Who may read, write, delete or alter, may describe too.
+	Acl_DESCRIBE       Acl_Operation = 7
+	Acl_CLUSTER_ACTION Acl_Operation = 8
+	Acl_ALTER_CONFIGS  Acl_Operation = 9
+)
+
+// Enum value maps for Acl_Operation.
+var (
+	Acl_Operation_name = map[int32]string{
+		0: "ANY_OPERATION",
+		1: "ALL_OPERATIONS",
+		2: "READ",
+		3: "WRITE",
+		4: "CREATE",
+		5: "DELETE",
+		6: "ALTER",
+		7: "DESCRIBE",
+		8: "CLUSTER_ACTION",
+		9: "ALTER_CONFIGS",
+	}
+	Acl_Operation_value = map[string]int32{
+		"ANY_OPERATION":  0,
+		"ALL_OPERATIONS": 1,
+		"READ":           2,
+		"WRITE":          3,
+		"CREATE":         4,
+		"DELETE":         5,
+		"ALTER":          6,
+		"DESCRIBE":       7,
+		"CLUSTER_ACTION": 8,
+		"ALTER_CONFIGS":  9,
+	}
+)
+
+func (x Acl_Operation) Enum() *Acl_Operation {
+	p := new(Acl_Operation)
+	*p = x
+	return p
+}
+
+func (x Acl_Operation) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Acl_Operation) Descriptor() protoreflect.EnumDescriptor {
+	return file_broker_api_api_proto_enumTypes[4].Descriptor()
+}
+
+func (Acl_Operation) Type() protoreflect.EnumType {
+	return &file_broker_api_api_proto_enumTypes[4]
+}
+
+func (x Acl_Operation) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Acl_Operation.Descriptor instead.
+func (Acl_Operation) EnumDescriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{80, 0}
+}
+
+type Acl_Resource int32
+
+const (
+	Acl_ANY_RESOURCE Acl_Resource = 0
+	Acl_TOPIC        Acl_Resource = 1
+	Acl_GROUP        Acl_Resource = 2
+	Acl_CLUSTER      Acl_Resource = 3
+)
+
+// Enum value maps for Acl_Resource.
+var (
+	Acl_Resource_name = map[int32]string{
+		0: "ANY_RESOURCE",
+		1: "TOPIC",
+		2: "GROUP",
+		3: "CLUSTER",
+	}
+	Acl_Resource_value = map[string]int32{
+		"ANY_RESOURCE": 0,
+		"TOPIC":        1,
+		"GROUP":        2,
+		"CLUSTER":      3,
+	}
+)
+
+func (x Acl_Resource) Enum() *Acl_Resource {
+	p := new(Acl_Resource)
+	*p = x
+	return p
+}
+
+func (x Acl_Resource) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Acl_Resource) Descriptor() protoreflect.EnumDescriptor {
+	return file_broker_api_api_proto_enumTypes[5].Descriptor()
+}
+
+func (Acl_Resource) Type() protoreflect.EnumType {
+	return &file_broker_api_api_proto_enumTypes[5]
+}
+
+func (x Acl_Resource) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Acl_Resource.Descriptor instead.
+func (Acl_Resource) EnumDescriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{80, 1}
+}
+
+type Acl_Pattern int32
+
+const (
+	Acl_ANY_PATTERN Acl_Pattern = 0
+	// The resource of this name; every one if the name is *.
+	Acl_LITERAL Acl_Pattern = 1
+	// Every resource whose name begins so.
+	Acl_PREFIXED Acl_Pattern = 2
+)
+
+// Enum value maps for Acl_Pattern.
+var (
+	Acl_Pattern_name = map[int32]string{
+		0: "ANY_PATTERN",
+		1: "LITERAL",
+		2: "PREFIXED",
+	}
+	Acl_Pattern_value = map[string]int32{
+		"ANY_PATTERN": 0,
+		"LITERAL":     1,
+		"PREFIXED":    2,
+	}
+)
+
+func (x Acl_Pattern) Enum() *Acl_Pattern {
+	p := new(Acl_Pattern)
+	*p = x
+	return p
+}
+
+func (x Acl_Pattern) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Acl_Pattern) Descriptor() protoreflect.EnumDescriptor {
+	return file_broker_api_api_proto_enumTypes[6].Descriptor()
+}
+
+func (Acl_Pattern) Type() protoreflect.EnumType {
+	return &file_broker_api_api_proto_enumTypes[6]
+}
+
+func (x Acl_Pattern) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Acl_Pattern.Descriptor instead.
+func (Acl_Pattern) EnumDescriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{80, 2}
+}
+
+type Acl_Permission int32
+
+const (
+	Acl_ANY_PERMISSION Acl_Permission = 0
+	Acl_ALLOW          Acl_Permission = 1
+	Acl_DENY           Acl_Permission = 2
+)
+
+// Enum value maps for Acl_Permission.
+var (
+	Acl_Permission_name = map[int32]string{
+		0: "ANY_PERMISSION",
+		1: "ALLOW",
+		2: "DENY",
+	}
+	Acl_Permission_value = map[string]int32{
+		"ANY_PERMISSION": 0,
+		"ALLOW":          1,
+		"DENY":           2,
+	}
+)
+
+func (x Acl_Permission) Enum() *Acl_Permission {
+	p := new(Acl_Permission)
+	*p = x
+	return p
+}
+
+func (x Acl_Permission) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Acl_Permission) Descriptor() protoreflect.EnumDescriptor {
+	return file_broker_api_api_proto_enumTypes[7].Descriptor()
+}
+
+func (Acl_Permission) Type() protoreflect.EnumType {
+	return &file_broker_api_api_proto_enumTypes[7]
+}
+
+func (x Acl_Permission) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Acl_Permission.Descriptor instead.
+func (Acl_Permission) EnumDescriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{80, 3}
+}
+
 // Message is one unit on a link. Requests and responses are matched by their
 // id; peer traffic is one-way and may be lost.
 type Message struct {
@@ -472,6 +713,12 @@ type Request struct {
 	//	*Request_ListGroups
 	//	*Request_AlterTopic
 	//	*Request_AddPartitions
+	//	*Request_PutUser
+	//	*Request_DeleteUser
+	//	*Request_DescribeUsers
+	//	*Request_CreateAcls
+	//	*Request_DeleteAcls
+	//	*Request_DescribeAcls
 	//	*Request_DescribeProducers
 	Body          isRequest_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
@@ -765,6 +1012,60 @@ func (x *Request) GetAddPartitions() *AddPartitionsRequest {
 	return nil
 }
 
+func (x *Request) GetPutUser() *PutUserRequest {
+	if x != nil {
+		if x, ok := x.Body.(*Request_PutUser); ok {
+			return x.PutUser
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetDeleteUser() *DeleteUserRequest {
+	if x != nil {
+		if x, ok := x.Body.(*Request_DeleteUser); ok {
+			return x.DeleteUser
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetDescribeUsers() *DescribeUsersRequest {
+	if x != nil {
+		if x, ok := x.Body.(*Request_DescribeUsers); ok {
+			return x.DescribeUsers
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetCreateAcls() *CreateAclsRequest {
+	if x != nil {
+		if x, ok := x.Body.(*Request_CreateAcls); ok {
+			return x.CreateAcls
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetDeleteAcls() *DeleteAclsRequest {
+	if x != nil {
+		if x, ok := x.Body.(*Request_DeleteAcls); ok {
+			return x.DeleteAcls
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetDescribeAcls() *DescribeAclsRequest {
+	if x != nil {
+		if x, ok := x.Body.(*Request_DescribeAcls); ok {
+			return x.DescribeAcls
+		}
+	}
+	return nil
+}
+
 func (x *Request) GetDescribeProducers() *DescribeProducersRequest {
 	if x != nil {
 		if x, ok := x.Body.(*Request_DescribeProducers); ok {
@@ -886,6 +1187,30 @@ type Request_AddPartitions struct {
 	AddPartitions *AddPartitionsRequest `protobuf:"bytes,61,opt,name=add_partitions,json=addPartitions,proto3,oneof"`
 }
 
+type Request_PutUser struct {
+	PutUser *PutUserRequest `protobuf:"bytes,70,opt,name=put_user,json=putUser,proto3,oneof"`
+}
+
+type Request_DeleteUser struct {
+	DeleteUser *DeleteUserRequest `protobuf:"bytes,71,opt,name=delete_user,json=deleteUser,proto3,oneof"`
+}
+
+type Request_DescribeUsers struct {
+	DescribeUsers *DescribeUsersRequest `protobuf:"bytes,72,opt,name=describe_users,json=describeUsers,proto3,oneof"`
+}
+
+type Request_CreateAcls struct {
+	CreateAcls *CreateAclsRequest `protobuf:"bytes,73,opt,name=create_acls,json=createAcls,proto3,oneof"`
+}
+
+type Request_DeleteAcls struct {
+	DeleteAcls *DeleteAclsRequest `protobuf:"bytes,74,opt,name=delete_acls,json=deleteAcls,proto3,oneof"`
+}
+
+type Request_DescribeAcls struct {
+	DescribeAcls *DescribeAclsRequest `protobuf:"bytes,75,opt,name=describe_acls,json=describeAcls,proto3,oneof"`
+}
+
 type Request_DescribeProducers struct {
 	DescribeProducers *DescribeProducersRequest `protobuf:"bytes,90,opt,name=describe_producers,json=describeProducers,proto3,oneof"`
 }
@@ -944,6 +1269,18 @@ func (*Request_AlterTopic) isRequest_Body() {}
 
 func (*Request_AddPartitions) isRequest_Body() {}
 
+func (*Request_PutUser) isRequest_Body() {}
+
+func (*Request_DeleteUser) isRequest_Body() {}
+
+func (*Request_DescribeUsers) isRequest_Body() {}
+
+func (*Request_CreateAcls) isRequest_Body() {}
+
+func (*Request_DeleteAcls) isRequest_Body() {}
+
+func (*Request_DescribeAcls) isRequest_Body() {}
+
 func (*Request_DescribeProducers) isRequest_Body() {}
 
 // Response answers the request of the same id: an error, or the body that
@@ -980,6 +1317,12 @@ type Response struct {
 	//	*Response_ListGroups
 	//	*Response_AlterTopic
 	//	*Response_AddPartitions
+	//	*Response_PutUser
+	//	*Response_DeleteUser
+	//	*Response_DescribeUsers
+	//	*Response_CreateAcls
+	//	*Response_DeleteAcls
+	//	*Response_DescribeAcls
 	//	*Response_DescribeProducers
 	Body          isResponse_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
@@ -1271,6 +1614,60 @@ func (x *Response) GetAddPartitions() *AddPartitionsResponse {
 	return nil
 }
 
+func (x *Response) GetPutUser() *PutUserResponse {
+	if x != nil {
+		if x, ok := x.Body.(*Response_PutUser); ok {
+			return x.PutUser
+		}
+	}
+	return nil
+}
+
+func (x *Response) GetDeleteUser() *DeleteUserResponse {
+	if x != nil {
+		if x, ok := x.Body.(*Response_DeleteUser); ok {
+			return x.DeleteUser
+		}
+	}
+	return nil
+}
+
+func (x *Response) GetDescribeUsers() *DescribeUsersResponse {
+	if x != nil {
+		if x, ok := x.Body.(*Response_DescribeUsers); ok {
+			return x.DescribeUsers
+		}
+	}
+	return nil
+}
+
+func (x *Response) GetCreateAcls() *CreateAclsResponse {
+	if x != nil {
+		if x, ok := x.Body.(*Response_CreateAcls); ok {
+			return x.CreateAcls
+		}
+	}
+	return nil
+}
+
+func (x *Response) GetDeleteAcls() *DeleteAclsResponse {
+	if x != nil {
+		if x, ok := x.Body.(*Response_DeleteAcls); ok {
+			return x.DeleteAcls
+		}
+	}
+	return nil
+}
+
+func (x *Response) GetDescribeAcls() *DescribeAclsResponse {
+	if x != nil {
+		if x, ok := x.Body.(*Response_DescribeAcls); ok {
+			return x.DescribeAcls
+		}
+	}
+	return nil
+}
+
 func (x *Response) GetDescribeProducers() *DescribeProducersResponse {
 	if x != nil {
 		if x, ok := x.Body.(*Response_DescribeProducers); ok {
@@ -1388,6 +1785,30 @@ type Response_AddPartitions struct {
 	AddPartitions *AddPartitionsResponse `protobuf:"bytes,61,opt,name=add_partitions,json=addPartitions,proto3,oneof"`
 }
 
+type Response_PutUser struct {
+	PutUser *PutUserResponse `protobuf:"bytes,70,opt,name=put_user,json=putUser,proto3,oneof"`
+}
+
+type Response_DeleteUser struct {
+	DeleteUser *DeleteUserResponse `protobuf:"bytes,71,opt,name=delete_user,json=deleteUser,proto3,oneof"`
+}
+
+type Response_DescribeUsers struct {
+	DescribeUsers *DescribeUsersResponse `protobuf:"bytes,72,opt,name=describe_users,json=describeUsers,proto3,oneof"`
+}
+
+type Response_CreateAcls struct {
+	CreateAcls *CreateAclsResponse `protobuf:"bytes,73,opt,name=create_acls,json=createAcls,proto3,oneof"`
+}
+
+type Response_DeleteAcls struct {
+	DeleteAcls *DeleteAclsResponse `protobuf:"bytes,74,opt,name=delete_acls,json=deleteAcls,proto3,oneof"`
+}
+
+type Response_DescribeAcls struct {
+	DescribeAcls *DescribeAclsResponse `protobuf:"bytes,75,opt,name=describe_acls,json=describeAcls,proto3,oneof"`
+}
+
 type Response_DescribeProducers struct {
 	DescribeProducers *DescribeProducersResponse `protobuf:"bytes,90,opt,name=describe_producers,json=describeProducers,proto3,oneof"`
 }
@@ -1443,6 +1864,18 @@ func (*Response_ListGroups) isResponse_Body() {}
 func (*Response_AlterTopic) isResponse_Body() {}
 
 func (*Response_AddPartitions) isResponse_Body() {}
+
+func (*Response_PutUser) isResponse_Body() {}
+
+func (*Response_DeleteUser) isResponse_Body() {}
+
+func (*Response_DescribeUsers) isResponse_Body() {}
+
+func (*Response_CreateAcls) isResponse_Body() {}
+
+func (*Response_DeleteAcls) isResponse_Body() {}
+
+func (*Response_DescribeAcls) isResponse_Body() {}
 
 func (*Response_DescribeProducers) isResponse_Body() {}
 
@@ -5640,6 +6073,747 @@ func (x *CopySegmentResponse) GetData() []byte {
 	return nil
 }
 
+// ScramCredential is what a node keeps of a password (RFC 5802, RFC 7677): enough to check
+// a proof of it, and to prove that it knows it, but not the password.
+type ScramCredential struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Salt  []byte                 `protobuf:"bytes,1,opt,name=salt,proto3" json:"salt,omitempty"`
+	// 4096 to 16384, as in Kafka.
+	Iterations int32 `protobuf:"varint,2,opt,name=iterations,proto3" json:"iterations,omitempty"`
+	// 32 bytes each, for SCRAM-SHA-256.
+	StoredKey     []byte `protobuf:"bytes,3,opt,name=stored_key,json=storedKey,proto3" json:"stored_key,omitempty"`
+	ServerKey     []byte `protobuf:"bytes,4,opt,name=server_key,json=serverKey,proto3" json:"server_key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScramCredential) Reset() {
+	*x = ScramCredential{}
+	mi := &file_broker_api_api_proto_msgTypes[72]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScramCredential) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScramCredential) ProtoMessage() {}
+
+func (x *ScramCredential) ProtoReflect() protoreflect.Message {
+	mi := &file_broker_api_api_proto_msgTypes[72]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScramCredential.ProtoReflect.Descriptor instead.
+func (*ScramCredential) Descriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{72}
+}
+
+func (x *ScramCredential) GetSalt() []byte {
+	if x != nil {
+		return x.Salt
+	}
+	return nil
+}
+
+func (x *ScramCredential) GetIterations() int32 {
+	if x != nil {
+		return x.Iterations
+	}
+	return 0
+}
+
+func (x *ScramCredential) GetStoredKey() []byte {
+	if x != nil {
+		return x.StoredKey
+	}
+	return nil
+}
+
+func (x *ScramCredential) GetServerKey() []byte {
+	if x != nil {
+		return x.ServerKey
+	}
+	return nil
+}
+
+// PutUserRequest makes a user, or gives one that there is another password. Whoever asks
+// has derived the credential: no password crosses a network, or stands in a log.
+type PutUserRequest struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Name       string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Credential *ScramCredential       `protobuf:"bytes,2,opt,name=credential,proto3" json:"credential,omitempty"`
+	// The user is new; otherwise it is there already.
+	Create bool `protobuf:"varint,3,opt,name=create,proto3" json:"create,omitempty"`
+	// 32 random bytes. The first that come to be kept make up the salts that are shown to
+	// whoever asks for a user that is not there.
+	Decoy         []byte `protobuf:"bytes,4,opt,name=decoy,proto3" json:"decoy,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutUserRequest) Reset() {
+	*x = PutUserRequest{}
+	mi := &file_broker_api_api_proto_msgTypes[73]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutUserRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutUserRequest) ProtoMessage() {}
+
+func (x *PutUserRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_broker_api_api_proto_msgTypes[73]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutUserRequest.ProtoReflect.Descriptor instead.
+func (*PutUserRequest) Descriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{73}
+}
+
+func (x *PutUserRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *PutUserRequest) GetCredential() *ScramCredential {
+	if x != nil {
+		return x.Credential
+	}
+	return nil
+}
+
+func (x *PutUserRequest) GetCreate() bool {
+	if x != nil {
+		return x.Create
+	}
+	return false
+}
+
+func (x *PutUserRequest) GetDecoy() []byte {
+	if x != nil {
+		return x.Decoy
+	}
+	return nil
+}
+
+type PutUserResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutUserResponse) Reset() {
+	*x = PutUserResponse{}
+	mi := &file_broker_api_api_proto_msgTypes[74]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutUserResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutUserResponse) ProtoMessage() {}
+
+func (x *PutUserResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_broker_api_api_proto_msgTypes[74]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutUserResponse.ProtoReflect.Descriptor instead.
+func (*PutUserResponse) Descriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{74}
+}
+
+type DeleteUserRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteUserRequest) Reset() {
+	*x = DeleteUserRequest{}
+	mi := &file_broker_api_api_proto_msgTypes[75]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteUserRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteUserRequest) ProtoMessage() {}
+
+func (x *DeleteUserRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_broker_api_api_proto_msgTypes[75]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteUserRequest.ProtoReflect.Descriptor instead.
+func (*DeleteUserRequest) Descriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{75}
+}
+
+func (x *DeleteUserRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+type DeleteUserResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteUserResponse) Reset() {
+	*x = DeleteUserResponse{}
+	mi := &file_broker_api_api_proto_msgTypes[76]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteUserResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteUserResponse) ProtoMessage() {}
+
+func (x *DeleteUserResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_broker_api_api_proto_msgTypes[76]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteUserResponse.ProtoReflect.Descriptor instead.
+func (*DeleteUserResponse) Descriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{76}
+}
+
+type DescribeUsersRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DescribeUsersRequest) Reset() {
+	*x = DescribeUsersRequest{}
+	mi := &file_broker_api_api_proto_msgTypes[77]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribeUsersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribeUsersRequest) ProtoMessage() {}
+
+func (x *DescribeUsersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_broker_api_api_proto_msgTypes[77]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribeUsersRequest.ProtoReflect.Descriptor instead.
+func (*DescribeUsersRequest) Descriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{77}
+}
+
+type DescribeUsersResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By name.
+	Users         []*UserInfo `protobuf:"bytes,1,rep,name=users,proto3" json:"users,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DescribeUsersResponse) Reset() {
+	*x = DescribeUsersResponse{}
+	mi := &file_broker_api_api_proto_msgTypes[78]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribeUsersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribeUsersResponse) ProtoMessage() {}
+
+func (x *DescribeUsersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_broker_api_api_proto_msgTypes[78]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribeUsersResponse.ProtoReflect.Descriptor instead.
+func (*DescribeUsersResponse) Descriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{78}
+}
+
+func (x *DescribeUsersResponse) GetUsers() []*UserInfo {
+	if x != nil {
+		return x.Users
+	}
+	return nil
+}
+
+type UserInfo struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Iterations    int32                  `protobuf:"varint,2,opt,name=iterations,proto3" json:"iterations,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UserInfo) Reset() {
+	*x = UserInfo{}
+	mi := &file_broker_api_api_proto_msgTypes[79]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UserInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UserInfo) ProtoMessage() {}
+
+func (x *UserInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_broker_api_api_proto_msgTypes[79]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UserInfo.ProtoReflect.Descriptor instead.
+func (*UserInfo) Descriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{79}
+}
+
+func (x *UserInfo) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *UserInfo) GetIterations() int32 {
+	if x != nil {
+		return x.Iterations
+	}
+	return 0
+}
+
+// Acl allows or denies a principal an operation on the resources that a pattern fits.
+// What is not allowed is denied, and what is denied is not allowed. In a filter a field
+// that is not set fits every value.
+type Acl struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "User:" and a user's name, the subject of a certificate, or * for everyone.
+	Principal string        `protobuf:"bytes,1,opt,name=principal,proto3" json:"principal,omitempty"`
+	Operation Acl_Operation `protobuf:"varint,2,opt,name=operation,proto3,enum=reprise.api.v1.Acl_Operation" json:"operation,omitempty"`
+	Resource  Acl_Resource  `protobuf:"varint,3,opt,name=resource,proto3,enum=reprise.api.v1.Acl_Resource" json:"resource,omitempty"`
+	// Of a topic or a group; of the cluster it is "cluster".
+	Name          string         `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`
+	Pattern       Acl_Pattern    `protobuf:"varint,5,opt,name=pattern,proto3,enum=reprise.api.v1.Acl_Pattern" json:"pattern,omitempty"`
+	Permission    Acl_Permission `protobuf:"varint,6,opt,name=permission,proto3,enum=reprise.api.v1.Acl_Permission" json:"permission,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Acl) Reset() {
+	*x = Acl{}
+	mi := &file_broker_api_api_proto_msgTypes[80]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Acl) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Acl) ProtoMessage() {}
+
+func (x *Acl) ProtoReflect() protoreflect.Message {
+	mi := &file_broker_api_api_proto_msgTypes[80]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Acl.ProtoReflect.Descriptor instead.
+func (*Acl) Descriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{80}
+}
+
+func (x *Acl) GetPrincipal() string {
+	if x != nil {
+		return x.Principal
+	}
+	return ""
+}
+
+func (x *Acl) GetOperation() Acl_Operation {
+	if x != nil {
+		return x.Operation
+	}
+	return Acl_ANY_OPERATION
+}
+
+func (x *Acl) GetResource() Acl_Resource {
+	if x != nil {
+		return x.Resource
+	}
+	return Acl_ANY_RESOURCE
+}
+
+func (x *Acl) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Acl) GetPattern() Acl_Pattern {
+	if x != nil {
+		return x.Pattern
+	}
+	return Acl_ANY_PATTERN
+}
+
+func (x *Acl) GetPermission() Acl_Permission {
+	if x != nil {
+		return x.Permission
+	}
+	return Acl_ANY_PERMISSION
+}
+
+// CreateAclsRequest adds ACLs, all or none; those that are there stay.
+type CreateAclsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Acls          []*Acl                 `protobuf:"bytes,1,rep,name=acls,proto3" json:"acls,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateAclsRequest) Reset() {
+	*x = CreateAclsRequest{}
+	mi := &file_broker_api_api_proto_msgTypes[81]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateAclsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateAclsRequest) ProtoMessage() {}
+
+func (x *CreateAclsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_broker_api_api_proto_msgTypes[81]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateAclsRequest.ProtoReflect.Descriptor instead.
+func (*CreateAclsRequest) Descriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{81}
+}
+
+func (x *CreateAclsRequest) GetAcls() []*Acl {
+	if x != nil {
+		return x.Acls
+	}
+	return nil
+}
+
+type CreateAclsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateAclsResponse) Reset() {
+	*x = CreateAclsResponse{}
+	mi := &file_broker_api_api_proto_msgTypes[82]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateAclsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateAclsResponse) ProtoMessage() {}
+
+func (x *CreateAclsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_broker_api_api_proto_msgTypes[82]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateAclsResponse.ProtoReflect.Descriptor instead.
+func (*CreateAclsResponse) Descriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{82}
+}
+
+// DeleteAclsRequest deletes every ACL that a filter fits.
+type DeleteAclsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Filters       []*Acl                 `protobuf:"bytes,1,rep,name=filters,proto3" json:"filters,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteAclsRequest) Reset() {
+	*x = DeleteAclsRequest{}
+	mi := &file_broker_api_api_proto_msgTypes[83]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteAclsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteAclsRequest) ProtoMessage() {}
+
+func (x *DeleteAclsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_broker_api_api_proto_msgTypes[83]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteAclsRequest.ProtoReflect.Descriptor instead.
+func (*DeleteAclsRequest) Descriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{83}
+}
+
+func (x *DeleteAclsRequest) GetFilters() []*Acl {
+	if x != nil {
+		return x.Filters
+	}
+	return nil
+}
+
+type DeleteAclsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Deleted       []*Acl                 `protobuf:"bytes,1,rep,name=deleted,proto3" json:"deleted,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteAclsResponse) Reset() {
+	*x = DeleteAclsResponse{}
+	mi := &file_broker_api_api_proto_msgTypes[84]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteAclsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteAclsResponse) ProtoMessage() {}
+
+func (x *DeleteAclsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_broker_api_api_proto_msgTypes[84]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteAclsResponse.ProtoReflect.Descriptor instead.
+func (*DeleteAclsResponse) Descriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{84}
+}
+
+func (x *DeleteAclsResponse) GetDeleted() []*Acl {
+	if x != nil {
+		return x.Deleted
+	}
+	return nil
+}
+
+type DescribeAclsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Filter        *Acl                   `protobuf:"bytes,1,opt,name=filter,proto3" json:"filter,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DescribeAclsRequest) Reset() {
+	*x = DescribeAclsRequest{}
+	mi := &file_broker_api_api_proto_msgTypes[85]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribeAclsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribeAclsRequest) ProtoMessage() {}
+
+func (x *DescribeAclsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_broker_api_api_proto_msgTypes[85]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribeAclsRequest.ProtoReflect.Descriptor instead.
+func (*DescribeAclsRequest) Descriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{85}
+}
+
+func (x *DescribeAclsRequest) GetFilter() *Acl {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
+type DescribeAclsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Acls          []*Acl                 `protobuf:"bytes,1,rep,name=acls,proto3" json:"acls,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DescribeAclsResponse) Reset() {
+	*x = DescribeAclsResponse{}
+	mi := &file_broker_api_api_proto_msgTypes[86]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribeAclsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribeAclsResponse) ProtoMessage() {}
+
+func (x *DescribeAclsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_broker_api_api_proto_msgTypes[86]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribeAclsResponse.ProtoReflect.Descriptor instead.
+func (*DescribeAclsResponse) Descriptor() ([]byte, []int) {
+	return file_broker_api_api_proto_rawDescGZIP(), []int{86}
+}
+
+func (x *DescribeAclsResponse) GetAcls() []*Acl {
+	if x != nil {
+		return x.Acls
+	}
+	return nil
+}
+
 // PeerBatch is what one node has for another after one burst of events: the
 // raft messages of all groups travel together.
 type PeerBatch struct {
@@ -5669,7 +6843,7 @@ type PeerBatch struct {
 
 func (x *PeerBatch) Reset() {
 	*x = PeerBatch{}
-	mi := &file_broker_api_api_proto_msgTypes[72]
+	mi := &file_broker_api_api_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5681,7 +6855,7 @@ func (x *PeerBatch) String() string {
 func (*PeerBatch) ProtoMessage() {}
 
 func (x *PeerBatch) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[72]
+	mi := &file_broker_api_api_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5694,7 +6868,7 @@ func (x *PeerBatch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PeerBatch.ProtoReflect.Descriptor instead.
 func (*PeerBatch) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{72}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *PeerBatch) GetClusterId() string {
@@ -5764,7 +6938,7 @@ type RaftMessage struct {
 
 func (x *RaftMessage) Reset() {
 	*x = RaftMessage{}
-	mi := &file_broker_api_api_proto_msgTypes[73]
+	mi := &file_broker_api_api_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5776,7 +6950,7 @@ func (x *RaftMessage) String() string {
 func (*RaftMessage) ProtoMessage() {}
 
 func (x *RaftMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[73]
+	mi := &file_broker_api_api_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5789,7 +6963,7 @@ func (x *RaftMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RaftMessage.ProtoReflect.Descriptor instead.
 func (*RaftMessage) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{73}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *RaftMessage) GetGroup() uint64 {
@@ -5818,7 +6992,7 @@ type LeaderHint struct {
 
 func (x *LeaderHint) Reset() {
 	*x = LeaderHint{}
-	mi := &file_broker_api_api_proto_msgTypes[74]
+	mi := &file_broker_api_api_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5830,7 +7004,7 @@ func (x *LeaderHint) String() string {
 func (*LeaderHint) ProtoMessage() {}
 
 func (x *LeaderHint) ProtoReflect() protoreflect.Message {
-	mi := &file_broker_api_api_proto_msgTypes[74]
+	mi := &file_broker_api_api_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5843,7 +7017,7 @@ func (x *LeaderHint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaderHint.ProtoReflect.Descriptor instead.
 func (*LeaderHint) Descriptor() ([]byte, []int) {
-	return file_broker_api_api_proto_rawDescGZIP(), []int{74}
+	return file_broker_api_api_proto_rawDescGZIP(), []int{89}
 }
 
 func (x *LeaderHint) GetGroup() uint64 {
@@ -5876,7 +7050,7 @@ const file_broker_api_api_proto_rawDesc = "" +
 	"\arequest\x18\x01 \x01(\v2\x17.reprise.api.v1.RequestH\x00R\arequest\x126\n" +
 	"\bresponse\x18\x02 \x01(\v2\x18.reprise.api.v1.ResponseH\x00R\bresponse\x12/\n" +
 	"\x04peer\x18\x03 \x01(\v2\x19.reprise.api.v1.PeerBatchH\x00R\x04peerB\x06\n" +
-	"\x04body\"\xf1\x0f\n" +
+	"\x04body\"\x9b\x13\n" +
 	"\aRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12=\n" +
 	"\bmetadata\x18\x02 \x01(\v2\x1f.reprise.api.v1.MetadataRequestH\x00R\bmetadata\x12G\n" +
@@ -5912,9 +7086,18 @@ const file_broker_api_api_proto_rawDesc = "" +
 	"listGroups\x12D\n" +
 	"\valter_topic\x18< \x01(\v2!.reprise.api.v1.AlterTopicRequestH\x00R\n" +
 	"alterTopic\x12M\n" +
-	"\x0eadd_partitions\x18= \x01(\v2$.reprise.api.v1.AddPartitionsRequestH\x00R\raddPartitions\x12Y\n" +
+	"\x0eadd_partitions\x18= \x01(\v2$.reprise.api.v1.AddPartitionsRequestH\x00R\raddPartitions\x12;\n" +
+	"\bput_user\x18F \x01(\v2\x1e.reprise.api.v1.PutUserRequestH\x00R\aputUser\x12D\n" +
+	"\vdelete_user\x18G \x01(\v2!.reprise.api.v1.DeleteUserRequestH\x00R\n" +
+	"deleteUser\x12M\n" +
+	"\x0edescribe_users\x18H \x01(\v2$.reprise.api.v1.DescribeUsersRequestH\x00R\rdescribeUsers\x12D\n" +
+	"\vcreate_acls\x18I \x01(\v2!.reprise.api.v1.CreateAclsRequestH\x00R\n" +
+	"createAcls\x12D\n" +
+	"\vdelete_acls\x18J \x01(\v2!.reprise.api.v1.DeleteAclsRequestH\x00R\n" +
+	"deleteAcls\x12J\n" +
+	"\rdescribe_acls\x18K \x01(\v2#.reprise.api.v1.DescribeAclsRequestH\x00R\fdescribeAcls\x12Y\n" +
 	"\x12describe_producers\x18Z \x01(\v2(.reprise.api.v1.DescribeProducersRequestH\x00R\x11describeProducersB\x06\n" +
-	"\x04body\"\x89\x10\n" +
+	"\x04body\"\xb9\x13\n" +
 	"\bResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12+\n" +
 	"\x05error\x18\x02 \x01(\v2\x15.reprise.api.v1.ErrorR\x05error\x12>\n" +
@@ -5951,7 +7134,16 @@ const file_broker_api_api_proto_rawDesc = "" +
 	"listGroups\x12E\n" +
 	"\valter_topic\x18< \x01(\v2\".reprise.api.v1.AlterTopicResponseH\x00R\n" +
 	"alterTopic\x12N\n" +
-	"\x0eadd_partitions\x18= \x01(\v2%.reprise.api.v1.AddPartitionsResponseH\x00R\raddPartitions\x12Z\n" +
+	"\x0eadd_partitions\x18= \x01(\v2%.reprise.api.v1.AddPartitionsResponseH\x00R\raddPartitions\x12<\n" +
+	"\bput_user\x18F \x01(\v2\x1f.reprise.api.v1.PutUserResponseH\x00R\aputUser\x12E\n" +
+	"\vdelete_user\x18G \x01(\v2\".reprise.api.v1.DeleteUserResponseH\x00R\n" +
+	"deleteUser\x12N\n" +
+	"\x0edescribe_users\x18H \x01(\v2%.reprise.api.v1.DescribeUsersResponseH\x00R\rdescribeUsers\x12E\n" +
+	"\vcreate_acls\x18I \x01(\v2\".reprise.api.v1.CreateAclsResponseH\x00R\n" +
+	"createAcls\x12E\n" +
+	"\vdelete_acls\x18J \x01(\v2\".reprise.api.v1.DeleteAclsResponseH\x00R\n" +
+	"deleteAcls\x12K\n" +
+	"\rdescribe_acls\x18K \x01(\v2$.reprise.api.v1.DescribeAclsResponseH\x00R\fdescribeAcls\x12Z\n" +
 	"\x12describe_producers\x18Z \x01(\v2).reprise.api.v1.DescribeProducersResponseH\x00R\x11describeProducersB\x06\n" +
 	"\x04body\"\x8f\x01\n" +
 	"\x05Error\x12(\n" +
@@ -6253,7 +7445,82 @@ const file_broker_api_api_proto_rawDesc = "" +
 	"\bposition\x18\x03 \x01(\x03R\bposition\x12\x16\n" +
 	"\x06length\x18\x04 \x01(\x05R\x06length\")\n" +
 	"\x13CopySegmentResponse\x12\x12\n" +
-	"\x04data\x18\x01 \x01(\fR\x04data\"\x9f\x02\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\"\x83\x01\n" +
+	"\x0fScramCredential\x12\x12\n" +
+	"\x04salt\x18\x01 \x01(\fR\x04salt\x12\x1e\n" +
+	"\n" +
+	"iterations\x18\x02 \x01(\x05R\n" +
+	"iterations\x12\x1d\n" +
+	"\n" +
+	"stored_key\x18\x03 \x01(\fR\tstoredKey\x12\x1d\n" +
+	"\n" +
+	"server_key\x18\x04 \x01(\fR\tserverKey\"\x93\x01\n" +
+	"\x0ePutUserRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12?\n" +
+	"\n" +
+	"credential\x18\x02 \x01(\v2\x1f.reprise.api.v1.ScramCredentialR\n" +
+	"credential\x12\x16\n" +
+	"\x06create\x18\x03 \x01(\bR\x06create\x12\x14\n" +
+	"\x05decoy\x18\x04 \x01(\fR\x05decoy\"\x11\n" +
+	"\x0fPutUserResponse\"'\n" +
+	"\x11DeleteUserRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"\x14\n" +
+	"\x12DeleteUserResponse\"\x16\n" +
+	"\x14DescribeUsersRequest\"G\n" +
+	"\x15DescribeUsersResponse\x12.\n" +
+	"\x05users\x18\x01 \x03(\v2\x18.reprise.api.v1.UserInfoR\x05users\">\n" +
+	"\bUserInfo\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1e\n" +
+	"\n" +
+	"iterations\x18\x02 \x01(\x05R\n" +
+	"iterations\"\xf6\x04\n" +
+	"\x03Acl\x12\x1c\n" +
+	"\tprincipal\x18\x01 \x01(\tR\tprincipal\x12;\n" +
+	"\toperation\x18\x02 \x01(\x0e2\x1d.reprise.api.v1.Acl.OperationR\toperation\x128\n" +
+	"\bresource\x18\x03 \x01(\x0e2\x1c.reprise.api.v1.Acl.ResourceR\bresource\x12\x12\n" +
+	"\x04name\x18\x04 \x01(\tR\x04name\x125\n" +
+	"\apattern\x18\x05 \x01(\x0e2\x1b.reprise.api.v1.Acl.PatternR\apattern\x12>\n" +
+	"\n" +
+	"permission\x18\x06 \x01(\x0e2\x1e.reprise.api.v1.Acl.PermissionR\n" +
+	"permission\"\x9f\x01\n" +
+	"\tOperation\x12\x11\n" +
+	"\rANY_OPERATION\x10\x00\x12\x12\n" +
+	"\x0eALL_OPERATIONS\x10\x01\x12\b\n" +
+	"\x04READ\x10\x02\x12\t\n" +
+	"\x05WRITE\x10\x03\x12\n" +
+	"\n" +
+	"\x06CREATE\x10\x04\x12\n" +
+	"\n" +
+	"\x06DELETE\x10\x05\x12\t\n" +
+	"\x05ALTER\x10\x06\x12\f\n" +
+	"\bDESCRIBE\x10\a\x12\x12\n" +
+	"\x0eCLUSTER_ACTION\x10\b\x12\x11\n" +
+	"\rALTER_CONFIGS\x10\t\"?\n" +
+	"\bResource\x12\x10\n" +
+	"\fANY_RESOURCE\x10\x00\x12\t\n" +
+	"\x05TOPIC\x10\x01\x12\t\n" +
+	"\x05GROUP\x10\x02\x12\v\n" +
+	"\aCLUSTER\x10\x03\"5\n" +
+	"\aPattern\x12\x0f\n" +
+	"\vANY_PATTERN\x10\x00\x12\v\n" +
+	"\aLITERAL\x10\x01\x12\f\n" +
+	"\bPREFIXED\x10\x02\"5\n" +
+	"\n" +
+	"Permission\x12\x12\n" +
+	"\x0eANY_PERMISSION\x10\x00\x12\t\n" +
+	"\x05ALLOW\x10\x01\x12\b\n" +
+	"\x04DENY\x10\x02\"<\n" +
+	"\x11CreateAclsRequest\x12'\n" +
+	"\x04acls\x18\x01 \x03(\v2\x13.reprise.api.v1.AclR\x04acls\"\x14\n" +
+	"\x12CreateAclsResponse\"B\n" +
+	"\x11DeleteAclsRequest\x12-\n" +
+	"\afilters\x18\x01 \x03(\v2\x13.reprise.api.v1.AclR\afilters\"C\n" +
+	"\x12DeleteAclsResponse\x12-\n" +
+	"\adeleted\x18\x01 \x03(\v2\x13.reprise.api.v1.AclR\adeleted\"B\n" +
+	"\x13DescribeAclsRequest\x12+\n" +
+	"\x06filter\x18\x01 \x01(\v2\x13.reprise.api.v1.AclR\x06filter\"?\n" +
+	"\x14DescribeAclsResponse\x12'\n" +
+	"\x04acls\x18\x01 \x03(\v2\x13.reprise.api.v1.AclR\x04acls\"\x9f\x02\n" +
 	"\tPeerBatch\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\x01 \x01(\tR\tclusterId\x12\x12\n" +
@@ -6273,7 +7540,7 @@ const file_broker_api_api_proto_rawDesc = "" +
 	"LeaderHint\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\x04R\x05group\x12\x12\n" +
 	"\x04term\x18\x02 \x01(\x04R\x04term\x12\x12\n" +
-	"\x04node\x18\x03 \x01(\x04R\x04node*\xcf\x06\n" +
+	"\x04node\x18\x03 \x01(\x04R\x04node*\xfc\a\n" +
 	"\x04Code\x12\x06\n" +
 	"\x02OK\x10\x00\x12\x0e\n" +
 	"\n" +
@@ -6317,7 +7584,13 @@ const file_broker_api_api_proto_rawDesc = "" +
 	"\fSTALE_COMMIT\x10/\x12\x0f\n" +
 	"\vGROUPS_FULL\x100\x12\x10\n" +
 	"\fPOLL_OVERDUE\x101\x12\x12\n" +
-	"\x0eINVALID_CONFIG\x10<*\x19\n" +
+	"\x0eINVALID_CONFIG\x10<\x12\x1e\n" +
+	"\x1aSASL_AUTHENTICATION_FAILED\x10F\x12\x1e\n" +
+	"\x1aTOPIC_AUTHORIZATION_FAILED\x10G\x12\x1e\n" +
+	"\x1aGROUP_AUTHORIZATION_FAILED\x10H\x12 \n" +
+	"\x1cCLUSTER_AUTHORIZATION_FAILED\x10I\x12\x10\n" +
+	"\fUNKNOWN_USER\x10J\x12\x17\n" +
+	"\x13USER_ALREADY_EXISTS\x10K*\x19\n" +
 	"\x04Acks\x12\a\n" +
 	"\x03ALL\x10\x00\x12\b\n" +
 	"\x04NONE\x10\x01*3\n" +
@@ -6345,204 +7618,246 @@ func file_broker_api_api_proto_rawDescGZIP() []byte {
 	return file_broker_api_api_proto_rawDescData
 }
 
-var file_broker_api_api_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_broker_api_api_proto_msgTypes = make([]protoimpl.MessageInfo, 75)
+var file_broker_api_api_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
+var file_broker_api_api_proto_msgTypes = make([]protoimpl.MessageInfo, 90)
 var file_broker_api_api_proto_goTypes = []any{
 	(Code)(0),                         // 0: reprise.api.v1.Code
 	(Acks)(0),                         // 1: reprise.api.v1.Acks
 	(OffsetSpec)(0),                   // 2: reprise.api.v1.OffsetSpec
 	(Assignor)(0),                     // 3: reprise.api.v1.Assignor
-	(*Message)(nil),                   // 4: reprise.api.v1.Message
-	(*Request)(nil),                   // 5: reprise.api.v1.Request
-	(*Response)(nil),                  // 6: reprise.api.v1.Response
-	(*Error)(nil),                     // 7: reprise.api.v1.Error
-	(*TopicRef)(nil),                  // 8: reprise.api.v1.TopicRef
-	(*MetadataRequest)(nil),           // 9: reprise.api.v1.MetadataRequest
-	(*MetadataResponse)(nil),          // 10: reprise.api.v1.MetadataResponse
-	(*NodeInfo)(nil),                  // 11: reprise.api.v1.NodeInfo
-	(*TopicInfo)(nil),                 // 12: reprise.api.v1.TopicInfo
-	(*TopicConfig)(nil),               // 13: reprise.api.v1.TopicConfig
-	(*PartitionInfo)(nil),             // 14: reprise.api.v1.PartitionInfo
-	(*ReplicaInfo)(nil),               // 15: reprise.api.v1.ReplicaInfo
-	(*CreateTopicRequest)(nil),        // 16: reprise.api.v1.CreateTopicRequest
-	(*CreateTopicResponse)(nil),       // 17: reprise.api.v1.CreateTopicResponse
-	(*DeleteTopicRequest)(nil),        // 18: reprise.api.v1.DeleteTopicRequest
-	(*DeleteTopicResponse)(nil),       // 19: reprise.api.v1.DeleteTopicResponse
-	(*AlterTopicRequest)(nil),         // 20: reprise.api.v1.AlterTopicRequest
-	(*AlterTopicResponse)(nil),        // 21: reprise.api.v1.AlterTopicResponse
-	(*AddPartitionsRequest)(nil),      // 22: reprise.api.v1.AddPartitionsRequest
-	(*AddPartitionsResponse)(nil),     // 23: reprise.api.v1.AddPartitionsResponse
-	(*ProduceRequest)(nil),            // 24: reprise.api.v1.ProduceRequest
-	(*ProduceResponse)(nil),           // 25: reprise.api.v1.ProduceResponse
-	(*FetchRequest)(nil),              // 26: reprise.api.v1.FetchRequest
-	(*FetchResponse)(nil),             // 27: reprise.api.v1.FetchResponse
-	(*ListOffsetsRequest)(nil),        // 28: reprise.api.v1.ListOffsetsRequest
-	(*ListOffsetsResponse)(nil),       // 29: reprise.api.v1.ListOffsetsResponse
-	(*DeleteRecordsRequest)(nil),      // 30: reprise.api.v1.DeleteRecordsRequest
-	(*DeleteRecordsResponse)(nil),     // 31: reprise.api.v1.DeleteRecordsResponse
-	(*DescribeProducersRequest)(nil),  // 32: reprise.api.v1.DescribeProducersRequest
-	(*DescribeProducersResponse)(nil), // 33: reprise.api.v1.DescribeProducersResponse
-	(*ProducerState)(nil),             // 34: reprise.api.v1.ProducerState
-	(*InitProducerRequest)(nil),       // 35: reprise.api.v1.InitProducerRequest
-	(*InitProducerResponse)(nil),      // 36: reprise.api.v1.InitProducerResponse
-	(*JoinRequest)(nil),               // 37: reprise.api.v1.JoinRequest
-	(*JoinResponse)(nil),              // 38: reprise.api.v1.JoinResponse
-	(*UpdateNodeRequest)(nil),         // 39: reprise.api.v1.UpdateNodeRequest
-	(*UpdateNodeResponse)(nil),        // 40: reprise.api.v1.UpdateNodeResponse
-	(*MoveReplicaRequest)(nil),        // 41: reprise.api.v1.MoveReplicaRequest
-	(*MoveReplicaResponse)(nil),       // 42: reprise.api.v1.MoveReplicaResponse
-	(*ElectLeaderRequest)(nil),        // 43: reprise.api.v1.ElectLeaderRequest
-	(*ElectLeaderResponse)(nil),       // 44: reprise.api.v1.ElectLeaderResponse
-	(*RemoveNodeRequest)(nil),         // 45: reprise.api.v1.RemoveNodeRequest
-	(*RemoveNodeResponse)(nil),        // 46: reprise.api.v1.RemoveNodeResponse
-	(*DescribeNodeRequest)(nil),       // 47: reprise.api.v1.DescribeNodeRequest
-	(*DescribeNodeResponse)(nil),      // 48: reprise.api.v1.DescribeNodeResponse
-	(*GroupStatus)(nil),               // 49: reprise.api.v1.GroupStatus
-	(*PeerProgress)(nil),              // 50: reprise.api.v1.PeerProgress
-	(*ReplicaChangedRequest)(nil),     // 51: reprise.api.v1.ReplicaChangedRequest
-	(*ReplicaChangedResponse)(nil),    // 52: reprise.api.v1.ReplicaChangedResponse
-	(*GroupPartition)(nil),            // 53: reprise.api.v1.GroupPartition
-	(*JoinGroupRequest)(nil),          // 54: reprise.api.v1.JoinGroupRequest
-	(*BeatRequest)(nil),               // 55: reprise.api.v1.BeatRequest
-	(*MembershipResponse)(nil),        // 56: reprise.api.v1.MembershipResponse
-	(*LeaveGroupRequest)(nil),         // 57: reprise.api.v1.LeaveGroupRequest
-	(*LeaveGroupResponse)(nil),        // 58: reprise.api.v1.LeaveGroupResponse
-	(*GroupOffset)(nil),               // 59: reprise.api.v1.GroupOffset
-	(*CommitOffsetsRequest)(nil),      // 60: reprise.api.v1.CommitOffsetsRequest
-	(*CommitOffsetsResponse)(nil),     // 61: reprise.api.v1.CommitOffsetsResponse
-	(*FetchOffsetsRequest)(nil),       // 62: reprise.api.v1.FetchOffsetsRequest
-	(*FetchOffsetsResponse)(nil),      // 63: reprise.api.v1.FetchOffsetsResponse
-	(*ResetOffsetsRequest)(nil),       // 64: reprise.api.v1.ResetOffsetsRequest
-	(*ResetOffsetsResponse)(nil),      // 65: reprise.api.v1.ResetOffsetsResponse
-	(*DeleteGroupRequest)(nil),        // 66: reprise.api.v1.DeleteGroupRequest
-	(*DeleteGroupResponse)(nil),       // 67: reprise.api.v1.DeleteGroupResponse
-	(*DescribeGroupRequest)(nil),      // 68: reprise.api.v1.DescribeGroupRequest
-	(*DescribeGroupResponse)(nil),     // 69: reprise.api.v1.DescribeGroupResponse
-	(*GroupMember)(nil),               // 70: reprise.api.v1.GroupMember
-	(*ListGroupsRequest)(nil),         // 71: reprise.api.v1.ListGroupsRequest
-	(*ListGroupsResponse)(nil),        // 72: reprise.api.v1.ListGroupsResponse
-	(*GroupSummary)(nil),              // 73: reprise.api.v1.GroupSummary
-	(*CopySegmentRequest)(nil),        // 74: reprise.api.v1.CopySegmentRequest
-	(*CopySegmentResponse)(nil),       // 75: reprise.api.v1.CopySegmentResponse
-	(*PeerBatch)(nil),                 // 76: reprise.api.v1.PeerBatch
-	(*RaftMessage)(nil),               // 77: reprise.api.v1.RaftMessage
-	(*LeaderHint)(nil),                // 78: reprise.api.v1.LeaderHint
+	(Acl_Operation)(0),                // 4: reprise.api.v1.Acl.Operation
+	(Acl_Resource)(0),                 // 5: reprise.api.v1.Acl.Resource
+	(Acl_Pattern)(0),                  // 6: reprise.api.v1.Acl.Pattern
+	(Acl_Permission)(0),               // 7: reprise.api.v1.Acl.Permission
+	(*Message)(nil),                   // 8: reprise.api.v1.Message
+	(*Request)(nil),                   // 9: reprise.api.v1.Request
+	(*Response)(nil),                  // 10: reprise.api.v1.Response
+	(*Error)(nil),                     // 11: reprise.api.v1.Error
+	(*TopicRef)(nil),                  // 12: reprise.api.v1.TopicRef
+	(*MetadataRequest)(nil),           // 13: reprise.api.v1.MetadataRequest
+	(*MetadataResponse)(nil),          // 14: reprise.api.v1.MetadataResponse
+	(*NodeInfo)(nil),                  // 15: reprise.api.v1.NodeInfo
+	(*TopicInfo)(nil),                 // 16: reprise.api.v1.TopicInfo
+	(*TopicConfig)(nil),               // 17: reprise.api.v1.TopicConfig
+	(*PartitionInfo)(nil),             // 18: reprise.api.v1.PartitionInfo
+	(*ReplicaInfo)(nil),               // 19: reprise.api.v1.ReplicaInfo
+	(*CreateTopicRequest)(nil),        // 20: reprise.api.v1.CreateTopicRequest
+	(*CreateTopicResponse)(nil),       // 21: reprise.api.v1.CreateTopicResponse
+	(*DeleteTopicRequest)(nil),        // 22: reprise.api.v1.DeleteTopicRequest
+	(*DeleteTopicResponse)(nil),       // 23: reprise.api.v1.DeleteTopicResponse
+	(*AlterTopicRequest)(nil),         // 24: reprise.api.v1.AlterTopicRequest
+	(*AlterTopicResponse)(nil),        // 25: reprise.api.v1.AlterTopicResponse
+	(*AddPartitionsRequest)(nil),      // 26: reprise.api.v1.AddPartitionsRequest
+	(*AddPartitionsResponse)(nil),     // 27: reprise.api.v1.AddPartitionsResponse
+	(*ProduceRequest)(nil),            // 28: reprise.api.v1.ProduceRequest
+	(*ProduceResponse)(nil),           // 29: reprise.api.v1.ProduceResponse
+	(*FetchRequest)(nil),              // 30: reprise.api.v1.FetchRequest
+	(*FetchResponse)(nil),             // 31: reprise.api.v1.FetchResponse
+	(*ListOffsetsRequest)(nil),        // 32: reprise.api.v1.ListOffsetsRequest
+	(*ListOffsetsResponse)(nil),       // 33: reprise.api.v1.ListOffsetsResponse
+	(*DeleteRecordsRequest)(nil),      // 34: reprise.api.v1.DeleteRecordsRequest
+	(*DeleteRecordsResponse)(nil),     // 35: reprise.api.v1.DeleteRecordsResponse
+	(*DescribeProducersRequest)(nil),  // 36: reprise.api.v1.DescribeProducersRequest
+	(*DescribeProducersResponse)(nil), // 37: reprise.api.v1.DescribeProducersResponse
+	(*ProducerState)(nil),             // 38: reprise.api.v1.ProducerState
+	(*InitProducerRequest)(nil),       // 39: reprise.api.v1.InitProducerRequest
+	(*InitProducerResponse)(nil),      // 40: reprise.api.v1.InitProducerResponse
+	(*JoinRequest)(nil),               // 41: reprise.api.v1.JoinRequest
+	(*JoinResponse)(nil),              // 42: reprise.api.v1.JoinResponse
+	(*UpdateNodeRequest)(nil),         // 43: reprise.api.v1.UpdateNodeRequest
+	(*UpdateNodeResponse)(nil),        // 44: reprise.api.v1.UpdateNodeResponse
+	(*MoveReplicaRequest)(nil),        // 45: reprise.api.v1.MoveReplicaRequest
+	(*MoveReplicaResponse)(nil),       // 46: reprise.api.v1.MoveReplicaResponse
+	(*ElectLeaderRequest)(nil),        // 47: reprise.api.v1.ElectLeaderRequest
+	(*ElectLeaderResponse)(nil),       // 48: reprise.api.v1.ElectLeaderResponse
+	(*RemoveNodeRequest)(nil),         // 49: reprise.api.v1.RemoveNodeRequest
+	(*RemoveNodeResponse)(nil),        // 50: reprise.api.v1.RemoveNodeResponse
+	(*DescribeNodeRequest)(nil),       // 51: reprise.api.v1.DescribeNodeRequest
+	(*DescribeNodeResponse)(nil),      // 52: reprise.api.v1.DescribeNodeResponse
+	(*GroupStatus)(nil),               // 53: reprise.api.v1.GroupStatus
+	(*PeerProgress)(nil),              // 54: reprise.api.v1.PeerProgress
+	(*ReplicaChangedRequest)(nil),     // 55: reprise.api.v1.ReplicaChangedRequest
+	(*ReplicaChangedResponse)(nil),    // 56: reprise.api.v1.ReplicaChangedResponse
+	(*GroupPartition)(nil),            // 57: reprise.api.v1.GroupPartition
+	(*JoinGroupRequest)(nil),          // 58: reprise.api.v1.JoinGroupRequest
+	(*BeatRequest)(nil),               // 59: reprise.api.v1.BeatRequest
+	(*MembershipResponse)(nil),        // 60: reprise.api.v1.MembershipResponse
+	(*LeaveGroupRequest)(nil),         // 61: reprise.api.v1.LeaveGroupRequest
+	(*LeaveGroupResponse)(nil),        // 62: reprise.api.v1.LeaveGroupResponse
+	(*GroupOffset)(nil),               // 63: reprise.api.v1.GroupOffset
+	(*CommitOffsetsRequest)(nil),      // 64: reprise.api.v1.CommitOffsetsRequest
+	(*CommitOffsetsResponse)(nil),     // 65: reprise.api.v1.CommitOffsetsResponse
+	(*FetchOffsetsRequest)(nil),       // 66: reprise.api.v1.FetchOffsetsRequest
+	(*FetchOffsetsResponse)(nil),      // 67: reprise.api.v1.FetchOffsetsResponse
+	(*ResetOffsetsRequest)(nil),       // 68: reprise.api.v1.ResetOffsetsRequest
+	(*ResetOffsetsResponse)(nil),      // 69: reprise.api.v1.ResetOffsetsResponse
+	(*DeleteGroupRequest)(nil),        // 70: reprise.api.v1.DeleteGroupRequest
+	(*DeleteGroupResponse)(nil),       // 71: reprise.api.v1.DeleteGroupResponse
+	(*DescribeGroupRequest)(nil),      // 72: reprise.api.v1.DescribeGroupRequest
+	(*DescribeGroupResponse)(nil),     // 73: reprise.api.v1.DescribeGroupResponse
+	(*GroupMember)(nil),               // 74: reprise.api.v1.GroupMember
+	(*ListGroupsRequest)(nil),         // 75: reprise.api.v1.ListGroupsRequest
+	(*ListGroupsResponse)(nil),        // 76: reprise.api.v1.ListGroupsResponse
+	(*GroupSummary)(nil),              // 77: reprise.api.v1.GroupSummary
+	(*CopySegmentRequest)(nil),        // 78: reprise.api.v1.CopySegmentRequest
+	(*CopySegmentResponse)(nil),       // 79: reprise.api.v1.CopySegmentResponse
+	(*ScramCredential)(nil),           // 80: reprise.api.v1.ScramCredential
+	(*PutUserRequest)(nil),            // 81: reprise.api.v1.PutUserRequest
+	(*PutUserResponse)(nil),           // 82: reprise.api.v1.PutUserResponse
+	(*DeleteUserRequest)(nil),         // 83: reprise.api.v1.DeleteUserRequest
+	(*DeleteUserResponse)(nil),        // 84: reprise.api.v1.DeleteUserResponse
+	(*DescribeUsersRequest)(nil),      // 85: reprise.api.v1.DescribeUsersRequest
+	(*DescribeUsersResponse)(nil),     // 86: reprise.api.v1.DescribeUsersResponse
+	(*UserInfo)(nil),                  // 87: reprise.api.v1.UserInfo
+	(*Acl)(nil),                       // 88: reprise.api.v1.Acl
+	(*CreateAclsRequest)(nil),         // 89: reprise.api.v1.CreateAclsRequest
+	(*CreateAclsResponse)(nil),        // 90: reprise.api.v1.CreateAclsResponse
+	(*DeleteAclsRequest)(nil),         // 91: reprise.api.v1.DeleteAclsRequest
+	(*DeleteAclsResponse)(nil),        // 92: reprise.api.v1.DeleteAclsResponse
+	(*DescribeAclsRequest)(nil),       // 93: reprise.api.v1.DescribeAclsRequest
+	(*DescribeAclsResponse)(nil),      // 94: reprise.api.v1.DescribeAclsResponse
+	(*PeerBatch)(nil),                 // 95: reprise.api.v1.PeerBatch
+	(*RaftMessage)(nil),               // 96: reprise.api.v1.RaftMessage
+	(*LeaderHint)(nil),                // 97: reprise.api.v1.LeaderHint
 }
 var file_broker_api_api_proto_depIdxs = []int32{
-	5,   // 0: reprise.api.v1.Message.request:type_name -> reprise.api.v1.Request
-	6,   // 1: reprise.api.v1.Message.response:type_name -> reprise.api.v1.Response
-	76,  // 2: reprise.api.v1.Message.peer:type_name -> reprise.api.v1.PeerBatch
-	9,   // 3: reprise.api.v1.Request.metadata:type_name -> reprise.api.v1.MetadataRequest
-	16,  // 4: reprise.api.v1.Request.create_topic:type_name -> reprise.api.v1.CreateTopicRequest
-	18,  // 5: reprise.api.v1.Request.delete_topic:type_name -> reprise.api.v1.DeleteTopicRequest
-	24,  // 6: reprise.api.v1.Request.produce:type_name -> reprise.api.v1.ProduceRequest
-	26,  // 7: reprise.api.v1.Request.fetch:type_name -> reprise.api.v1.FetchRequest
-	28,  // 8: reprise.api.v1.Request.list_offsets:type_name -> reprise.api.v1.ListOffsetsRequest
-	30,  // 9: reprise.api.v1.Request.delete_records:type_name -> reprise.api.v1.DeleteRecordsRequest
-	35,  // 10: reprise.api.v1.Request.init_producer:type_name -> reprise.api.v1.InitProducerRequest
-	37,  // 11: reprise.api.v1.Request.join:type_name -> reprise.api.v1.JoinRequest
-	41,  // 12: reprise.api.v1.Request.move_replica:type_name -> reprise.api.v1.MoveReplicaRequest
-	43,  // 13: reprise.api.v1.Request.elect_leader:type_name -> reprise.api.v1.ElectLeaderRequest
-	45,  // 14: reprise.api.v1.Request.remove_node:type_name -> reprise.api.v1.RemoveNodeRequest
-	47,  // 15: reprise.api.v1.Request.describe_node:type_name -> reprise.api.v1.DescribeNodeRequest
-	74,  // 16: reprise.api.v1.Request.copy_segment:type_name -> reprise.api.v1.CopySegmentRequest
-	51,  // 17: reprise.api.v1.Request.replica_changed:type_name -> reprise.api.v1.ReplicaChangedRequest
-	39,  // 18: reprise.api.v1.Request.update_node:type_name -> reprise.api.v1.UpdateNodeRequest
-	54,  // 19: reprise.api.v1.Request.join_group:type_name -> reprise.api.v1.JoinGroupRequest
-	55,  // 20: reprise.api.v1.Request.beat:type_name -> reprise.api.v1.BeatRequest
-	57,  // 21: reprise.api.v1.Request.leave_group:type_name -> reprise.api.v1.LeaveGroupRequest
-	60,  // 22: reprise.api.v1.Request.commit_offsets:type_name -> reprise.api.v1.CommitOffsetsRequest
-	62,  // 23: reprise.api.v1.Request.fetch_offsets:type_name -> reprise.api.v1.FetchOffsetsRequest
-	64,  // 24: reprise.api.v1.Request.reset_offsets:type_name -> reprise.api.v1.ResetOffsetsRequest
-	66,  // 25: reprise.api.v1.Request.delete_group:type_name -> reprise.api.v1.DeleteGroupRequest
-	68,  // 26: reprise.api.v1.Request.describe_group:type_name -> reprise.api.v1.DescribeGroupRequest
-	71,  // 27: reprise.api.v1.Request.list_groups:type_name -> reprise.api.v1.ListGroupsRequest
-	20,  // 28: reprise.api.v1.Request.alter_topic:type_name -> reprise.api.v1.AlterTopicRequest
-	22,  // 29: reprise.api.v1.Request.add_partitions:type_name -> reprise.api.v1.AddPartitionsRequest
-	32,  // 30: reprise.api.v1.Request.describe_producers:type_name -> reprise.api.v1.DescribeProducersRequest
-	7,   // 31: reprise.api.v1.Response.error:type_name -> reprise.api.v1.Error
-	10,  // 32: reprise.api.v1.Response.metadata:type_name -> reprise.api.v1.MetadataResponse
-	17,  // 33: reprise.api.v1.Response.create_topic:type_name -> reprise.api.v1.CreateTopicResponse
-	19,  // 34: reprise.api.v1.Response.delete_topic:type_name -> reprise.api.v1.DeleteTopicResponse
-	25,  // 35: reprise.api.v1.Response.produce:type_name -> reprise.api.v1.ProduceResponse
-	27,  // 36: reprise.api.v1.Response.fetch:type_name -> reprise.api.v1.FetchResponse
-	29,  // 37: reprise.api.v1.Response.list_offsets:type_name -> reprise.api.v1.ListOffsetsResponse
-	31,  // 38: reprise.api.v1.Response.delete_records:type_name -> reprise.api.v1.DeleteRecordsResponse
-	36,  // 39: reprise.api.v1.Response.init_producer:type_name -> reprise.api.v1.InitProducerResponse
-	38,  // 40: reprise.api.v1.Response.join:type_name -> reprise.api.v1.JoinResponse
-	42,  // 41: reprise.api.v1.Response.move_replica:type_name -> reprise.api.v1.MoveReplicaResponse
-	44,  // 42: reprise.api.v1.Response.elect_leader:type_name -> reprise.api.v1.ElectLeaderResponse
-	46,  // 43: reprise.api.v1.Response.remove_node:type_name -> reprise.api.v1.RemoveNodeResponse
-	48,  // 44: reprise.api.v1.Response.describe_node:type_name -> reprise.api.v1.DescribeNodeResponse
-	75,  // 45: reprise.api.v1.Response.copy_segment:type_name -> reprise.api.v1.CopySegmentResponse
-	52,  // 46: reprise.api.v1.Response.replica_changed:type_name -> reprise.api.v1.ReplicaChangedResponse
-	40,  // 47: reprise.api.v1.Response.update_node:type_name -> reprise.api.v1.UpdateNodeResponse
-	56,  // 48: reprise.api.v1.Response.membership:type_name -> reprise.api.v1.MembershipResponse
-	58,  // 49: reprise.api.v1.Response.leave_group:type_name -> reprise.api.v1.LeaveGroupResponse
-	61,  // 50: reprise.api.v1.Response.commit_offsets:type_name -> reprise.api.v1.CommitOffsetsResponse
-	63,  // 51: reprise.api.v1.Response.fetch_offsets:type_name -> reprise.api.v1.FetchOffsetsResponse
-	65,  // 52: reprise.api.v1.Response.reset_offsets:type_name -> reprise.api.v1.ResetOffsetsResponse
-	67,  // 53: reprise.api.v1.Response.delete_group:type_name -> reprise.api.v1.DeleteGroupResponse
-	69,  // 54: reprise.api.v1.Response.describe_group:type_name -> reprise.api.v1.DescribeGroupResponse
-	72,  // 55: reprise.api.v1.Response.list_groups:type_name -> reprise.api.v1.ListGroupsResponse
-	21,  // 56: reprise.api.v1.Response.alter_topic:type_name -> reprise.api.v1.AlterTopicResponse
-	23,  // 57: reprise.api.v1.Response.add_partitions:type_name -> reprise.api.v1.AddPartitionsResponse
-	33,  // 58: reprise.api.v1.Response.describe_producers:type_name -> reprise.api.v1.DescribeProducersResponse
-	0,   // 59: reprise.api.v1.Error.code:type_name -> reprise.api.v1.Code
-	8,   // 60: reprise.api.v1.MetadataRequest.topics:type_name -> reprise.api.v1.TopicRef
-	11,  // 61: reprise.api.v1.MetadataResponse.nodes:type_name -> reprise.api.v1.NodeInfo
-	12,  // 62: reprise.api.v1.MetadataResponse.topics:type_name -> reprise.api.v1.TopicInfo
-	14,  // 63: reprise.api.v1.TopicInfo.partitions:type_name -> reprise.api.v1.PartitionInfo
-	13,  // 64: reprise.api.v1.TopicInfo.configs:type_name -> reprise.api.v1.TopicConfig
-	15,  // 65: reprise.api.v1.PartitionInfo.replicas:type_name -> reprise.api.v1.ReplicaInfo
-	13,  // 66: reprise.api.v1.CreateTopicRequest.configs:type_name -> reprise.api.v1.TopicConfig
-	8,   // 67: reprise.api.v1.DeleteTopicRequest.topic:type_name -> reprise.api.v1.TopicRef
-	8,   // 68: reprise.api.v1.AlterTopicRequest.topic:type_name -> reprise.api.v1.TopicRef
-	13,  // 69: reprise.api.v1.AlterTopicRequest.set:type_name -> reprise.api.v1.TopicConfig
-	8,   // 70: reprise.api.v1.AddPartitionsRequest.topic:type_name -> reprise.api.v1.TopicRef
-	8,   // 71: reprise.api.v1.ProduceRequest.topic:type_name -> reprise.api.v1.TopicRef
-	1,   // 72: reprise.api.v1.ProduceRequest.acks:type_name -> reprise.api.v1.Acks
-	8,   // 73: reprise.api.v1.FetchRequest.topic:type_name -> reprise.api.v1.TopicRef
-	8,   // 74: reprise.api.v1.ListOffsetsRequest.topic:type_name -> reprise.api.v1.TopicRef
-	2,   // 75: reprise.api.v1.ListOffsetsRequest.spec:type_name -> reprise.api.v1.OffsetSpec
-	8,   // 76: reprise.api.v1.DeleteRecordsRequest.topic:type_name -> reprise.api.v1.TopicRef
-	8,   // 77: reprise.api.v1.DescribeProducersRequest.topic:type_name -> reprise.api.v1.TopicRef
-	34,  // 78: reprise.api.v1.DescribeProducersResponse.producers:type_name -> reprise.api.v1.ProducerState
-	8,   // 79: reprise.api.v1.MoveReplicaRequest.topic:type_name -> reprise.api.v1.TopicRef
-	8,   // 80: reprise.api.v1.ElectLeaderRequest.topic:type_name -> reprise.api.v1.TopicRef
-	49,  // 81: reprise.api.v1.DescribeNodeResponse.groups:type_name -> reprise.api.v1.GroupStatus
-	50,  // 82: reprise.api.v1.GroupStatus.progress:type_name -> reprise.api.v1.PeerProgress
-	8,   // 83: reprise.api.v1.JoinGroupRequest.shard:type_name -> reprise.api.v1.TopicRef
-	3,   // 84: reprise.api.v1.JoinGroupRequest.assignor:type_name -> reprise.api.v1.Assignor
-	8,   // 85: reprise.api.v1.BeatRequest.shard:type_name -> reprise.api.v1.TopicRef
-	53,  // 86: reprise.api.v1.BeatRequest.given:type_name -> reprise.api.v1.GroupPartition
-	53,  // 87: reprise.api.v1.MembershipResponse.keeps:type_name -> reprise.api.v1.GroupPartition
-	53,  // 88: reprise.api.v1.MembershipResponse.gives:type_name -> reprise.api.v1.GroupPartition
-	8,   // 89: reprise.api.v1.LeaveGroupRequest.shard:type_name -> reprise.api.v1.TopicRef
-	53,  // 90: reprise.api.v1.GroupOffset.partition:type_name -> reprise.api.v1.GroupPartition
-	8,   // 91: reprise.api.v1.CommitOffsetsRequest.shard:type_name -> reprise.api.v1.TopicRef
-	59,  // 92: reprise.api.v1.CommitOffsetsRequest.offsets:type_name -> reprise.api.v1.GroupOffset
-	8,   // 93: reprise.api.v1.FetchOffsetsRequest.shard:type_name -> reprise.api.v1.TopicRef
-	53,  // 94: reprise.api.v1.FetchOffsetsRequest.partitions:type_name -> reprise.api.v1.GroupPartition
-	59,  // 95: reprise.api.v1.FetchOffsetsResponse.offsets:type_name -> reprise.api.v1.GroupOffset
-	8,   // 96: reprise.api.v1.ResetOffsetsRequest.shard:type_name -> reprise.api.v1.TopicRef
-	59,  // 97: reprise.api.v1.ResetOffsetsRequest.offsets:type_name -> reprise.api.v1.GroupOffset
-	8,   // 98: reprise.api.v1.DeleteGroupRequest.shard:type_name -> reprise.api.v1.TopicRef
-	8,   // 99: reprise.api.v1.DescribeGroupRequest.shard:type_name -> reprise.api.v1.TopicRef
-	3,   // 100: reprise.api.v1.DescribeGroupResponse.assignor:type_name -> reprise.api.v1.Assignor
-	70,  // 101: reprise.api.v1.DescribeGroupResponse.members:type_name -> reprise.api.v1.GroupMember
-	59,  // 102: reprise.api.v1.DescribeGroupResponse.offsets:type_name -> reprise.api.v1.GroupOffset
-	53,  // 103: reprise.api.v1.GroupMember.keeps:type_name -> reprise.api.v1.GroupPartition
-	53,  // 104: reprise.api.v1.GroupMember.gives:type_name -> reprise.api.v1.GroupPartition
-	8,   // 105: reprise.api.v1.ListGroupsRequest.shard:type_name -> reprise.api.v1.TopicRef
-	73,  // 106: reprise.api.v1.ListGroupsResponse.groups:type_name -> reprise.api.v1.GroupSummary
-	77,  // 107: reprise.api.v1.PeerBatch.raft:type_name -> reprise.api.v1.RaftMessage
-	78,  // 108: reprise.api.v1.PeerBatch.leaders:type_name -> reprise.api.v1.LeaderHint
-	109, // [109:109] is the sub-list for method output_type
-	109, // [109:109] is the sub-list for method input_type
-	109, // [109:109] is the sub-list for extension type_name
-	109, // [109:109] is the sub-list for extension extendee
-	0,   // [0:109] is the sub-list for field type_name
+	9,   // 0: reprise.api.v1.Message.request:type_name -> reprise.api.v1.Request
+	10,  // 1: reprise.api.v1.Message.response:type_name -> reprise.api.v1.Response
+	95,  // 2: reprise.api.v1.Message.peer:type_name -> reprise.api.v1.PeerBatch
+	13,  // 3: reprise.api.v1.Request.metadata:type_name -> reprise.api.v1.MetadataRequest
+	20,  // 4: reprise.api.v1.Request.create_topic:type_name -> reprise.api.v1.CreateTopicRequest
+	22,  // 5: reprise.api.v1.Request.delete_topic:type_name -> reprise.api.v1.DeleteTopicRequest
+	28,  // 6: reprise.api.v1.Request.produce:type_name -> reprise.api.v1.ProduceRequest
+	30,  // 7: reprise.api.v1.Request.fetch:type_name -> reprise.api.v1.FetchRequest
+	32,  // 8: reprise.api.v1.Request.list_offsets:type_name -> reprise.api.v1.ListOffsetsRequest
+	34,  // 9: reprise.api.v1.Request.delete_records:type_name -> reprise.api.v1.DeleteRecordsRequest
+	39,  // 10: reprise.api.v1.Request.init_producer:type_name -> reprise.api.v1.InitProducerRequest
+	41,  // 11: reprise.api.v1.Request.join:type_name -> reprise.api.v1.JoinRequest
+	45,  // 12: reprise.api.v1.Request.move_replica:type_name -> reprise.api.v1.MoveReplicaRequest
+	47,  // 13: reprise.api.v1.Request.elect_leader:type_name -> reprise.api.v1.ElectLeaderRequest
+	49,  // 14: reprise.api.v1.Request.remove_node:type_name -> reprise.api.v1.RemoveNodeRequest
+	51,  // 15: reprise.api.v1.Request.describe_node:type_name -> reprise.api.v1.DescribeNodeRequest
+	78,  // 16: reprise.api.v1.Request.copy_segment:type_name -> reprise.api.v1.CopySegmentRequest
+	55,  // 17: reprise.api.v1.Request.replica_changed:type_name -> reprise.api.v1.ReplicaChangedRequest
+	43,  // 18: reprise.api.v1.Request.update_node:type_name -> reprise.api.v1.UpdateNodeRequest
+	58,  // 19: reprise.api.v1.Request.join_group:type_name -> reprise.api.v1.JoinGroupRequest
+	59,  // 20: reprise.api.v1.Request.beat:type_name -> reprise.api.v1.BeatRequest
+	61,  // 21: reprise.api.v1.Request.leave_group:type_name -> reprise.api.v1.LeaveGroupRequest
+	64,  // 22: reprise.api.v1.Request.commit_offsets:type_name -> reprise.api.v1.CommitOffsetsRequest
+	66,  // 23: reprise.api.v1.Request.fetch_offsets:type_name -> reprise.api.v1.FetchOffsetsRequest
+	68,  // 24: reprise.api.v1.Request.reset_offsets:type_name -> reprise.api.v1.ResetOffsetsRequest
+	70,  // 25: reprise.api.v1.Request.delete_group:type_name -> reprise.api.v1.DeleteGroupRequest
+	72,  // 26: reprise.api.v1.Request.describe_group:type_name -> reprise.api.v1.DescribeGroupRequest
+	75,  // 27: reprise.api.v1.Request.list_groups:type_name -> reprise.api.v1.ListGroupsRequest
+	24,  // 28: reprise.api.v1.Request.alter_topic:type_name -> reprise.api.v1.AlterTopicRequest
+	26,  // 29: reprise.api.v1.Request.add_partitions:type_name -> reprise.api.v1.AddPartitionsRequest
+	81,  // 30: reprise.api.v1.Request.put_user:type_name -> reprise.api.v1.PutUserRequest
+	83,  // 31: reprise.api.v1.Request.delete_user:type_name -> reprise.api.v1.DeleteUserRequest
+	85,  // 32: reprise.api.v1.Request.describe_users:type_name -> reprise.api.v1.DescribeUsersRequest
+	89,  // 33: reprise.api.v1.Request.create_acls:type_name -> reprise.api.v1.CreateAclsRequest
+	91,  // 34: reprise.api.v1.Request.delete_acls:type_name -> reprise.api.v1.DeleteAclsRequest
+	93,  // 35: reprise.api.v1.Request.describe_acls:type_name -> reprise.api.v1.DescribeAclsRequest
+	36,  // 36: reprise.api.v1.Request.describe_producers:type_name -> reprise.api.v1.DescribeProducersRequest
+	11,  // 37: reprise.api.v1.Response.error:type_name -> reprise.api.v1.Error
+	14,  // 38: reprise.api.v1.Response.metadata:type_name -> reprise.api.v1.MetadataResponse
+	21,  // 39: reprise.api.v1.Response.create_topic:type_name -> reprise.api.v1.CreateTopicResponse
+	23,  // 40: reprise.api.v1.Response.delete_topic:type_name -> reprise.api.v1.DeleteTopicResponse
+	29,  // 41: reprise.api.v1.Response.produce:type_name -> reprise.api.v1.ProduceResponse
+	31,  // 42: reprise.api.v1.Response.fetch:type_name -> reprise.api.v1.FetchResponse
+	33,  // 43: reprise.api.v1.Response.list_offsets:type_name -> reprise.api.v1.ListOffsetsResponse
+	35,  // 44: reprise.api.v1.Response.delete_records:type_name -> reprise.api.v1.DeleteRecordsResponse
+	40,  // 45: reprise.api.v1.Response.init_producer:type_name -> reprise.api.v1.InitProducerResponse
+	42,  // 46: reprise.api.v1.Response.join:type_name -> reprise.api.v1.JoinResponse
+	46,  // 47: reprise.api.v1.Response.move_replica:type_name -> reprise.api.v1.MoveReplicaResponse
+	48,  // 48: reprise.api.v1.Response.elect_leader:type_name -> reprise.api.v1.ElectLeaderResponse
+	50,  // 49: reprise.api.v1.Response.remove_node:type_name -> reprise.api.v1.RemoveNodeResponse
+	52,  // 50: reprise.api.v1.Response.describe_node:type_name -> reprise.api.v1.DescribeNodeResponse
+	79,  // 51: reprise.api.v1.Response.copy_segment:type_name -> reprise.api.v1.CopySegmentResponse
+	56,  // 52: reprise.api.v1.Response.replica_changed:type_name -> reprise.api.v1.ReplicaChangedResponse
+	44,  // 53: reprise.api.v1.Response.update_node:type_name -> reprise.api.v1.UpdateNodeResponse
+	60,  // 54: reprise.api.v1.Response.membership:type_name -> reprise.api.v1.MembershipResponse
+	62,  // 55: reprise.api.v1.Response.leave_group:type_name -> reprise.api.v1.LeaveGroupResponse
+	65,  // 56: reprise.api.v1.Response.commit_offsets:type_name -> reprise.api.v1.CommitOffsetsResponse
+	67,  // 57: reprise.api.v1.Response.fetch_offsets:type_name -> reprise.api.v1.FetchOffsetsResponse
+	69,  // 58: reprise.api.v1.Response.reset_offsets:type_name -> reprise.api.v1.ResetOffsetsResponse
+	71,  // 59: reprise.api.v1.Response.delete_group:type_name -> reprise.api.v1.DeleteGroupResponse
+	73,  // 60: reprise.api.v1.Response.describe_group:type_name -> reprise.api.v1.DescribeGroupResponse
+	76,  // 61: reprise.api.v1.Response.list_groups:type_name -> reprise.api.v1.ListGroupsResponse
+	25,  // 62: reprise.api.v1.Response.alter_topic:type_name -> reprise.api.v1.AlterTopicResponse
+	27,  // 63: reprise.api.v1.Response.add_partitions:type_name -> reprise.api.v1.AddPartitionsResponse
+	82,  // 64: reprise.api.v1.Response.put_user:type_name -> reprise.api.v1.PutUserResponse
+	84,  // 65: reprise.api.v1.Response.delete_user:type_name -> reprise.api.v1.DeleteUserResponse
+	86,  // 66: reprise.api.v1.Response.describe_users:type_name -> reprise.api.v1.DescribeUsersResponse
+	90,  // 67: reprise.api.v1.Response.create_acls:type_name -> reprise.api.v1.CreateAclsResponse
+	92,  // 68: reprise.api.v1.Response.delete_acls:type_name -> reprise.api.v1.DeleteAclsResponse
+	94,  // 69: reprise.api.v1.Response.describe_acls:type_name -> reprise.api.v1.DescribeAclsResponse
+	37,  // 70: reprise.api.v1.Response.describe_producers:type_name -> reprise.api.v1.DescribeProducersResponse
+	0,   // 71: reprise.api.v1.Error.code:type_name -> reprise.api.v1.Code
+	12,  // 72: reprise.api.v1.MetadataRequest.topics:type_name -> reprise.api.v1.TopicRef
+	15,  // 73: reprise.api.v1.MetadataResponse.nodes:type_name -> reprise.api.v1.NodeInfo
+	16,  // 74: reprise.api.v1.MetadataResponse.topics:type_name -> reprise.api.v1.TopicInfo
+	18,  // 75: reprise.api.v1.TopicInfo.partitions:type_name -> reprise.api.v1.PartitionInfo
+	17,  // 76: reprise.api.v1.TopicInfo.configs:type_name -> reprise.api.v1.TopicConfig
+	19,  // 77: reprise.api.v1.PartitionInfo.replicas:type_name -> reprise.api.v1.ReplicaInfo
+	17,  // 78: reprise.api.v1.CreateTopicRequest.configs:type_name -> reprise.api.v1.TopicConfig
+	12,  // 79: reprise.api.v1.DeleteTopicRequest.topic:type_name -> reprise.api.v1.TopicRef
+	12,  // 80: reprise.api.v1.AlterTopicRequest.topic:type_name -> reprise.api.v1.TopicRef
+	17,  // 81: reprise.api.v1.AlterTopicRequest.set:type_name -> reprise.api.v1.TopicConfig
+	12,  // 82: reprise.api.v1.AddPartitionsRequest.topic:type_name -> reprise.api.v1.TopicRef
+	12,  // 83: reprise.api.v1.ProduceRequest.topic:type_name -> reprise.api.v1.TopicRef
+	1,   // 84: reprise.api.v1.ProduceRequest.acks:type_name -> reprise.api.v1.Acks
+	12,  // 85: reprise.api.v1.FetchRequest.topic:type_name -> reprise.api.v1.TopicRef
+	12,  // 86: reprise.api.v1.ListOffsetsRequest.topic:type_name -> reprise.api.v1.TopicRef
+	2,   // 87: reprise.api.v1.ListOffsetsRequest.spec:type_name -> reprise.api.v1.OffsetSpec
+	12,  // 88: reprise.api.v1.DeleteRecordsRequest.topic:type_name -> reprise.api.v1.TopicRef
+	12,  // 89: reprise.api.v1.DescribeProducersRequest.topic:type_name -> reprise.api.v1.TopicRef
+	38,  // 90: reprise.api.v1.DescribeProducersResponse.producers:type_name -> reprise.api.v1.ProducerState
+	12,  // 91: reprise.api.v1.MoveReplicaRequest.topic:type_name -> reprise.api.v1.TopicRef
+	12,  // 92: reprise.api.v1.ElectLeaderRequest.topic:type_name -> reprise.api.v1.TopicRef
+	53,  // 93: reprise.api.v1.DescribeNodeResponse.groups:type_name -> reprise.api.v1.GroupStatus
+	54,  // 94: reprise.api.v1.GroupStatus.progress:type_name -> reprise.api.v1.PeerProgress
+	12,  // 95: reprise.api.v1.JoinGroupRequest.shard:type_name -> reprise.api.v1.TopicRef
+	3,   // 96: reprise.api.v1.JoinGroupRequest.assignor:type_name -> reprise.api.v1.Assignor
+	12,  // 97: reprise.api.v1.BeatRequest.shard:type_name -> reprise.api.v1.TopicRef
+	57,  // 98: reprise.api.v1.BeatRequest.given:type_name -> reprise.api.v1.GroupPartition
+	57,  // 99: reprise.api.v1.MembershipResponse.keeps:type_name -> reprise.api.v1.GroupPartition
+	57,  // 100: reprise.api.v1.MembershipResponse.gives:type_name -> reprise.api.v1.GroupPartition
+	12,  // 101: reprise.api.v1.LeaveGroupRequest.shard:type_name -> reprise.api.v1.TopicRef
+	57,  // 102: reprise.api.v1.GroupOffset.partition:type_name -> reprise.api.v1.GroupPartition
+	12,  // 103: reprise.api.v1.CommitOffsetsRequest.shard:type_name -> reprise.api.v1.TopicRef
+	63,  // 104: reprise.api.v1.CommitOffsetsRequest.offsets:type_name -> reprise.api.v1.GroupOffset
+	12,  // 105: reprise.api.v1.FetchOffsetsRequest.shard:type_name -> reprise.api.v1.TopicRef
+	57,  // 106: reprise.api.v1.FetchOffsetsRequest.partitions:type_name -> reprise.api.v1.GroupPartition
+	63,  // 107: reprise.api.v1.FetchOffsetsResponse.offsets:type_name -> reprise.api.v1.GroupOffset
+	12,  // 108: reprise.api.v1.ResetOffsetsRequest.shard:type_name -> reprise.api.v1.TopicRef
+	63,  // 109: reprise.api.v1.ResetOffsetsRequest.offsets:type_name -> reprise.api.v1.GroupOffset
+	12,  // 110: reprise.api.v1.DeleteGroupRequest.shard:type_name -> reprise.api.v1.TopicRef
+	12,  // 111: reprise.api.v1.DescribeGroupRequest.shard:type_name -> reprise.api.v1.TopicRef
+	3,   // 112: reprise.api.v1.DescribeGroupResponse.assignor:type_name -> reprise.api.v1.Assignor
+	74,  // 113: reprise.api.v1.DescribeGroupResponse.members:type_name -> reprise.api.v1.GroupMember
+	63,  // 114: reprise.api.v1.DescribeGroupResponse.offsets:type_name -> reprise.api.v1.GroupOffset
+	57,  // 115: reprise.api.v1.GroupMember.keeps:type_name -> reprise.api.v1.GroupPartition
+	57,  // 116: reprise.api.v1.GroupMember.gives:type_name -> reprise.api.v1.GroupPartition
+	12,  // 117: reprise.api.v1.ListGroupsRequest.shard:type_name -> reprise.api.v1.TopicRef
+	77,  // 118: reprise.api.v1.ListGroupsResponse.groups:type_name -> reprise.api.v1.GroupSummary
+	80,  // 119: reprise.api.v1.PutUserRequest.credential:type_name -> reprise.api.v1.ScramCredential
+	87,  // 120: reprise.api.v1.DescribeUsersResponse.users:type_name -> reprise.api.v1.UserInfo
+	4,   // 121: reprise.api.v1.Acl.operation:type_name -> reprise.api.v1.Acl.Operation
+	5,   // 122: reprise.api.v1.Acl.resource:type_name -> reprise.api.v1.Acl.Resource
+	6,   // 123: reprise.api.v1.Acl.pattern:type_name -> reprise.api.v1.Acl.Pattern
+	7,   // 124: reprise.api.v1.Acl.permission:type_name -> reprise.api.v1.Acl.Permission
+	88,  // 125: reprise.api.v1.CreateAclsRequest.acls:type_name -> reprise.api.v1.Acl
+	88,  // 126: reprise.api.v1.DeleteAclsRequest.filters:type_name -> reprise.api.v1.Acl
+	88,  // 127: reprise.api.v1.DeleteAclsResponse.deleted:type_name -> reprise.api.v1.Acl
+	88,  // 128: reprise.api.v1.DescribeAclsRequest.filter:type_name -> reprise.api.v1.Acl
+	88,  // 129: reprise.api.v1.DescribeAclsResponse.acls:type_name -> reprise.api.v1.Acl
+	96,  // 130: reprise.api.v1.PeerBatch.raft:type_name -> reprise.api.v1.RaftMessage
+	97,  // 131: reprise.api.v1.PeerBatch.leaders:type_name -> reprise.api.v1.LeaderHint
+	132, // [132:132] is the sub-list for method output_type
+	132, // [132:132] is the sub-list for method input_type
+	132, // [132:132] is the sub-list for extension type_name
+	132, // [132:132] is the sub-list for extension extendee
+	0,   // [0:132] is the sub-list for field type_name
 }
 
 func init() { file_broker_api_api_proto_init() }
@@ -6583,6 +7898,12 @@ func file_broker_api_api_proto_init() {
 		(*Request_ListGroups)(nil),
 		(*Request_AlterTopic)(nil),
 		(*Request_AddPartitions)(nil),
+		(*Request_PutUser)(nil),
+		(*Request_DeleteUser)(nil),
+		(*Request_DescribeUsers)(nil),
+		(*Request_CreateAcls)(nil),
+		(*Request_DeleteAcls)(nil),
+		(*Request_DescribeAcls)(nil),
 		(*Request_DescribeProducers)(nil),
 	}
 	file_broker_api_api_proto_msgTypes[2].OneofWrappers = []any{
@@ -6612,6 +7933,12 @@ func file_broker_api_api_proto_init() {
 		(*Response_ListGroups)(nil),
 		(*Response_AlterTopic)(nil),
 		(*Response_AddPartitions)(nil),
+		(*Response_PutUser)(nil),
+		(*Response_DeleteUser)(nil),
+		(*Response_DescribeUsers)(nil),
+		(*Response_CreateAcls)(nil),
+		(*Response_DeleteAcls)(nil),
+		(*Response_DescribeAcls)(nil),
 		(*Response_DescribeProducers)(nil),
 	}
 	type x struct{}
@@ -6619,8 +7946,8 @@ func file_broker_api_api_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_broker_api_api_proto_rawDesc), len(file_broker_api_api_proto_rawDesc)),
-			NumEnums:      4,
-			NumMessages:   75,
+			NumEnums:      8,
+			NumMessages:   90,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

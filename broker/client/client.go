@@ -55,6 +55,9 @@ type Config struct {
 	Buffer int
 	// Credentials secure the connections (plain text); see rpc.TLS.
 	Credentials rpc.Credentials
+	// User and Password are who the client says it is (nobody; Credentials.Login, where the
+	// password may change).
+	User, Password string
 	// History records what the client sees; nil records nothing.
 	History *History
 }
@@ -102,6 +105,9 @@ func New(config Config) (*Client, error) {
 	c := &Client{
 		config: config, driver: osenv.NewDriver(), budget: newBudget(config.Buffer),
 		stopped: make(chan struct{}), spread: map[string]*spread{},
+	}
+	if config.User != "" {
+		config.Credentials.Login = rpc.Password(config.User, config.Password)
 	}
 	c.network = rpc.NewClientNetwork(c.driver, config.Credentials)
 	c.core = core.New(core.Config{

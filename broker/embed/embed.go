@@ -42,6 +42,9 @@ type Config struct {
 	Dir string
 	// Log takes what the nodes say (nothing).
 	Log *slog.Logger
+	// SuperUser and Password, if given, have the nodes ask clients who they are, and what
+	// ACLs allow them; this user may do everything (everyone may).
+	SuperUser, Password string
 	// Node changes a node's settings before it starts (none).
 	Node func(number int, c *broker.Config)
 }
@@ -126,7 +129,30 @@ func Start(cfg Config) (*Cluster, error) {
 			return nil, errors.Join(err, c.Close())
 		}
 	}
+	if cfg.SuperUser != "" {
+		if err := c.awaitSuperUser(); err != nil {
+			return nil, errors.Join(err, c.Close())
+		}
+	}
 	return c, nil
+}
+
+// awaitSuperUser waits until the user is let in.
+func (c *Cluster) awaitSuperUser() error {
+	asking, err := client.New(c.as())
+	if err != nil {
+		return err
+	}
+	defer asking.Close(context.Background())
+	return c.nodes[0].await("knows "+c.config.SuperUser, func() bool {
+		_, err := asking.Metadata(context.Background())
+		return err == nil
+	})
+}
+
+// as is how the super user asks, or everyone if there is none.
+func (c *Cluster) as() client.Config {
+	return client.Config{Bootstrap: c.Bootstrap(), User: c.config.SuperUser, Password: c.config.Password}
 }
 
 // Add starts one node more, which joins the cluster, and returns when the cluster counts
@@ -163,7 +189,7 @@ func (c *Cluster) Data() string { return c.data }
 
 // Leader is the node that leads a partition; it waits for one until ctx ends.
 func (c *Cluster) Leader(ctx context.Context, topic string, partition int32) (*Node, error) {
-	asking, err := client.New(client.Config{Bootstrap: c.Bootstrap()})
+	asking, err := client.New(c.as())
 	if err != nil {
 		return nil, err
 	}

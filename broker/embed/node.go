@@ -9,9 +9,11 @@ import (
 	"time"
 
 	"github.com/reprise-mq/reprise/broker"
+	"github.com/reprise-mq/reprise/broker/access"
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/env"
 	"github.com/reprise-mq/reprise/broker/meta"
+	"github.com/reprise-mq/reprise/broker/rpc"
 	"github.com/reprise-mq/reprise/broker/server"
 )
 
@@ -68,6 +70,14 @@ func (n *Node) start() error {
 		if other != n && other.address != "" && !cfg.Node.Init {
 			cfg.Node.Join = append(cfg.Node.Join, env.Endpoint(other.address))
 		}
+	}
+	if user := n.cluster.config.SuperUser; user != "" {
+		first, err := rpc.NewUser(user, n.cluster.config.Password)
+		if err != nil {
+			return fmt.Errorf("start node %d: %w", n.number, err)
+		}
+		cfg.Node.FirstUser = first
+		cfg.Auth = server.Auth{Required: true, SuperUsers: []string{access.UserPrefix + user}, PeerSecret: "of " + n.cluster.data}
 	}
 	if change := n.cluster.config.Node; change != nil {
 		change(n.number, &cfg.Node)

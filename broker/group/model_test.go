@@ -41,9 +41,9 @@ func (m *machine) checkRebalancing(t *rapid.T, g *group) {
 		for p := range member.target {
 			moving = moving || g.owners[p].member != id
 		}
-		for _, p := range g.ownedBy(id) {
-			moving = moving || !member.target[p]
-		}
+	}
+	for p, o := range g.owners {
+		moving = moving || !g.members[o.member].target[p]
 	}
 	if m.live.Rebalancing(name) != moving {
 		t.Fatalf("rebalancing is %t, want %t", !moving, moving)
@@ -118,7 +118,7 @@ func (m *machine) Join(t *rapid.T) {
 	if former := rapid.SampledFrom([]MemberID{0, 0, m.member(t)}).Draw(t, "former"); !there && j.Instance != "" {
 		j.Former = former
 	}
-	fenced := j.Former != 0 && m.live.Fenced(name, j.Former, j.Instance) != ""
+	fenced := j.Former != 0 && m.heldByOther(j.Instance, j.Former)
 	out := m.apply(t, EncodeJoin(m.tag(), m.wall, name, j))
 	if (out.Code == api.Code_FENCED_INSTANCE) != (fenced && j.Assignor < assignors) || (out.Code == api.Code_OK) != (j.Assignor < assignors && !fenced) {
 		t.Fatalf("%+v is answered %+v", j, out)
@@ -130,6 +130,18 @@ func (m *machine) Join(t *rapid.T) {
 		t.Fatalf("token %s made member %d and then %d", j.Token, m.tokens[j.Token], out.Member.ID)
 	}
 	m.tokens[j.Token] = out.Member.ID
+}
+
+// heldByOther reports whether an instance's place is another's than a member's.
+func (m *machine) heldByOther(instance string, id MemberID) bool {
+	if g := m.live.groups[name]; g != nil {
+		for _, other := range g.members {
+			if other.instance == instance {
+				return other.id != id
+			}
+		}
+	}
+	return false
 }
 
 func (m *machine) Sync(t *rapid.T) {

@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/reprise-mq/reprise/broker/access"
 	"github.com/reprise-mq/reprise/broker/api"
 )
 
@@ -44,6 +45,14 @@ func check(request *api.Request) *api.Error {
 		return nil
 	case *api.Request_ReplicaChanged:
 		return checkReplicaChanged(body.ReplicaChanged)
+	case *api.Request_PutUser:
+		return checkPutUser(body.PutUser)
+	case *api.Request_DeleteUser:
+		return access.CheckUserName(body.DeleteUser.GetName())
+	case *api.Request_CreateAcls:
+		return checkAcls(body.CreateAcls.GetAcls(), access.Rule.Check)
+	case *api.Request_DeleteAcls:
+		return checkAcls(body.DeleteAcls.GetFilters(), access.Rule.CheckFilter)
 	}
 	return api.Errorf(api.Code_INVALID_REQUEST, "the request is none that the meta group answers")
 }

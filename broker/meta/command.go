@@ -25,11 +25,15 @@ const (
 const (
 	kindAlterTopic    = 60
 	kindAddPartitions = 61
+	kindPutUser       = 70
+	kindDeleteUser    = 71
+	kindCreateAcls    = 72
+	kindDeleteAcls    = 73
 )
 
 // Encode makes the command that carries a request out: CreateTopic, DeleteTopic,
-// AlterTopic, AddPartitions, InitProducer, Join, UpdateNode, MoveReplica, ElectLeader, RemoveNode or
-// ReplicaChanged. now is the leader's wall clock; it is stamped into the entry and
+// AlterTopic, AddPartitions, InitProducer, Join, UpdateNode, MoveReplica, ElectLeader, RemoveNode,
+// ReplicaChanged, PutUser, DeleteUser, CreateAcls or DeleteAcls. now is the leader's wall clock; it is stamped into the entry and
 // is the only time that Apply knows. A request that is wrong whatever the state is,
 // or another kind of request, is refused with the error to answer.
 func Encode(tag Tag, now api.Milliseconds, request *api.Request) ([]byte, *api.Error) {
@@ -87,7 +91,7 @@ func appendFields(b []byte, request *api.Request) (byte, []byte) {
 		b = appendList(b, r.GetVoters())
 		return kindReplicaChanged, appendList(b, r.GetLearners())
 	}
-	panic("meta: check let another request through")
+	return appendAccess(b, request)
 }
 
 func appendNumbers(b []byte, numbers ...uint64) []byte {
@@ -170,7 +174,7 @@ func (r fields) request(kind byte) *api.Request {
 		return &api.Request{Body: &api.Request_ReplicaChanged{ReplicaChanged: &api.ReplicaChangedRequest{
 			Group: r.Uvarint(), Index: r.Uvarint(), Voters: r.list(), Learners: r.list()}}}
 	}
-	return nil
+	return r.access(kind)
 }
 
 // int32 reads a number; one that does not fit becomes -1, which check or a look-up

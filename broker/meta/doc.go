@@ -1,6 +1,6 @@
 // Package meta is the replicated state machine of group 0: which nodes there are,
-// which topics, where each partition's replicas stand, and which producer ids and
-// epochs were given out. It decides, from a command and the state alone, so every
+// which topics, where each partition's replicas stand, which producer ids and
+// epochs were given out, and which users and ACLs there are. It decides, from a command and the state alone, so every
 // replica, and every replay of the log, decides the same. It never reads a clock,
 // sends a message, or moves a replica: it says what is wanted, and is told when raft
 // has committed it.
@@ -22,14 +22,21 @@
 //	9 replica changed  group, index, voters, learners
 //	60 alter topic     topic, configs to set, names of those to unset
 //	61 add partitions  topic, number of partitions
+//	70 put user        name, salt, iterations, stored key, server key, 1 if it is new
+//	                   or else 0, decoy
+//	71 delete user     name
+//	72 create ACLs     ACLs
+//	73 delete ACLs     filters
 //
 // Numbers are uvarints; names, tokens and addresses are bytes; a topic is its name
 // and its id; voters and learners are a count and so many numbers; configs are a count and for each its name
-// and its value, as the client wrote them, and names a count and so many names.
+// and its value, as the client wrote them, and names a count and so many names. ACLs and
+// filters are a count and for each the principal, operation, resource, name, pattern and
+// permission, where the numbers are those of api.Acl.
 //
 // A saved state is
 //
-//	byte     format version, 2
+//	byte     format version, 3
 //	bytes    cluster id
 //	uvarint  default segment bytes
 //	clock    of package idle
@@ -65,6 +72,16 @@
 //	  uvarint  id
 //	  uvarint  time when the epoch was given out, by the clock
 //	  uvarint  epoch
+//	uvarint  number of changes of users and ACLs
+//	bytes    decoy
+//	uvarint  number of users, then for each, ascending by name
+//	  bytes    name
+//	  bytes    salt
+//	  uvarint  iterations
+//	  bytes    stored key
+//	  bytes    server key
+//	ACLs     as above, ascending by principal, resource, pattern, name, operation and
+//	         permission
 //
 // Equal states give equal bytes.
 package meta

@@ -5,9 +5,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/reprise-mq/reprise/broker/access"
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/codec"
 	"github.com/reprise-mq/reprise/broker/command"
@@ -33,9 +35,22 @@ func everyKind() []*api.Request {
 		removeNode(3),
 		alter(topic, []*api.TopicConfig{config("max.message.bytes", "1024")}, "retention.bytes"),
 		addPartitions(topic, 3),
+		putUser("bob", 1, true),
+		putUser("eve", 2, true),
+		putUser("bob", 3, false),
+		deleteUser("eve"),
+		createAcls(acl("User:bob", "t"), acl("User:*", "u"), acl("User:eve", "v")),
+		deleteAcls(&api.Acl{Principal: "User:eve"}),
 		{Body: &api.Request_DeleteTopic{DeleteTopic: &api.DeleteTopicRequest{Topic: topic}}},
 	}
 }
+
+// What putUser gives, in hexadecimal.
+var (
+	salt1, salt2, salt3 = "08" + strings.Repeat("01", 8), "08" + strings.Repeat("02", 8), "08" + strings.Repeat("03", 8)
+	key1, key2, key3    = "20" + strings.Repeat("01", 32), "20" + strings.Repeat("02", 32), "20" + strings.Repeat("03", 32)
+	decoy               = "20" + strings.Repeat("dd", 32)
+)
 
 // The bytes stand in logs: a change here is a change of the format.
 func TestGoldenCommands(t *testing.T) {
@@ -54,6 +69,13 @@ func TestGoldenCommands(t *testing.T) {
 		"0108030407" + "03",
 		"013c030407" + "017401" + "01" + "116d61782e6d6573736167652e6279746573" + "0431303234" + "01" + "0f726574656e74696f6e2e6279746573",
 		"013d030407" + "017401" + "03",
+		"0146030407" + "03626f62" + salt1 + "8020" + key1 + key1 + "01" + decoy,
+		"0146030407" + "03657665" + salt2 + "8020" + key2 + key2 + "01" + decoy,
+		"0146030407" + "03626f62" + salt3 + "8020" + key3 + key3 + "00" + decoy,
+		"0147030407" + "03657665",
+		"0148030407" + "03" + "08557365723a626f62" + "0201" + "0174" + "0101" +
+			"06557365723a2a" + "0201" + "0175" + "0101" + "08557365723a657665" + "0201" + "0176" + "0101",
+		"0149030407" + "01" + "08557365723a657665" + "0000" + "00" + "0000",
 		"0102030407" + "017401",
 	}
 	for i, request := range everyKind() {
@@ -85,10 +107,10 @@ func TestGoldenState(t *testing.T) {
 		got  []byte
 		want string
 	}{
-		{"unfounded", New().Save(), "02" + "00" + "00" + "0000" + "00000000" + "0000" + "00" + "00" + "0000"},
-		{"founded", founded(t).Save(), "02" + "026331" + "80808020" + "0000" + "01000000" + "0000" +
-			"01" + "010a686f7374313a39303932" + "06746f6b656e31" + "01" + "00" + "0000"},
-		{"example", example(t).Save(), "02" + "026331" + "80808020" + "0000" + "03010301" + "0100" +
+		{"unfounded", New().Save(), "03" + "00" + "00" + "0000" + "00000000" + "0000" + "00" + "00" + "0000" + "00000000"},
+		{"founded", founded(t).Save(), "03" + "026331" + "80808020" + "0000" + "01000000" + "0000" +
+			"01" + "010a686f7374313a39303932" + "06746f6b656e31" + "01" + "00" + "0000" + "00000000"},
+		{"example", example(t).Save(), "03" + "026331" + "80808020" + "0000" + "03010301" + "0100" +
 			"03" + "010a686f7374313a39303932" + "06746f6b656e31" + "01" +
 			"0203683a33" + "0162" + "00" +
 			"0303683a34" + "0163" + "02" +
@@ -96,7 +118,9 @@ func TestGoldenState(t *testing.T) {
 			"010100" + "0101" + "01" + "010100" +
 			"0202ac02" + "0101" + "02" + "010102" + "020201" +
 			"030100" + "0101" + "01" + "010100" +
-			"0001" + "010001"},
+			"0001" + "010001" +
+			"06" + decoy + "01" + "03626f62" + salt3 + "8020" + key3 + key3 +
+			"02" + "06557365723a2a" + "0201" + "0175" + "0101" + "08557365723a626f62" + "0201" + "0174" + "0101"},
 	} {
 		if got := hex.EncodeToString(test.got); got != test.want {
 			t.Errorf("%s is\n%s, want\n%s", test.name, got, test.want)
@@ -118,6 +142,15 @@ func TestEncodeRefuses(t *testing.T) {
 		{Body: &api.Request_UpdateNode{}},
 		{Body: &api.Request_MoveReplica{}},
 		{Body: &api.Request_ReplicaChanged{}},
+		{Body: &api.Request_PutUser{}},
+		{Body: &api.Request_DeleteUser{}},
+		{Body: &api.Request_CreateAcls{}},
+		{Body: &api.Request_DeleteAcls{}},
+		{Body: &api.Request_DescribeUsers{}},
+		putUser("a b", 1, true),
+		createAcls(&api.Acl{}),
+		createAcls(make([]*api.Acl, access.MaxAtOnce+1)...),
+		deleteAcls(&api.Acl{Operation: -1}),
 		createTopic(strings.Repeat("x", maxNameBytes+1), 1, 1),
 		join(strings.Repeat("x", maxTokenBytes+1), "h:1"),
 		join("x", strings.Repeat("h", maxAddressBytes+1)),
@@ -243,6 +276,13 @@ func TestRestoreRefusesWhatCannotBe(t *testing.T) {
 		{"a replica that was not given out", func(s *State) { s.topics[0].Partitions[0].Replicas[0].ID = 2 }},
 		{"a producer that was not given out", func(s *State) { s.lastProducer = 0 }},
 		{"a producer of epoch 0", func(s *State) { *s.producers.Get(1) = 0 }},
+		{"users that nobody made", func(s *State) { s.access.Version = 0 }},
+		{"a user without a key", func(s *State) { s.access.Users[0].StoredKey = "" }},
+		{"a user twice", func(s *State) { s.access.Users = append(s.access.Users, s.access.Users[0]) }},
+		{"users without a decoy", func(s *State) { s.access.Decoy = "" }},
+		{"an ACL of nobody", func(s *State) { s.access.Rules[0].Principal = "" }},
+		{"an ACL twice", func(s *State) { s.access.Rules[1] = s.access.Rules[0] }},
+		{"ACLs out of order", func(s *State) { slices.Reverse(s.access.Rules) }},
 	} {
 		s := example(t)
 		test.spoil(s)

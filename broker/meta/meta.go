@@ -1,6 +1,7 @@
 package meta
 
 import (
+	"github.com/reprise-mq/reprise/broker/access"
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/command"
 	"github.com/reprise-mq/reprise/broker/idle"
@@ -44,6 +45,8 @@ type State struct {
 	// changed is the index of the latest configuration of the meta group known.
 	changed   api.Index
 	producers producers
+	// access is users and ACLs. Its lists are replaced, never changed.
+	access access.View
 	// byName and byGroup find what hangs under topics.
 	byName  map[string]*Topic
 	byGroup map[api.GroupID]*Partition
@@ -131,6 +134,14 @@ func (s *State) apply(request *api.Request) *api.Response {
 		return s.removeNode(r.RemoveNode)
 	case *api.Request_ReplicaChanged:
 		return s.replicaChanged(r.ReplicaChanged)
+	case *api.Request_PutUser:
+		return s.putUser(r.PutUser)
+	case *api.Request_DeleteUser:
+		return s.deleteUser(r.DeleteUser)
+	case *api.Request_CreateAcls:
+		return s.createAcls(r.CreateAcls)
+	case *api.Request_DeleteAcls:
+		return s.deleteAcls(r.DeleteAcls)
 	}
 	panic("meta: decode let another request through")
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/reprise-mq/reprise/broker/access"
 	"github.com/reprise-mq/reprise/broker/api"
 )
 
@@ -101,6 +102,33 @@ func changed(group api.GroupID, index uint64, voters, learners []uint64) *api.Re
 		Group: uint64(group), Index: index, Voters: voters, Learners: learners}}}
 }
 
+// putUser gives a user the credential of no password, by a number.
+func putUser(name string, n byte, create bool) *api.Request {
+	key := bytes.Repeat([]byte{n}, access.KeyBytes)
+	return &api.Request{Body: &api.Request_PutUser{PutUser: &api.PutUserRequest{
+		Name: name, Create: create, Decoy: bytes.Repeat([]byte{0xdd}, access.KeyBytes),
+		Credential: &api.ScramCredential{Salt: key[:8], Iterations: access.MinIterations, StoredKey: key, ServerKey: key},
+	}}}
+}
+
+func deleteUser(name string) *api.Request {
+	return &api.Request{Body: &api.Request_DeleteUser{DeleteUser: &api.DeleteUserRequest{Name: name}}}
+}
+
+// acl allows a principal to read a topic.
+func acl(principal, topic string) *api.Acl {
+	return &api.Acl{Principal: principal, Operation: api.Acl_READ, Resource: api.Acl_TOPIC,
+		Name: topic, Pattern: api.Acl_LITERAL, Permission: api.Acl_ALLOW}
+}
+
+func createAcls(list ...*api.Acl) *api.Request {
+	return &api.Request{Body: &api.Request_CreateAcls{CreateAcls: &api.CreateAclsRequest{Acls: list}}}
+}
+
+func deleteAcls(filters ...*api.Acl) *api.Request {
+	return &api.Request{Body: &api.Request_DeleteAcls{DeleteAcls: &api.DeleteAclsRequest{Filters: filters}}}
+}
+
 // arguments are those of a line of a script.
 type arguments struct {
 	t      tester
@@ -174,6 +202,14 @@ func (a arguments) request(name string) *api.Request {
 			Topic: topic, Partition: partition, Node: node}}}
 	case "remove":
 		return removeNode(node)
+	case "user", "password":
+		return putUser(a.values["name"], byte(a.number("salt")), name == "user")
+	case "drop":
+		return deleteUser(a.values["name"])
+	case "allow":
+		return createAcls(acl(a.values["principal"], a.values["name"]))
+	case "forget":
+		return deleteAcls(&api.Acl{Principal: a.values["principal"], Name: a.values["name"]})
 	case "changed":
 		return changed(api.GroupID(a.number("group")), uint64(a.number("index")), a.list("voters"), a.list("learners"))
 	}

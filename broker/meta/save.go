@@ -14,7 +14,7 @@ import (
 var ErrState = errors.New("malformed meta state")
 
 const (
-	stateVersion = 2
+	stateVersion = 3
 	// maxNumber bounds every number that is given out, so that none of them can
 	// overflow.
 	maxNumber = 1 << 62
@@ -35,7 +35,7 @@ func (s *State) Save() []byte {
 	for _, t := range s.topics {
 		b = t.append(b)
 	}
-	return s.producers.append(b)
+	return appendView(s.producers.append(b), &s.access)
 }
 
 func (n *Node) append(b []byte) []byte {
@@ -153,6 +153,7 @@ func (r *loader) load() {
 	r.topics()
 	s.producers, ok = readProducers(r.Reader, s.lastProducer, clock.Elapsed())
 	r.need(ok)
+	r.view(&s.access)
 	// A cluster that was founded keeps a node that stays; one that was not has none.
 	r.need(founded == (len(s.live()) > 0))
 	r.need(s.preferred == 0 || s.Node(s.preferred) != nil)

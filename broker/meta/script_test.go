@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/reprise-mq/reprise/broker/access"
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/idle"
 )
@@ -27,6 +28,9 @@ var rewrite = flag.Bool("rewrite", false, "write what the scripts in testdata an
 //	move name=S [partition=N] [from=N] [to=N]
 //	elect [name=S] [partition=N] node=N
 //	remove node=N
+//	user name=S salt=N                password name=S salt=N
+//	drop name=S                       users: a list of them, with their salts, and ACLs
+//	allow principal=S name=S          forget [principal=S] [name=S]
 //	changed [group=N] index=N voters=N,... [learners=N,...]
 //	wait minutes=N                    commands once a minute, which do nothing
 //	restart                           into another state, by Save and Restore
@@ -93,6 +97,8 @@ func (s *story) run(line string) string {
 		return "ok"
 	case "show":
 		return show(s.state)
+	case "users":
+		return showAccess(s.state.Access())
 	case "configs":
 		t := s.state.TopicByName(args.values["name"])
 		text := fmt.Sprint("version ", t.ConfigVersion)
@@ -144,6 +150,17 @@ func show(s *State) string {
 		fmt.Fprint(&b, " led by node ", s.PreferredMeta())
 	}
 	return b.String()
+}
+
+func showAccess(v access.View) string {
+	text := fmt.Sprint("version ", v.Version)
+	for _, u := range v.Users {
+		text += fmt.Sprintf("\n%s salt %d", u.Principal(), u.Salt[0])
+	}
+	for _, r := range v.Rules {
+		text += "\n" + r.String()
+	}
+	return text
 }
 
 func marks(first bool, one string, second bool, two string) string {

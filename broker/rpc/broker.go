@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"sync/atomic"
+	"time"
 
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/env"
@@ -27,7 +28,8 @@ var (
 // Call answers a single request; see service.proto.
 func (s *brokerService) Call(ctx context.Context, q *api.Request) (*api.Response, error) {
 	n := s.network
-	c := caller{answered: make(chan *api.Response, 1)}
+	v := n.gate.visitor(ctx)
+	c := caller{visitor: v, answered: make(chan *api.Response, 1)}
 	name, ok := n.admit(c)
 	if !ok {
 		return nil, errFull
@@ -35,6 +37,11 @@ func (s *brokerService) Call(ctx context.Context, q *api.Request) (*api.Response
 	defer n.dismiss(name)
 	seen := watch{observer: n.observer, client: name}
 	seen.begin(q)
+	if err := v.allow(q); err != nil {
+		r := &api.Response{Id: q.Id, Error: err}
+		seen.end(r)
+		return r, nil
+	}
 	if !n.inbox.Receive(name, requestMessage(q), weight(q)) {
 		return nil, errEnded
 	}
@@ -59,12 +66,13 @@ func requestMessage(q *api.Request) *api.Message {
 
 // caller waits for the answer to one Call.
 type caller struct {
+	visitor  *visitor
 	answered chan *api.Response // with room for one
 }
 
 func (c caller) answer(r *api.Response) {
 	select {
-	case c.answered <- proto.CloneOf(r):
+	case c.answered <- proto.CloneOf(c.visitor.filter(r)):
 	default: // answered already
 	}
 }
@@ -73,7 +81,11 @@ func (c caller) answer(r *api.Response) {
 // returns, and only then do a read and a write that hang; so they have goroutines
 // of their own, which end with the link.
 func (s *brokerService) Link(stream grpc.BidiStreamingServer[Requests, Responses]) error {
-	c := &session{network: s.network, out: newOutbox()}
+	c := &session{network: s.network, visitor: s.network.gate.visitor(stream.Context()), out: newOutbox()}
+	if !c.visitor.enter() {
+		return errFull
+	}
+	defer c.visitor.settled()
 	name, ok := s.network.admit(c)
 	if !ok {
 		return errFull
@@ -82,6 +94,12 @@ func (s *brokerService) Link(stream grpc.BidiStreamingServer[Requests, Responses
 	c.watch = watch{observer: s.network.observer, client: name}
 	go c.read(stream)
 	go c.write(stream)
+	late := time.AfterFunc(handshakeTime, func() {
+		if c.visitor.stranger() {
+			c.out.abort()
+		}
+	})
+	defer late.Stop()
 	select {
 	case <-c.out.done:
 	case <-s.network.closing:
@@ -96,11 +114,13 @@ func (s *brokerService) Link(stream grpc.BidiStreamingServer[Requests, Responses
 
 // session is a client's link as the node sees it.
 type session struct {
-	network *Network
-	name    env.Endpoint
-	out     *outbox
-	pending atomic.Int64 // requests without an answer; at most maxPending
-	watch   watch
+	network  *Network
+	name     env.Endpoint
+	visitor  *visitor
+	out      *outbox
+	refusing bool         // the link is about to end
+	pending  atomic.Int64 // requests without an answer; at most maxPending
+	watch    watch
 }
 
 func (c *session) read(stream grpc.BidiStreamingServer[Requests, Responses]) {
@@ -114,6 +134,9 @@ func (c *session) read(stream grpc.BidiStreamingServer[Requests, Responses]) {
 		batch, err := stream.Recv()
 		if err != nil {
 			return
+		}
+		if batch.Sasl != nil {
+			c.say(c.visitor.authenticate(batch.Sasl))
 		}
 		for _, q := range batch.Requests {
 			if !c.take(q) {
@@ -137,12 +160,33 @@ func (c *session) take(q *api.Request) bool {
 			"%d requests of this client wait for an answer; send fewer at a time", maxPending)})
 		return true
 	}
+	if err := c.visitor.allow(q); err != nil {
+		if wantsAnswer(q) {
+			c.answer(&api.Response{Id: q.Id, Error: err})
+		}
+		c.refuse()
+		return true
+	}
 	return c.network.inbox.Receive(c.name, requestMessage(q), weight(q))
+}
+
+// refuse ends the link soon, if nobody is let in at its other end: who opens another is
+// asked again, and has perhaps something better to say. Till then requests are refused.
+func (c *session) refuse() {
+	if c.visitor.refused != nil && !c.refusing {
+		c.refusing = true
+		time.AfterFunc(refusalTime, c.out.finish)
+	}
+}
+
+func (c *session) say(m *Sasl) {
+	c.out.put(mustEncode(proto.Marshal(&Responses{Sasl: m})))
+	c.refuse()
 }
 
 func (c *session) answer(r *api.Response) {
 	c.pending.Add(-1)
 	c.watch.end(r)
-	piece := mustEncode(proto.Marshal(&Responses{Responses: []*api.Response{r}}))
+	piece := mustEncode(proto.Marshal(&Responses{Responses: []*api.Response{c.visitor.filter(r)}}))
 	c.out.put(piece)
 }

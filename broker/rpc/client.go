@@ -2,23 +2,29 @@ package rpc
 
 import (
 	"context"
+	"errors"
+	"io"
+	"time"
 
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/env"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 )
 
 // ClientNetwork is the network of a client: it dials nodes.
 type ClientNetwork struct {
 	nodes dialer
+	login Login
 }
 
 var _ env.Network = (*ClientNetwork)(nil)
 
 // NewClientNetwork makes the network of a client.
 func NewClientNetwork(inbox Inbox, c Credentials) *ClientNetwork {
-	n := &ClientNetwork{nodes: dialer{
+	n := &ClientNetwork{login: c.Login, nodes: dialer{
 		inbox: inbox, options: dialOptions(c),
 		links: make(map[env.Endpoint]*link), refused: make(map[env.Endpoint]refusal),
 	}}
@@ -37,7 +43,78 @@ func (n *ClientNetwork) Close() { n.nodes.close() }
 
 func (n *ClientNetwork) openLink(ctx context.Context, conn *grpc.ClientConn) (stream, error) {
 	s, err := NewBrokerClient(conn).Link(ctx)
-	return clientStream{s, n.nodes.inbox}, err
+	if err != nil || n.login == nil {
+		return clientStream{s, n.nodes.inbox}, err
+	}
+	err = n.authenticate(s)
+	// What the node refuses, it refuses request by request.
+	if refused := (refusalError{}); err == nil || errors.As(err, &refused) {
+		return clientStream{s, n.nodes.inbox}, nil
+	}
+	if _, broken := status.FromError(err); broken || errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	return unproven{why: err, answers: make(chan *api.Response), ended: ctx.Done(), inbox: n.nodes.inbox}, nil
+}
+
+// authenticate says who the client is.
+func (n *ClientNetwork) authenticate(s grpc.BidiStreamingClient[Requests, Responses]) error {
+	user, password, err := n.login()
+	if err != nil {
+		return err
+	}
+	return prove(user, password, func(m *Sasl) error { return s.Send(&Requests{Sasl: m}) }, func() (*Sasl, error) {
+		answer, err := s.Recv()
+		return answer.GetSasl(), err
+	})
+}
+
+// unproven is a link on which nothing is sent, for the client cannot say who it is, or the
+// node has not proven that it knows the client. Requests are refused on this side.
+type unproven struct {
+	why     error
+	answers chan *api.Response
+	ended   <-chan struct{}
+	inbox   Inbox
+}
+
+// SendMsg is stream.
+func (u unproven) SendMsg(message any) error {
+	requests := &Requests{}
+	if err := proto.Unmarshal(mem.BufferSlice(message.(encoded)).Materialize(), requests); err != nil {
+		return err
+	}
+	for _, q := range requests.Requests {
+		if !wantsAnswer(q) {
+			continue
+		}
+		select {
+		case u.answers <- &api.Response{Id: q.Id, Error: api.Errorf(api.Code_SASL_AUTHENTICATION_FAILED, "%v", u.why)}:
+		case <-u.ended:
+			return context.Canceled
+		}
+	}
+	return nil
+}
+
+// receive is stream. The link ends after a while, so that the next says who the client is
+// by then.
+func (u unproven) receive(from env.Endpoint, used func()) {
+	late := time.NewTimer(refusalTime)
+	defer late.Stop()
+	for {
+		select {
+		case r := <-u.answers:
+			used()
+			if !u.inbox.Receive(from, &api.Message{Body: &api.Message_Response{Response: r}}, 0) {
+				return
+			}
+		case <-late.C:
+			return
+		case <-u.ended:
+			return
+		}
+	}
 }
 
 // clientStream is a link with a node.

@@ -115,6 +115,9 @@ func (d *dialer) close() {
 	d.running.Wait()
 }
 
+// passthrough has an address dialled as it is.
+const passthrough = "passthrough:///"
+
 // link is one stream that this process opened, from the first message for an
 // endpoint until it breaks.
 type link struct {
@@ -135,7 +138,7 @@ func (l *link) run() {
 func (l *link) talk() bool {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	conn, err := grpc.NewClient("passthrough:///"+string(l.to), l.dialer.options...)
+	conn, err := grpc.NewClient(passthrough+string(l.to), l.dialer.options...)
 	if err != nil {
 		return false
 	}

@@ -74,10 +74,15 @@ type served struct {
 	t *testing.T
 }
 
-func serve(t *testing.T) served {
+func serve(t *testing.T) served { return serveGuarded(t, Guard{}) }
+
+func serveGuarded(t *testing.T, g Guard) served {
 	l := listen(t, "127.0.0.1:0")
 	n := &notes{}
 	s := served{NewNetwork(env.Endpoint(l.Addr().String()), n, Credentials{}), n, t}
+	if err := s.GuardBy(g); err != nil {
+		t.Fatal(err)
+	}
 	go s.Serve(l)
 	t.Cleanup(s.Close)
 	return s

@@ -15,7 +15,7 @@ func FuzzLink(f *testing.F) {
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		inbox := &notes{}
-		c := &session{network: &Network{inbox: inbox}, out: newOutbox()}
+		c := &session{network: &Network{inbox: inbox}, visitor: &visitor{gate: &gate{}}, out: newOutbox()}
 		batch := &Requests{}
 		if proto.Unmarshal(b, batch) != nil {
 			return

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,6 +21,7 @@ type Network struct {
 	inbox   Inbox
 	server  *grpc.Server
 	peers   dialer
+	gate    *gate
 	// observer is told of every request that was answered; nil is nobody.
 	observer func(Answered)
 
@@ -46,12 +48,14 @@ func NewNetwork(address env.Endpoint, inbox Inbox, c Credentials) *Network {
 		inbox:   inbox,
 		server:  grpc.NewServer(serverOptions(c)...),
 		peers: dialer{
-			inbox: inbox, options: dialOptions(c), open: openExchange, pauses: true,
+			inbox: inbox, options: dialOptions(c), pauses: true,
 			links: make(map[env.Endpoint]*link), refused: make(map[env.Endpoint]refusal),
 		},
 		clients: make(map[env.Endpoint]client),
 		closing: make(chan struct{}),
 	}
+	n.peers.open = n.openExchange
+	n.gate, _ = newGate(Guard{}) // which has nothing that could be wrong
 	RegisterBrokerServer(n.server, &brokerService{network: n})
 	RegisterPeerServer(n.server, &peerService{network: n})
 	return n
@@ -60,6 +64,12 @@ func NewNetwork(address env.Endpoint, inbox Inbox, c Credentials) *Network {
 // DialBy has connections to peers opened by dial. It is for use before Serve.
 func (n *Network) DialBy(dial func(context.Context, string) (net.Conn, error)) {
 	n.peers.options = append(n.peers.options, grpc.WithContextDialer(dial))
+}
+
+// GuardBy says who is let in, and what for. It is for use before Serve.
+func (n *Network) GuardBy(g Guard) (err error) {
+	n.gate, err = newGate(g)
+	return err
 }
 
 // ObserveBy has every request of a client that was answered told to observer, which must
@@ -147,11 +157,16 @@ func (n *Network) dismiss(name env.Endpoint) {
 
 // exchange is a stream to a peer. Nothing comes back on it.
 type exchange struct {
-	grpc.BidiStreamingClient[Frames, Nothing]
+	grpc.BidiStreamingClient[Frames, Sasl]
 }
 
-func openExchange(ctx context.Context, conn *grpc.ClientConn) (stream, error) {
+func (n *Network) openExchange(ctx context.Context, conn *grpc.ClientConn) (stream, error) {
 	s, err := NewPeerClient(conn).Exchange(ctx)
+	if err == nil && n.gate.PeerSecret != "" {
+		err = n.gate.proveTo(strings.TrimPrefix(conn.Target(), passthrough), func(m *Sasl) error {
+			return s.Send(&Frames{From: string(n.address), Sasl: m})
+		}, s.Recv)
+	}
 	return exchange{s}, err
 }
 

@@ -2,7 +2,9 @@ package rpc
 
 import (
 	"net"
+	"time"
 
+	"github.com/reprise-mq/reprise/broker/access"
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/env"
 	"google.golang.org/grpc"
@@ -17,29 +19,42 @@ type peerService struct {
 }
 
 var (
-	errFrom  = status.Error(codes.InvalidArgument, "the sender does not say, in one way, at which HOST:PORT it is reached")
-	errFrame = status.Error(codes.DataLoss, "a frame was damaged on the way")
+	errFrom     = status.Error(codes.InvalidArgument, "the sender does not say, in one way, at which HOST:PORT it is reached")
+	errStranger = status.Error(codes.Unauthenticated, "only nodes of the cluster are let in here, and this is none: it shows neither the peer secret nor the certificate of a super user")
+	errFrame    = status.Error(codes.DataLoss, "a frame was damaged on the way")
 )
 
 // Exchange takes what a peer sends; see service.proto. A damaged frame ends the
 // link, and the peer opens another. As with a client's link, the reader ends with
 // the link, and not the other way round.
-func (s *peerService) Exchange(stream grpc.BidiStreamingServer[Frames, Nothing]) error {
-	ended := make(chan error, 1)
-	go func() { ended <- s.read(stream) }()
-	select {
-	case err := <-ended:
-		return err
-	case <-s.network.closing:
-		return errEnded
+func (s *peerService) Exchange(stream grpc.BidiStreamingServer[Frames, Sasl]) error {
+	ended, admitted := make(chan error, 1), make(chan struct{})
+	go func() { ended <- s.read(stream, admitted) }()
+	late := time.NewTimer(handshakeTime)
+	defer late.Stop()
+	for {
+		select {
+		case err := <-ended:
+			return err
+		case <-s.network.closing:
+			return errEnded
+		case <-late.C:
+			select {
+			case <-admitted:
+			default:
+				return errStranger
+			}
+		}
 	}
 }
 
-func (s *peerService) read(stream grpc.BidiStreamingServer[Frames, Nothing]) error {
-	batch, err := stream.Recv()
+// read admits a peer and takes what it sends.
+func (s *peerService) read(stream grpc.BidiStreamingServer[Frames, Sasl], admitted chan<- struct{}) error {
+	batch, err := s.network.gate.admitPeer(stream)
 	if err != nil {
 		return err
 	}
+	close(admitted)
 	from := batch.From
 	if _, port, err := net.SplitHostPort(from); err != nil || port == "" || isClient(env.Endpoint(from)) {
 		return errFrom
@@ -68,4 +83,48 @@ func (s *peerService) deliver(from env.Endpoint, frames [][]byte) error {
 		}
 	}
 	return nil
+}
+
+// admitPeer gives the first frames of a peer, once it has shown that it is one.
+func (g *gate) admitPeer(stream grpc.BidiStreamingServer[Frames, Sasl]) (*Frames, error) {
+	batch, err := stream.Recv()
+	switch {
+	case err != nil:
+		return nil, err
+	case g.PeerSecret != "":
+		return g.hearPeer(stream, batch)
+	case g.Required && !g.super(certified(stream.Context())):
+		g.Report("a peer is not let in", from(stream.Context()), errStranger.Error())
+		return nil, errStranger
+	case batch.Sasl != nil:
+		g.Report("a peer is not let in", from(stream.Context()), "it shows a peer secret, and this node was given none: all nodes have it, or none")
+		return nil, errStranger
+	}
+	return batch, nil
+}
+
+// hearPeer has a peer show the peer secret.
+func (g *gate) hearPeer(stream grpc.BidiStreamingServer[Frames, Sasl], batch *Frames) (*Frames, error) {
+	login := converse(func(name string) (access.Credential, bool) { return g.secret, name == peerUser })
+	for first := true; ; first = false {
+		if batch.Sasl == nil || login.scram.Done() {
+			g.Report("a peer is not let in", from(stream.Context()), errStranger.Error())
+			return nil, errStranger
+		}
+		data, err := login.step(batch.Sasl, first)
+		if err != nil {
+			time.Sleep(g.pause)
+			g.Report("a peer is not let in", from(stream.Context()), "it shows another peer secret; all nodes of a cluster have the same")
+			return nil, errStranger
+		}
+		if err := stream.Send(&Sasl{Data: data}); err != nil {
+			return nil, err
+		}
+		if batch, err = stream.Recv(); err != nil {
+			return nil, err
+		}
+		if login.proven() {
+			return batch, nil
+		}
+	}
 }

@@ -21,7 +21,7 @@ func batchFrom(node uint64) *api.Message {
 	return &api.Message{Body: &api.Message_Peer{Peer: &api.PeerBatch{From: node}}}
 }
 
-func (s served) exchange() grpc.BidiStreamingClient[Frames, Nothing] {
+func (s served) exchange() grpc.BidiStreamingClient[Frames, Sasl] {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	s.t.Cleanup(cancel)
 	stream, err := NewPeerClient(s.conn()).Exchange(ctx)

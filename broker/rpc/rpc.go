@@ -12,8 +12,9 @@
 // fewer its writes. Several messages encoded one by one and put end to end are,
 // in protobuf, one message with a longer list: that is all there is to batching.
 //
-// The package never looks into a message beyond what kind it is and whether it
-// wants an answer, and retries nothing.
+// A link may begin with an authentication (Guard); whoever is let in is held to the ACLs,
+// request by request. Beyond that, of what kind a message is and whether it wants an
+// answer, the package looks into none, and it retries nothing.
 package rpc
 
 import (
@@ -99,6 +100,9 @@ type Inbox interface {
 type Credentials struct {
 	// Server is for connections accepted, Client for those opened.
 	Server, Client credentials.TransportCredentials
+	// Login is who a client says it is, over a connection that these have secured; nil says
+	// nothing.
+	Login Login
 }
 
 func (c Credentials) server() grpc.ServerOption {

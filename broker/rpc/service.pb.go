@@ -30,6 +30,7 @@ const (
 type Requests struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Requests      []*api.Request         `protobuf:"bytes,1,rep,name=requests,proto3" json:"requests,omitempty"`
+	Sasl          *Sasl                  `protobuf:"bytes,70,opt,name=sasl,proto3" json:"sasl,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -71,10 +72,18 @@ func (x *Requests) GetRequests() []*api.Request {
 	return nil
 }
 
+func (x *Requests) GetSasl() *Sasl {
+	if x != nil {
+		return x.Sasl
+	}
+	return nil
+}
+
 // Responses is what a node had to answer at one moment.
 type Responses struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Responses     []*api.Response        `protobuf:"bytes,1,rep,name=responses,proto3" json:"responses,omitempty"`
+	Sasl          *Sasl                  `protobuf:"bytes,70,opt,name=sasl,proto3" json:"sasl,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -116,6 +125,13 @@ func (x *Responses) GetResponses() []*api.Response {
 	return nil
 }
 
+func (x *Responses) GetSasl() *Sasl {
+	if x != nil {
+		return x.Sasl
+	}
+	return nil
+}
+
 // Frames is what one node had for another at one moment.
 type Frames struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -123,6 +139,7 @@ type Frames struct {
 	From string `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
 	// Each a CRC-32C and an encoded Message.
 	Frames        [][]byte `protobuf:"bytes,2,rep,name=frames,proto3" json:"frames,omitempty"`
+	Sasl          *Sasl    `protobuf:"bytes,70,opt,name=sasl,proto3" json:"sasl,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -171,27 +188,41 @@ func (x *Frames) GetFrames() [][]byte {
 	return nil
 }
 
-// Nothing is never sent: the other direction of a link only tells its end.
-type Nothing struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+func (x *Frames) GetSasl() *Sasl {
+	if x != nil {
+		return x.Sasl
+	}
+	return nil
+}
+
+// Sasl is one message of an authentication (RFC 4422), which stands at the beginning of a
+// link, before all else: two from the one who opened it, each with an answer.
+type Sasl struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// With the first: "SCRAM-SHA-256".
+	Mechanism string `protobuf:"bytes,1,opt,name=mechanism,proto3" json:"mechanism,omitempty"`
+	// What the mechanism says.
+	Data []byte `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	// In an answer: why it failed. Requests on the link get this answer too.
+	Error         *api.Error `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *Nothing) Reset() {
-	*x = Nothing{}
+func (x *Sasl) Reset() {
+	*x = Sasl{}
 	mi := &file_broker_rpc_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Nothing) String() string {
+func (x *Sasl) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Nothing) ProtoMessage() {}
+func (*Sasl) ProtoMessage() {}
 
-func (x *Nothing) ProtoReflect() protoreflect.Message {
+func (x *Sasl) ProtoReflect() protoreflect.Message {
 	mi := &file_broker_rpc_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -203,29 +234,56 @@ func (x *Nothing) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Nothing.ProtoReflect.Descriptor instead.
-func (*Nothing) Descriptor() ([]byte, []int) {
+// Deprecated: Use Sasl.ProtoReflect.Descriptor instead.
+func (*Sasl) Descriptor() ([]byte, []int) {
 	return file_broker_rpc_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Sasl) GetMechanism() string {
+	if x != nil {
+		return x.Mechanism
+	}
+	return ""
+}
+
+func (x *Sasl) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *Sasl) GetError() *api.Error {
+	if x != nil {
+		return x.Error
+	}
+	return nil
 }
 
 var File_broker_rpc_service_proto protoreflect.FileDescriptor
 
 const file_broker_rpc_service_proto_rawDesc = "" +
 	"\n" +
-	"\x18broker/rpc/service.proto\x12\x0ereprise.rpc.v1\x1a\x14broker/api/api.proto\"?\n" +
+	"\x18broker/rpc/service.proto\x12\x0ereprise.rpc.v1\x1a\x14broker/api/api.proto\"i\n" +
 	"\bRequests\x123\n" +
-	"\brequests\x18\x01 \x03(\v2\x17.reprise.api.v1.RequestR\brequests\"C\n" +
+	"\brequests\x18\x01 \x03(\v2\x17.reprise.api.v1.RequestR\brequests\x12(\n" +
+	"\x04sasl\x18F \x01(\v2\x14.reprise.rpc.v1.SaslR\x04sasl\"m\n" +
 	"\tResponses\x126\n" +
-	"\tresponses\x18\x01 \x03(\v2\x18.reprise.api.v1.ResponseR\tresponses\"4\n" +
+	"\tresponses\x18\x01 \x03(\v2\x18.reprise.api.v1.ResponseR\tresponses\x12(\n" +
+	"\x04sasl\x18F \x01(\v2\x14.reprise.rpc.v1.SaslR\x04sasl\"^\n" +
 	"\x06Frames\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\tR\x04from\x12\x16\n" +
-	"\x06frames\x18\x02 \x03(\fR\x06frames\"\t\n" +
-	"\aNothing2\x84\x01\n" +
+	"\x06frames\x18\x02 \x03(\fR\x06frames\x12(\n" +
+	"\x04sasl\x18F \x01(\v2\x14.reprise.rpc.v1.SaslR\x04sasl\"e\n" +
+	"\x04Sasl\x12\x1c\n" +
+	"\tmechanism\x18\x01 \x01(\tR\tmechanism\x12\x12\n" +
+	"\x04data\x18\x02 \x01(\fR\x04data\x12+\n" +
+	"\x05error\x18\x03 \x01(\v2\x15.reprise.api.v1.ErrorR\x05error2\x84\x01\n" +
 	"\x06Broker\x129\n" +
 	"\x04Call\x12\x17.reprise.api.v1.Request\x1a\x18.reprise.api.v1.Response\x12?\n" +
-	"\x04Link\x12\x18.reprise.rpc.v1.Requests\x1a\x19.reprise.rpc.v1.Responses(\x010\x012G\n" +
-	"\x04Peer\x12?\n" +
-	"\bExchange\x12\x16.reprise.rpc.v1.Frames\x1a\x17.reprise.rpc.v1.Nothing(\x010\x01B*Z(github.com/reprise-mq/reprise/broker/rpcb\x06proto3"
+	"\x04Link\x12\x18.reprise.rpc.v1.Requests\x1a\x19.reprise.rpc.v1.Responses(\x010\x012D\n" +
+	"\x04Peer\x12<\n" +
+	"\bExchange\x12\x16.reprise.rpc.v1.Frames\x1a\x14.reprise.rpc.v1.Sasl(\x010\x01B*Z(github.com/reprise-mq/reprise/broker/rpcb\x06proto3"
 
 var (
 	file_broker_rpc_service_proto_rawDescOnce sync.Once
@@ -244,24 +302,29 @@ var file_broker_rpc_service_proto_goTypes = []any{
 	(*Requests)(nil),     // 0: reprise.rpc.v1.Requests
 	(*Responses)(nil),    // 1: reprise.rpc.v1.Responses
 	(*Frames)(nil),       // 2: reprise.rpc.v1.Frames
-	(*Nothing)(nil),      // 3: reprise.rpc.v1.Nothing
+	(*Sasl)(nil),         // 3: reprise.rpc.v1.Sasl
 	(*api.Request)(nil),  // 4: reprise.api.v1.Request
 	(*api.Response)(nil), // 5: reprise.api.v1.Response
+	(*api.Error)(nil),    // 6: reprise.api.v1.Error
 }
 var file_broker_rpc_service_proto_depIdxs = []int32{
 	4, // 0: reprise.rpc.v1.Requests.requests:type_name -> reprise.api.v1.Request
-	5, // 1: reprise.rpc.v1.Responses.responses:type_name -> reprise.api.v1.Response
-	4, // 2: reprise.rpc.v1.Broker.Call:input_type -> reprise.api.v1.Request
-	0, // 3: reprise.rpc.v1.Broker.Link:input_type -> reprise.rpc.v1.Requests
-	2, // 4: reprise.rpc.v1.Peer.Exchange:input_type -> reprise.rpc.v1.Frames
-	5, // 5: reprise.rpc.v1.Broker.Call:output_type -> reprise.api.v1.Response
-	1, // 6: reprise.rpc.v1.Broker.Link:output_type -> reprise.rpc.v1.Responses
-	3, // 7: reprise.rpc.v1.Peer.Exchange:output_type -> reprise.rpc.v1.Nothing
-	5, // [5:8] is the sub-list for method output_type
-	2, // [2:5] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	3, // 1: reprise.rpc.v1.Requests.sasl:type_name -> reprise.rpc.v1.Sasl
+	5, // 2: reprise.rpc.v1.Responses.responses:type_name -> reprise.api.v1.Response
+	3, // 3: reprise.rpc.v1.Responses.sasl:type_name -> reprise.rpc.v1.Sasl
+	3, // 4: reprise.rpc.v1.Frames.sasl:type_name -> reprise.rpc.v1.Sasl
+	6, // 5: reprise.rpc.v1.Sasl.error:type_name -> reprise.api.v1.Error
+	4, // 6: reprise.rpc.v1.Broker.Call:input_type -> reprise.api.v1.Request
+	0, // 7: reprise.rpc.v1.Broker.Link:input_type -> reprise.rpc.v1.Requests
+	2, // 8: reprise.rpc.v1.Peer.Exchange:input_type -> reprise.rpc.v1.Frames
+	5, // 9: reprise.rpc.v1.Broker.Call:output_type -> reprise.api.v1.Response
+	1, // 10: reprise.rpc.v1.Broker.Link:output_type -> reprise.rpc.v1.Responses
+	3, // 11: reprise.rpc.v1.Peer.Exchange:output_type -> reprise.rpc.v1.Sasl
+	9, // [9:12] is the sub-list for method output_type
+	6, // [6:9] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_broker_rpc_service_proto_init() }

@@ -181,8 +181,10 @@ const (
 //
 // Peer is what nodes call on each other.
 type PeerClient interface {
-	// Exchange carries messages one way: each node opens one to each other node.
-	Exchange(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[Frames, Nothing], error)
+	// Exchange carries messages one way: each node opens one to each other node. What
+	// comes back is the other half of an authentication, and otherwise nothing: this
+	// direction only tells the link's end.
+	Exchange(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[Frames, Sasl], error)
 }
 
 type peerClient struct {
@@ -193,18 +195,18 @@ func NewPeerClient(cc grpc.ClientConnInterface) PeerClient {
 	return &peerClient{cc}
 }
 
-func (c *peerClient) Exchange(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[Frames, Nothing], error) {
+func (c *peerClient) Exchange(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[Frames, Sasl], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &Peer_ServiceDesc.Streams[0], Peer_Exchange_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
-	x := &grpc.GenericClientStream[Frames, Nothing]{ClientStream: stream}
+	x := &grpc.GenericClientStream[Frames, Sasl]{ClientStream: stream}
 	return x, nil
 }
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
-type Peer_ExchangeClient = grpc.BidiStreamingClient[Frames, Nothing]
+type Peer_ExchangeClient = grpc.BidiStreamingClient[Frames, Sasl]
 
 // PeerServer is the server API for Peer service.
 // All implementations must embed UnimplementedPeerServer
@@ -212,8 +214,10 @@ type Peer_ExchangeClient = grpc.BidiStreamingClient[Frames, Nothing]
 //
 // Peer is what nodes call on each other.
 type PeerServer interface {
-	// Exchange carries messages one way: each node opens one to each other node.
-	Exchange(grpc.BidiStreamingServer[Frames, Nothing]) error
+	// Exchange carries messages one way: each node opens one to each other node. What
+	// comes back is the other half of an authentication, and otherwise nothing: this
+	// direction only tells the link's end.
+	Exchange(grpc.BidiStreamingServer[Frames, Sasl]) error
 	mustEmbedUnimplementedPeerServer()
 }
 
@@ -224,7 +228,7 @@ type PeerServer interface {
 // pointer dereference when methods are called.
 type UnimplementedPeerServer struct{}
 
-func (UnimplementedPeerServer) Exchange(grpc.BidiStreamingServer[Frames, Nothing]) error {
+func (UnimplementedPeerServer) Exchange(grpc.BidiStreamingServer[Frames, Sasl]) error {
 	return status.Error(codes.Unimplemented, "method Exchange not implemented")
 }
 func (UnimplementedPeerServer) mustEmbedUnimplementedPeerServer() {}
@@ -249,11 +253,11 @@ func RegisterPeerServer(s grpc.ServiceRegistrar, srv PeerServer) {
 }
 
 func _Peer_Exchange_Handler(srv interface{}, stream grpc.ServerStream) error {
-	return srv.(PeerServer).Exchange(&grpc.GenericServerStream[Frames, Nothing]{ServerStream: stream})
+	return srv.(PeerServer).Exchange(&grpc.GenericServerStream[Frames, Sasl]{ServerStream: stream})
 }
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
-type Peer_ExchangeServer = grpc.BidiStreamingServer[Frames, Nothing]
+type Peer_ExchangeServer = grpc.BidiStreamingServer[Frames, Sasl]
 
 // Peer_ServiceDesc is the grpc.ServiceDesc for Peer service.
 // It's only intended for direct use with grpc.RegisterService,

@@ -23,6 +23,9 @@ type TLS struct {
 	// CA signed what others show; "" is the system's for whoever connects. With one, a node
 	// lets only those in that show a certificate of it: mutual TLS.
 	CA string
+	// Requested: a node with a CA also lets those in that show no certificate. They have
+	// another way to say who they are.
+	Requested bool
 }
 
 // Given reports whether there are any files.
@@ -69,6 +72,9 @@ func (t TLS) load() (*tls.Config, error) {
 			return nil, fmt.Errorf("TLS: %s holds no certificate of a CA in PEM", t.CA)
 		}
 		cfg.RootCAs, cfg.ClientCAs, cfg.ClientAuth = pool, pool, tls.RequireAndVerifyClientCert
+		if t.Requested {
+			cfg.ClientAuth = tls.VerifyClientCertIfGiven
+		}
 	}
 	return cfg, nil
 }

@@ -43,6 +43,8 @@ type Config struct {
 	Slow time.Duration
 	// Credentials secure the connections (plain text).
 	Credentials rpc.Credentials
+	// Auth is who is let in, and what for (everyone, for everything).
+	Auth Auth
 	// Disk, if not nil, stands between the node and its folder: tests make it fail.
 	Disk func(osenv.FS) osenv.FS
 	// Wire, if not nil, stands between the node and its network: tests cut it.
@@ -78,8 +80,16 @@ type Server struct {
 	version string
 	log     *slog.Logger
 	slow    time.Duration
+	access  published
 
 	stop sync.Once
+}
+
+// Auth is who a node lets in; see rpc.Guard for its fields.
+type Auth struct {
+	Required   bool
+	SuperUsers []string
+	PeerSecret string
 }
 
 // Start runs a node. It returns once the node recovers and connections are taken;
@@ -108,6 +118,9 @@ func Start(cfg Config) (*Server, error) {
 	s.disk = osenv.NewDisk(fs, s.driver)
 	s.network = rpc.NewNetwork(cfg.Node.Address, s.driver, cfg.Credentials)
 	s.network.ObserveBy(s.answered)
+	if err := s.guard(cfg.Auth); err != nil {
+		return nil, errors.Join(err, listener.Close(), folder.Close())
+	}
 	if cfg.Wire != nil {
 		listener = cfg.Wire.Listen(listener)
 		s.network.DialBy(cfg.Wire.Dial)
@@ -117,7 +130,7 @@ func Start(cfg Config) (*Server, error) {
 			Clock: s.driver.Clock(), Disk: s.disk, Network: s.network,
 			Random: prng.New(seed()), Trace: s.metrics.count(logEvents(cfg.Log)),
 		}),
-		failed: make(chan struct{}), done: make(chan struct{}),
+		failed: make(chan struct{}), done: make(chan struct{}), access: &s.access,
 	}
 	s.driver.Start(s.node)
 	go func() {
@@ -192,10 +205,12 @@ type watched struct {
 	*broker.Node
 	failed, done       chan struct{}
 	saidFail, saidDone bool
+	access             *published
 }
 
 func (w *watched) Flush() {
 	w.Node.Flush()
+	w.access.look(w.Node)
 	if w.Node.Failed() != nil && !w.saidFail {
 		w.saidFail = true
 		close(w.failed)

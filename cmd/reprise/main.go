@@ -38,6 +38,6 @@ Then:
 		Args:    cli.NoArguments,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.AddCommand(newServe(), newDev(), newTopic(), newProduce(), newConsume(), newGroup(), newProducer(), newCluster(), newBench())
+	root.AddCommand(newServe(), newDev(), newTopic(), newProduce(), newConsume(), newGroup(), newProducer(), newUser(), newACL(), newCluster(), newBench())
 	return root
 }

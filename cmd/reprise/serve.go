@@ -41,6 +41,12 @@ type serveFlags struct {
 	slow                    time.Duration
 	files                   rpc.TLS
 	insecure                bool
+	clientAuth              string
+	auth                    bool
+	superUsers              string
+	peerSecretFile          string
+	firstUser               string
+	firstPasswordFile       string
 }
 
 func newServe() *cobra.Command {
@@ -52,7 +58,11 @@ func newServe() *cobra.Command {
 leadership of its partitions over first.
 
 The first node of a new cluster takes --init, every further one --join with the
-address of any node. A node that has data needs neither: it knows who it is.`,
+address of any node. A node that has data needs neither: it knows who it is.
+
+With --auth clients have to say who they are, and may do what ACLs allow; see 'reprise
+user' and 'reprise acl'. Nodes know each other by --peer-secret-file, or by the
+certificates of super users. --first-user makes the user with whom all begins.`,
 		Example: `  reprise serve --data n1 --listen 127.0.0.1:9001 --init
   reprise serve --data n2 --listen 127.0.0.1:9002 --join 127.0.0.1:9001`,
 		Args: cli.NoArguments,
@@ -77,7 +87,13 @@ address of any node. A node that has data needs neither: it knows who it is.`,
 	flags.StringVar(&f.files.Cert, "tls-cert", "", "PEM `file` of the node's certificate, for clients and for peers; read again for every connection")
 	flags.StringVar(&f.files.Key, "tls-key", "", "PEM `file` of its key")
 	flags.StringVar(&f.files.CA, "tls-ca", "", "PEM `file` of a CA: only clients and peers with a certificate of it are let in")
-	flags.BoolVar(&f.insecure, "insecure", false, "listen to other machines without TLS: whoever reaches the port can read and change everything")
+	flags.StringVar(&f.clientAuth, "tls-client-auth", clientAuthRequired, "with --tls-ca: required, or with --auth also requested, which lets clients in that show a password and no certificate")
+	flags.BoolVar(&f.insecure, "insecure", false, "listen to other machines without TLS and --auth: whoever reaches the port can read and change everything")
+	flags.BoolVar(&f.auth, "auth", false, "let in only clients that show a password or, with --tls-ca, a certificate, and let them do what ACLs allow")
+	flags.StringVar(&f.superUsers, "super-users", "", "principals that may do everything, such as \"User:admin;User:CN=node\"")
+	flags.StringVar(&f.peerSecretFile, "peer-secret-file", "", "`file` whose first line is what the nodes of the cluster, and nobody else, know; without it --auth takes certificates of super users for nodes")
+	flags.StringVar(&f.firstUser, "first-user", "", "user to make while the cluster has none")
+	flags.StringVar(&f.firstPasswordFile, "first-password-file", "", "`file` whose first line is the password of --first-user")
 	flags.StringVar(&f.monitor, "monitor", "", "HOST:PORT to serve /metrics (Prometheus), /healthz and /readyz at, over HTTP (default: nowhere)")
 	flags.DurationVar(&f.slow, "slow", time.Second, "log requests that take so long, beyond what a fetch asked to wait; 0 logs none")
 	flags.StringVar(&f.logLevel, "log-level", "info", "least urgent lines to log: debug, info, warn, error")
@@ -116,7 +132,12 @@ func (f *serveFlags) config(cmd *cobra.Command) (server.Config, error) {
 	if err != nil {
 		return server.Config{}, err
 	}
+	auth, first, err := f.authentication()
+	if err != nil {
+		return server.Config{}, err
+	}
 	node := server.NodeConfig(version)
+	node.FirstUser = first
 	node.Address = env.Endpoint(f.advertise)
 	node.Init, node.SegmentBytes, node.ReserveBytes, node.CopyRate = f.init, f.segmentBytes, f.reserveBytes, f.copyRate
 	if !f.balanceLeaders {
@@ -125,22 +146,28 @@ func (f *serveFlags) config(cmd *cobra.Command) (server.Config, error) {
 	for _, address := range f.join {
 		node.Join = append(node.Join, env.Endpoint(address))
 	}
-	return server.Config{Node: node, Data: f.data, Listen: f.listen, Log: log, Slow: f.slow, Credentials: credentials}, nil
+	return server.Config{Node: node, Data: f.data, Listen: f.listen, Log: log, Slow: f.slow, Credentials: credentials, Auth: auth}, nil
 }
 
 // credentials are those of the TLS files. A node without any is for this machine alone,
 // unless its operator says otherwise.
 func (f *serveFlags) credentials() (rpc.Credentials, error) {
 	switch {
+	case f.clientAuth == clientAuthRequested && f.auth && f.files.CA != "":
+		f.files.Requested = true
+	case f.clientAuth != clientAuthRequired:
+		return rpc.Credentials{}, cli.Usagef("--tls-client-auth %q is neither required nor, with --auth and --tls-ca, requested", f.clientAuth)
+	}
+	switch {
 	case f.files.Given():
 		if f.files.Cert == "" || f.files.Key == "" {
 			return rpc.Credentials{}, cli.Usagef("--tls-cert and --tls-key belong together, and a node that has --tls-ca needs them too")
 		}
 		return f.files.ServerCredentials()
-	case f.insecure || loopback(f.listen):
+	case f.insecure || f.auth || loopback(f.listen):
 		return rpc.Credentials{}, nil
 	}
-	return rpc.Credentials{}, cli.Usagef("--listen %s: other machines could reach this node in plain text; give --tls-cert and --tls-key (and --tls-ca), or say --insecure", f.listen)
+	return rpc.Credentials{}, cli.Usagef("--listen %s: other machines could reach this node in plain text, and do everything; give --tls-cert and --tls-key (and --tls-ca) or --auth, or say --insecure", f.listen)
 }
 
 // loopback reports whether an address is for this machine alone.

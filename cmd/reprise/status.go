@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -101,7 +102,9 @@ func viewCluster(ctx context.Context, cl *client.Client) (*clusterView, error) {
 	groups := make(map[uint64]map[uint64]*api.GroupStatus) // by node and group
 	for _, node := range m.Nodes {
 		n := nodeView{ID: node.Id, Address: node.Address, Meta: metaRole(m, node)}
-		groups[node.Id] = n.ask(ctx, cl)
+		if groups[node.Id], err = n.ask(ctx, cl); err != nil {
+			return nil, err
+		}
 		v.Nodes = append(v.Nodes, n)
 	}
 	for _, t := range m.Topics {
@@ -112,14 +115,17 @@ func viewCluster(ctx context.Context, cl *client.Client) (*clusterView, error) {
 	return v, nil
 }
 
-// ask has the node describe itself.
-func (n *nodeView) ask(ctx context.Context, cl *client.Client) map[uint64]*api.GroupStatus {
+// ask has the node describe itself. It may not answer; that nobody may ask it is an error.
+func (n *nodeView) ask(ctx context.Context, cl *client.Client) (map[uint64]*api.GroupStatus, error) {
 	const patience = 2 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	d, err := cl.DescribeNode(ctx, n.Address)
+	if errors.Is(err, client.ErrClusterAuthorization) {
+		return nil, err
+	}
 	if err != nil {
-		return nil
+		return nil, nil
 	}
 	n.Answers, n.Version = true, d.Version
 	groups := make(map[uint64]*api.GroupStatus)
@@ -133,7 +139,7 @@ func (n *nodeView) ask(ctx context.Context, cl *client.Client) map[uint64]*api.G
 			n.Leads++
 		}
 	}
-	return groups
+	return groups, nil
 }
 
 func viewPartition(topic string, p *api.PartitionInfo, groups map[uint64]map[uint64]*api.GroupStatus) partitionView {

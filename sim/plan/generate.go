@@ -424,6 +424,7 @@ func (g *generator) membership() {
 		})
 	}
 	g.some(Elect, 1, 5, func(s *prng.Stream, f *Fault) { f.Target = g.partition(s) })
+	g.some(Permit, 1, 4, func(s *prng.Stream, f *Fault) { f.Strength = s.Below(2) })
 }
 
 func (g *generator) clock() {

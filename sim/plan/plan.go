@@ -214,6 +214,9 @@ const (
 	MessageBytes Kind = "message-bytes"
 	// AddPartitions: a topic gets Strength more partitions.
 	AddPartitions Kind = "add-partitions"
+	// Permit: a user is made and an ACL for it; with a Strength above 0 the user is deleted
+	// again.
+	Permit Kind = "permit"
 )
 
 // Kinds are all of them.
@@ -222,7 +225,7 @@ var Kinds = []Kind{
 	BitFlip, BadSector, Misdirect, StaleRead, LostDisk, JournalRot, OldImage, FailWrite, FailSync,
 	Weather, Isolate, CutOff, OneWay, CutPair, Flap, CutClients, Join, Move, Leave, Elect,
 	CrashLoop, RollingRestart, Bridge, Ring, Drift, Freeze, WallJump, PauseClient, ClientClock,
-	Malformed, RogueProducer, RogueMember, RetainTime, RetainBytes, SegmentBytes, MessageBytes, AddPartitions,
+	Malformed, RogueProducer, RogueMember, RetainTime, RetainBytes, SegmentBytes, MessageBytes, AddPartitions, Permit,
 }
 
 // Family that a kind belongs to.

@@ -103,7 +103,7 @@ func fits(request *api.Request, response *api.Response) bool {
 	case *api.Request_DescribeNode:
 		return response.GetDescribeNode() != nil
 	}
-	return fitsGroup(request, response)
+	return fitsGroup(request, response) || fitsAccess(request, response)
 }
 
 // fitsGroup is fits for requests about consumer groups.

@@ -37,6 +37,9 @@ type topic struct {
 	// refreshing: a look-up is under way; it asks the meta leader itself if
 	// linearizable.
 	refreshing, linearizable bool
+	// denied is why the last look-up at the meta leader was refused for good, nil if it
+	// was not.
+	denied *api.Error
 	// waiters go on when the refresh under way ends; later ones came while it was
 	// under way, so that its "no such topic" might be older than they are.
 	waiters, later []func(confirmed bool)

@@ -153,7 +153,7 @@ func (l *lane) locate() bool {
 	case t.partition(l.key.partition) == nil:
 		l.leave()
 		l.settle()
-		l.refuse(l.absent, unknownTopic(l.key.topic, l.key.partition))
+		l.refuse(l.absent, t.missing(l.key.partition))
 		l.absent = 0
 		if len(l.queue) > 0 {
 			c.touch(l)

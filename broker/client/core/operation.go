@@ -207,7 +207,7 @@ func (o *operation) resolve() bool {
 	case t == nil:
 		o.end(&api.Response{Error: tooManyTopics()})
 	case o.confirmed:
-		o.end(&api.Response{Error: unknownTopic(o.ref.Name, o.partition)})
+		o.end(&api.Response{Error: t.missing(o.partition)})
 	default:
 		c.timers.set(&o.timer, o.deadline)
 		c.await(t, func(confirmed bool) {
@@ -220,6 +220,14 @@ func (o *operation) resolve() bool {
 
 func tooManyTopics() *api.Error {
 	return api.Errorf(api.Code_OVERLOADED, "the client uses %d topics at once, its bound", maxTopics)
+}
+
+// missing is why a look-up did not bring a partition.
+func (t *topic) missing(p api.Partition) *api.Error {
+	if t.denied != nil {
+		return t.denied
+	}
+	return unknownTopic(t.name, p)
 }
 
 func unknownTopic(name string, p api.Partition) *api.Error {

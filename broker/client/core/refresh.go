@@ -79,6 +79,9 @@ func (c *Client) lookUp(t *topic, linearizable bool, first env.Endpoint) {
 
 func (c *Client) refreshed(t *topic, r Result) {
 	confirmed := false
+	if t.linearizable {
+		t.denied = nil
+	}
 	switch {
 	case r.Err == nil:
 		confirmed = t.linearizable
@@ -93,6 +96,8 @@ func (c *Client) refreshed(t *topic, r Result) {
 		if confirmed {
 			t.forget(t.id)
 		}
+	case !r.Err.Code.Retriable() && t.linearizable:
+		confirmed, t.denied = true, r.Err
 	}
 	t.refreshing = false
 	waiters := t.waiters

@@ -24,6 +24,7 @@ var plan = map[string]int{
 
 	"broker/trace":   1,
 	"broker/env":     1,
+	"broker/access":  1,
 	"broker/batch":   1,
 	"broker/bundle":  1,
 	"broker/command": 1,
@@ -88,6 +89,7 @@ var only = map[string][]string{
 	"github.com/anishathalye/porcupine":   {"checker"},
 	"github.com/spf13/cobra":              {"cmd"},
 	"github.com/spf13/pflag":              {"cmd", "sim/planted/killsheet"},
+	"github.com/xdg-go/scram":             {"broker/rpc"},
 	"golang.org/x/tools":                  {"cmd/detvet"},
 	"golang.org/x/sys":                    {"broker/osenv"},
 	// Tests are not looked at, so this says: only in tests.

@@ -1,0 +1,84 @@
+package sim
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+
+	"github.com/reprise-mq/reprise/broker/access"
+	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/client/core"
+	"github.com/reprise-mq/reprise/histories"
+	"github.com/reprise-mq/reprise/sim/plan"
+)
+
+// permission is a user of its own that an act made, and what was acknowledged of it.
+type permission struct {
+	user string
+	// made and gone are of the user, allowed is of an ACL for it.
+	made, allowed, gone bool
+	// doubt: some change of it may have happened, or may still.
+	doubt bool
+}
+
+func (p *permission) rule() access.Rule {
+	return access.Rule{Principal: access.UserPrefix + p.user, Operation: api.Acl_READ, Resource: api.Acl_TOPIC,
+		Name: p.user, Pattern: api.Acl_PREFIXED, Permission: api.Acl_DENY}
+}
+
+// permit makes a user and an ACL for it, and if the strength says so deletes the user
+// again: each once what was before is acknowledged.
+func (r *run) permit(f *plan.Fault) bool {
+	p := &permission{user: fmt.Sprint("user", f.Number)}
+	r.permissions = append(r.permissions, p)
+	r.noteFault(f, p.user, histories.Point)
+	key := bytes.Repeat([]byte{byte(f.Number)}, access.KeyBytes)
+	user := &api.PutUserRequest{Name: p.user, Create: true, Decoy: key, Credential: &api.ScramCredential{
+		Salt: key[:access.SaltBytes], Iterations: access.MinIterations, StoredKey: key, ServerKey: key,
+	}}
+	r.admin.do(func(c *core.Client) {
+		c.PutUser(user, adminPatience, r.permitted(p, &p.made, func() {
+			c.CreateAcls([]*api.Acl{p.rule().Acl()}, adminPatience, r.permitted(p, &p.allowed, func() {
+				if f.Strength > 0 {
+					c.DeleteUser(p.user, adminPatience, r.permitted(p, &p.gone, func() {}))
+				}
+			}))
+		}))
+	})
+	return true
+}
+
+// permitted notes the outcome of one change, and goes on if it happened.
+func (r *run) permitted(p *permission, done *bool, then func()) func(core.Result) {
+	return func(result core.Result) {
+		if result.Err != nil {
+			p.doubt = p.doubt || !result.Definite
+			return
+		}
+		*done = true
+		then()
+	}
+}
+
+// checkPermissions holds what every node knows of users and ACLs, from its disk, to what
+// was acknowledged.
+func (r *run) checkPermissions() {
+	for _, n := range r.nodes {
+		if n.host.Up() && n.broker != nil && !n.outside() {
+			r.checkPermissionsOf(n)
+		}
+	}
+}
+
+func (r *run) checkPermissionsOf(n *node) {
+	view := n.broker.Access()
+	for _, p := range r.permissions {
+		_, there := slices.BinarySearchFunc(view.Users, p.user, func(u access.User, name string) int { return bytes.Compare([]byte(u.Name), []byte(name)) })
+		_, allowed := slices.BinarySearchFunc(view.Rules, p.rule(), access.Rule.Compare)
+		switch {
+		case p.made && !p.gone && !p.doubt && !there, p.gone && there, p.allowed && !allowed:
+			r.fail(AccessLost, "of %s was acknowledged: made %v, allowed %v, deleted %v; and at the end, on %s, the user is there: %v, and its ACL: %v",
+				p.user, p.made, p.allowed, p.gone, n.host.Name, there, allowed)
+		}
+	}
+}
