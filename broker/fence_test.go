@@ -6,6 +6,7 @@ import (
 
 	"github.com/reprise-mq/reprise/broker"
 	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/env"
 )
 
 // code is that of what is answered in the end.
@@ -140,6 +141,32 @@ func TestAnswerThatIsTooLarge(t *testing.T) {
 	}
 	if got := c.committed(all[:10]...); len(got) != 10 || got[9] != 7 {
 		t.Errorf("committed %v", got)
+	}
+	c.expectFine()
+}
+
+// A beat that comes while its member's end is on its way into the log waits for that: an
+// answer would promise what the end takes away.
+func TestBeatBehindAnEndWaitsForIt(t *testing.T) {
+	c := grouped(t, 94, 1)
+	m := c.ok(func() *api.Request { return join("a", func(q *api.JoinGroupRequest) { q.SessionMs = 1000 }) }, three...).GetMembership()
+	m = c.ok(beating(m), three...).GetMembership()
+	var leader env.Endpoint
+	for _, name := range three {
+		for _, v := range c.nodes[name].Partitions() {
+			if v.Topic == api.GroupsTopic && v.Partition == api.GroupShard("g", 8) && v.Leads {
+				leader = name
+			}
+		}
+	}
+	for _, name := range three {
+		if name != leader {
+			c.hosts[name].Disk.Stall(c.world.Agenda.Now() + 4*env.Second)
+		}
+	}
+	c.run(2 * env.Second)
+	if r := c.ask(leader, beating(m)()); r.GetError().GetCode() != api.Code_UNKNOWN_MEMBER {
+		t.Errorf("a beat behind the member's end is answered %v", r)
 	}
 	c.expectFine()
 }

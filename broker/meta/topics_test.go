@@ -22,7 +22,9 @@ func TestTopicChanges(t *testing.T) {
 		{"a node joins", func() { do(t, s, join("token9", "host9:9092")) }, false},
 		{"a topic is altered", func() { do(t, s, alter(ref, []*api.TopicConfig{config("retention.ms", "7000")})) }, false},
 		{"a topic grows", func() { do(t, s, addPartitions(ref, 5)) }, true},
-		{"a topic goes", func() { do(t, s, &api.Request{Body: &api.Request_DeleteTopic{DeleteTopic: &api.DeleteTopicRequest{Topic: ref}}}) }, true},
+		{"a topic goes", func() {
+			do(t, s, &api.Request{Body: &api.Request_DeleteTopic{DeleteTopic: &api.DeleteTopicRequest{Topic: ref}}})
+		}, true},
 		{"another state", func() {
 			if err := s.Restore(cluster(t, 1).Save()); err != nil {
 				t.Fatal(err)
