@@ -22,6 +22,7 @@ func (g *generator) scenarios() {
 		g.scenario(name, f.Process && f.Network, g.deafSleeper)
 	}
 	g.scenario("sync error in transfer", f.Process && f.Disk && f.Membership, g.syncErrorInTransfer)
+	g.scenario("heir behind", f.Process && f.Network && f.Membership, g.heirBehind)
 	g.scenario("voter in the dark", f.Process && f.Network, g.voterInTheDark)
 }
 
@@ -190,6 +191,19 @@ func (g *generator) voterInTheDark(s *prng.Stream, at Milliseconds) {
 	g.then(Fault{Kind: Isolate, At: at, Length: between(s, 900, 1_500), Target: first})
 	g.then(Fault{Kind: Crash, At: at + 1, Length: between(s, 10, 100), Target: target, Lose: 100, Moment: Voting, Delay: s.Below(200)})
 	g.then(Fault{Kind: Pause, At: at + 1, Length: between(s, 800, 1_800), Target: target, Moment: Elected})
+}
+
+// heirBehind moves a replica while a node hears nothing from the leader of the meta group,
+// but all from that of the partition, and then takes the power of the latter: who leads next
+// may not know of the move that its log has.
+func (g *generator) heirBehind(s *prng.Stream, at Milliseconds) {
+	g.stranger()
+	target, at := g.partition(s), max(at, 12_000)
+	length := between(s, 3_000, 7_000)
+	g.then(Fault{Kind: CutPair, At: at, Length: length, Target: Target{Role: MetaLeader}})
+	g.then(Fault{Kind: Move, At: at + between(s, 0, 500), Target: target})
+	target.Role = Leader
+	g.then(Fault{Kind: Crash, At: at + between(s, 1_000, int64(length)), Length: between(s, 1_000, 4_000), Target: target, Lose: 100, Moment: Proposing})
 }
 
 // interruptedCopy has a node copy a log: for a new replica, or because it was away until
