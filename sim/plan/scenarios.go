@@ -193,17 +193,26 @@ func (g *generator) voterInTheDark(s *prng.Stream, at Milliseconds) {
 	g.then(Fault{Kind: Pause, At: at + 1, Length: between(s, 800, 1_800), Target: target, Moment: Elected})
 }
 
-// heirBehind moves a replica while a node hears nothing from the leader of the meta group,
-// but all from that of the partition, and then takes the power of the latter: who leads next
-// may not know of the move that its log has.
+// heirBehind moves replicas while two nodes hear nothing from the leader of the meta group,
+// but all from those of the partitions, and then takes the power of the latter: who leads
+// next may not know of the move that its log has, nor the node whose replica is out by then.
 func (g *generator) heirBehind(s *prng.Stream, at Milliseconds) {
 	g.stranger()
+	if g.plan.Nodes == 3 {
+		g.then(Fault{Kind: Join, At: 2 * quiet})
+	}
 	target, at := g.partition(s), max(at, 12_000)
-	length := between(s, 3_000, 7_000)
-	g.then(Fault{Kind: CutPair, At: at, Length: length, Target: Target{Role: MetaLeader}})
-	g.then(Fault{Kind: Move, At: at + between(s, 0, 500), Target: target})
-	target.Role = Leader
-	g.then(Fault{Kind: Crash, At: at + between(s, 1_000, int64(length)), Length: between(s, 1_000, 4_000), Target: target, Lose: 100, Moment: Proposing})
+	length := between(s, 5_000, 8_000)
+	for range 2 {
+		g.then(Fault{Kind: CutPair, At: at, Length: length, Target: Target{Role: MetaLeader}})
+	}
+	for p := range g.plan.Workload.Partitions {
+		target.Partition = int32(p)
+		target.Role = ""
+		g.then(Fault{Kind: Move, At: at + between(s, 0, 500), Target: target})
+		target.Role = Leader
+		g.then(Fault{Kind: Crash, At: at + between(s, 1_500, 4_000), Length: between(s, 4_000, 8_000), Target: target, Lose: 100, Moment: Proposing})
+	}
 }
 
 // interruptedCopy has a node copy a log: for a new replica, or because it was away until
