@@ -49,6 +49,10 @@ type group struct {
 	campaigns int
 	// When the configuration was last found to be the one that meta wants.
 	agreed agreement
+	// The term in which meta was last confirmed to be as new as the group's configuration,
+	// and whether that is being asked.
+	informed api.Term
+	inquires bool
 	// The configuration whose commitment meta was last told of.
 	reported api.Index
 }

@@ -81,7 +81,11 @@ func (n *Node) settled(g *group, p *meta.Partition) bool {
 	if g.agreed == now {
 		return true
 	}
-	settled := g.replica.Reconcile(replica.Membership{Voters: p.Wanted()})
+	want := replica.Membership{Voters: p.Wanted()}
+	if !g.replica.Has(want) && !n.informed(g) {
+		return false
+	}
+	settled := g.replica.Reconcile(want)
 	switch {
 	case settled && p.Changing():
 		n.tellMeta(replicaChanged(g))
@@ -89,6 +93,25 @@ func (n *Node) settled(g *group, p *meta.Partition) bool {
 		g.agreed = now
 	}
 	return settled
+}
+
+// informed reports whether this node knows all of meta that brought about the configuration
+// of a group, as of when it began to serve as the group's leader; else it asks. A leader
+// that is behind would undo a change that it has in its log: bring a replica back that meta
+// has recorded to be out, and that its node may throw away at any time, with entries that
+// it has acknowledged since.
+func (n *Node) informed(g *group) bool {
+	term := g.replica.Role().Term
+	if g.informed != term && !g.inquires {
+		g.inquires = true
+		n.meta.group.replica.Read(func(err error) {
+			g.inquires = false
+			if err == nil {
+				g.informed = term
+			}
+		})
+	}
+	return g.informed == term
 }
 
 // tendMeta gives the meta group the voters that its own state asks for.

@@ -49,6 +49,11 @@ func (r *Replica) Reconcile(want Membership) (settled bool) {
 	return false
 }
 
+// Has reports whether the configuration, as far as it is applied here, is a certain one.
+func (r *Replica) Has(m Membership) bool {
+	return len(r.conf.GetVotersOutgoing()) == 0 && sameMembers(r.conf, m)
+}
+
 // nextChange is what to propose now; nothing while newcomers catch up.
 func (r *Replica) nextChange(want Membership) []*raftpb.ConfChangeSingle {
 	voters, learners := ids(r.conf.GetVoters()), ids(r.conf.GetLearners())

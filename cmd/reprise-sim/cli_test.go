@@ -69,7 +69,10 @@ func TestHelp(t *testing.T) {
 // quick is a plan that runs in no time.
 func quick(t *testing.T) (file string) {
 	t.Helper()
-	p := plan.Generate(5)
+	p, err := plan.GenerateWorkload("log", 5)
+	if err != nil {
+		t.Fatal(err)
+	}
 	p.Small, p.Safety, p.Faults, p.Operations = true, 2_000, nil, p.Operations[:60]
 	file = filepath.Join(t.TempDir(), "quick.plan.json")
 	if err := os.WriteFile(file, plan.Encode(p), 0o644); err != nil {

@@ -231,10 +231,7 @@ func (o *Oracle) extend(h *host, g *group, f *segment.Frame) {
 			o.fail(ConfMismatch, "%s: entry %d of group %d changes the configuration in an impossible way: %v", h.name, f.Index, g.id, err)
 			return
 		}
-		if founders := g.machine.firstConf.GetVoters(); g.id != api.MetaGroup && len(next.GetVoters()) < len(founders) {
-			o.fail(TooFewVoters, "entry %d of group %d makes voters %v of %v: it began with %d, and nobody asked for fewer",
-				f.Index, g.id, next.GetVoters(), conf.GetVoters(), len(founders))
-		}
+		o.checkMembers(g, f.Index, conf, next)
 		conf = next
 	}
 	if f.Base != base || f.Count != count || (f.Kind == segment.KindRecords) != (count > 0) {

@@ -66,6 +66,8 @@ const (
 	// TooFewVoters: a change of a partition's replicas took a vote away before the one in its
 	// place had it.
 	TooFewVoters Name = "too-few-voters"
+	// BroughtBack: a replica is in its group again after meta has recorded that it is out.
+	BroughtBack Name = "brought-back"
 	// BatchTooLarge: a batch was taken that is larger than its topic's bound has been for long.
 	BatchTooLarge Name = "batch-too-large"
 	// CommitRegress: a replica's commit or applied index went back.

@@ -52,6 +52,8 @@ func Scenarios() []Scenario {
 			Says: "The next leader loses power before or soon after it is elected."},
 		{Name: "full-leader", families: Families{Disk: true}, play: (*generator).fullLeader,
 			Says: "There is no room on the disk of a leader, and enough on the others'."},
+		{Name: "heir-behind", families: Families{Process: true, Network: true, Membership: true}, play: (*generator).heirBehind,
+			Says: "A replica moves, and the partition's next leader has heard nothing of it from meta."},
 		{Name: "interrupted-copy", families: Families{Process: true, Network: true, Membership: true}, play: (*generator).interruptedCopy,
 			Says: "A new replica is disturbed while it copies its log: by a power failure, a cut, or another leader."},
 		{Name: "isolated-leader", families: network, play: (*generator).loneLeader,

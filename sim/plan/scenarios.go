@@ -22,6 +22,7 @@ func (g *generator) scenarios() {
 		g.scenario(name, f.Process && f.Network, g.deafSleeper)
 	}
 	g.scenario("sync error in transfer", f.Process && f.Disk && f.Membership, g.syncErrorInTransfer)
+	g.scenario("heir behind", f.Process && f.Network && f.Membership, g.heirBehind)
 	g.scenario("voter in the dark", f.Process && f.Network, g.voterInTheDark)
 }
 
@@ -190,6 +191,28 @@ func (g *generator) voterInTheDark(s *prng.Stream, at Milliseconds) {
 	g.then(Fault{Kind: Isolate, At: at, Length: between(s, 900, 1_500), Target: first})
 	g.then(Fault{Kind: Crash, At: at + 1, Length: between(s, 10, 100), Target: target, Lose: 100, Moment: Voting, Delay: s.Below(200)})
 	g.then(Fault{Kind: Pause, At: at + 1, Length: between(s, 800, 1_800), Target: target, Moment: Elected})
+}
+
+// heirBehind moves replicas while two nodes hear nothing from the leader of the meta group,
+// but all from those of the partitions, and then takes the power of the latter: who leads
+// next may not know of the move that its log has, nor the node whose replica is out by then.
+func (g *generator) heirBehind(s *prng.Stream, at Milliseconds) {
+	g.stranger()
+	if g.plan.Nodes == 3 {
+		g.then(Fault{Kind: Join, At: 2 * quiet})
+	}
+	target, at := g.partition(s), max(at, 12_000)
+	length := between(s, 5_000, 8_000)
+	for range 2 {
+		g.then(Fault{Kind: CutPair, At: at, Length: length, Target: Target{Role: MetaLeader}})
+	}
+	for p := range g.plan.Workload.Partitions {
+		target.Partition = int32(p)
+		target.Role = ""
+		g.then(Fault{Kind: Move, At: at + between(s, 0, 500), Target: target})
+		target.Role = Leader
+		g.then(Fault{Kind: Crash, At: at + between(s, 1_500, 4_000), Length: between(s, 4_000, 8_000), Target: target, Lose: 100, Moment: Proposing})
+	}
 }
 
 // interruptedCopy has a node copy a log: for a new replica, or because it was away until

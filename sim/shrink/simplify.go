@@ -41,6 +41,7 @@ var plainer = []func(*plan.Plan){
 	func(p *plan.Plan) { p.Config.SegmentBytes = min(p.Config.SegmentBytes, smallFile) },
 	func(p *plan.Plan) { p.Config.CheckpointBytes = min(p.Config.CheckpointBytes, smallFile) },
 	func(p *plan.Plan) { p.Config.CopyBytes = max(p.Config.CopyBytes, int(p.Config.SegmentBytes)) },
+	func(p *plan.Plan) { p.Config.CopyRate = 0 },
 	func(p *plan.Plan) { p.Blackout = false },
 	func(p *plan.Plan) {
 		p.Config.Network = netsim.Profile{Latency: p.Config.Network.Latency, Jitter: p.Config.Network.Jitter}
