@@ -47,6 +47,9 @@ func TestUsage(t *testing.T) {
 		{"check", cli.Usage, "FILE"},
 		{"check " + missing, cli.Failed, "no such file"},
 		{"inspect", cli.Usage, "FILE or --seed"},
+		{"inspect --workload nope --seed 7", cli.Usage, "no workload"},
+		{"inspect x --workload group", cli.Usage, "for --seed"},
+		{"shrink --scenario nope --seed 3", cli.Usage, "--seed 3"},
 		{"inspect " + missing, cli.Failed, "no such file"},
 		{"campaign --minutes 0", cli.Usage, "at least 1"},
 	} {

@@ -60,7 +60,7 @@ func readHistory(name string) (*histories.History, error) {
 }
 
 func newInspect() *cobra.Command {
-	var seed uint64
+	var of chosen
 	var out string
 	var text bool
 	cmd := &cobra.Command{
@@ -73,15 +73,10 @@ FILE is a plan, or any file of a run that 'run --save' has kept, or a recorded
 history (JSON Lines). With --out, a page with the picture of the partition that the
 verdict is about is written too.`,
 		Example: `  reprise-sim inspect --seed 7
+  reprise-sim inspect --workload group --seed 7
   reprise-sim inspect failures/seed-7.plan.json --out report.html`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if (len(args) == 1) == cmd.Flags().Changed("seed") || len(args) > 1 {
-				return cli.Usagef("inspect what? Give one FILE or --seed N")
-			}
-			return nil
-		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			a, err := inspected(args, seed)
+			a, err := inspected(args, &of)
 			if err != nil {
 				return err
 			}
@@ -97,8 +92,8 @@ verdict is about is written too.`,
 			return nil
 		},
 	}
+	of.on(cmd, "run this seed and show it")
 	flags := cmd.Flags()
-	flags.Uint64Var(&seed, "seed", 0, "run this seed and show it")
 	flags.StringVar(&out, "out", "", "write the picture of the partition concerned to this HTML `file`")
 	flags.BoolVar(&text, "text", false, "print the account (the default without --out)")
 	return cmd
@@ -117,9 +112,12 @@ func newAccount(p *plan.Plan, r *sim.Result) *account {
 }
 
 // inspected runs what is to be shown, or reads it.
-func inspected(args []string, seed uint64) (*account, error) {
+func inspected(args []string, of *chosen) (*account, error) {
 	if len(args) == 0 {
-		p := plan.Generate(seed)
+		p, err := of.generate()
+		if err != nil {
+			return nil, err
+		}
 		return newAccount(p, sim.Run(p, sim.Options{})), nil
 	}
 	name := planOf(args[0])

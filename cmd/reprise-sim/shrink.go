@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,8 +26,7 @@ const keptFolder = "histories/kept"
 
 // shrinkFlags are those of shrink.
 type shrinkFlags struct {
-	seed     uint64
-	workload string
+	of       chosen
 	budget   time.Duration
 	out      string
 	keep     string
@@ -51,12 +49,10 @@ becomes a test: that the plan passes, and still reaches what it reached.`,
 		Example: `  reprise-sim shrink --seed 7 --budget 60s
   reprise-sim shrink failures/seed-7.plan.json --out small.plan.json
   reprise-sim shrink --seed 7 --keep torn-batch`,
-		Args: oneRun,
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args) },
 	}
+	f.of.on(cmd, "reduce the plan of this seed")
 	flags := cmd.Flags()
-	flags.Uint64Var(&f.seed, "seed", 0, "reduce the plan of this seed")
-	flags.StringVar(&f.workload, "workload", "", "with --seed: with the workload of this `name`, as of run")
 	flags.DurationVar(&f.budget, "budget", time.Minute, "how long to go on at most")
 	flags.StringVar(&f.out, "out", "", "write the result to this `file` (default: beside FILE, or here)")
 	flags.StringVar(&f.keep, "keep", "", "also keep the result as the test of this `name` under "+keptFolder)
@@ -65,33 +61,24 @@ becomes a test: that the plan passes, and still reaches what it reached.`,
 	return cmd
 }
 
-var errNoSeed = errors.New("it is for --seed; a FILE says what its workload is")
-
-// oneRun asks for one FILE or --seed.
-func oneRun(cmd *cobra.Command, args []string) error {
-	if len(args) > 1 || (len(args) == 1) == cmd.Flags().Changed("seed") {
-		return cli.Usagef("%s what? Give one FILE or --seed N", cmd.Name())
+// reduced is the plan to reduce, and the file for the result.
+func (f *shrinkFlags) reduced(args []string) (p *plan.Plan, out string, err error) {
+	if len(args) == 0 {
+		p, err = f.of.generate()
+		return p, fmt.Sprintf("seed-%d.small.plan.json", f.of.Seed), err
 	}
-	return nil
+	name := planOf(args[0])
+	p, err = readPlan(name)
+	return p, strings.TrimSuffix(strings.TrimSuffix(name, ".json"), ".plan") + ".small.plan.json", err
 }
 
 func (f *shrinkFlags) run(cmd *cobra.Command, args []string) error {
 	if f.budget <= 0 {
 		return cli.Usagef("--budget %v: it is above 0", f.budget)
 	}
-	p, out := plan.Generate(f.seed), fmt.Sprintf("seed-%d.small.plan.json", f.seed)
-	var err error
-	if f.workload != "" {
-		if p, err = plan.GenerateWorkload(f.workload, f.seed); err != nil || len(args) == 1 {
-			return cli.Usagef("--workload: %v", cmp.Or(err, errNoSeed))
-		}
-	}
-	if len(args) == 1 {
-		name := planOf(args[0])
-		if p, err = readPlan(name); err != nil {
-			return err
-		}
-		out = strings.TrimSuffix(strings.TrimSuffix(name, ".json"), ".plan") + ".small.plan.json"
+	p, out, err := f.reduced(args)
+	if err != nil {
+		return err
 	}
 	if f.out != "" {
 		out = f.out
