@@ -22,7 +22,7 @@ const (
 	mostRawWild = 6
 	// stepsPerOperation and stepsAtLeast bound the steps of a search.
 	stepsPerOperation = 20
-	stepsAtLeast      = 50_000
+	stepsAtLeast      = 500_000
 )
 
 // move is an operation as porcupine's model sees it. The state of the model is
