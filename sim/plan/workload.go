@@ -10,8 +10,8 @@ import (
 
 // shares of the workloads among standard seeds; "" is that of a log.
 var shares = []string{
-	"", "", "", "", "", workloads.Retention, workloads.Retention, workloads.Group,
-	workloads.Membership, workloads.Membership, workloads.Mixed, workloads.Mixed,
+	"", "", "", "", "", "", workloads.Retention, workloads.Retention, workloads.Group,
+	workloads.Membership, workloads.Membership, workloads.Mixed,
 }
 
 // GenerateWorkload makes a plan as Generate does, with a workload of a kind: "log", or one
