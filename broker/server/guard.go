@@ -7,6 +7,7 @@ import (
 	"github.com/reprise-mq/reprise/broker"
 	"github.com/reprise-mq/reprise/broker/access"
 	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/env"
 	"github.com/reprise-mq/reprise/broker/rpc"
 )
 
@@ -23,6 +24,21 @@ func (p *published) look(n *broker.Node) {
 		view := n.Access()
 		p.view.Store(&view)
 	}
+}
+
+// publishing is the network of a node that publishes what it knows before an answer leaves:
+// whoever is told that a permission is gone finds it gone.
+type publishing struct {
+	env.Network
+	server *Server
+}
+
+// Send is part of env.Network.
+func (p publishing) Send(to env.Endpoint, m *api.Message) {
+	if m.GetResponse() != nil {
+		p.server.access.look(p.server.node.Node)
+	}
+	p.Network.Send(to, m)
 }
 
 const (

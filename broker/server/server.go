@@ -127,7 +127,7 @@ func Start(cfg Config) (*Server, error) {
 	}
 	s.node = &watched{
 		Node: broker.New(cfg.Node, broker.World{
-			Clock: s.driver.Clock(), Disk: s.disk, Network: s.network,
+			Clock: s.driver.Clock(), Disk: s.disk, Network: publishing{s.network, s},
 			Random: prng.New(seed()), Trace: s.metrics.count(logEvents(cfg.Log)),
 		}),
 		failed: make(chan struct{}), done: make(chan struct{}), access: &s.access,
