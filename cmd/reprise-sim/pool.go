@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -164,8 +165,13 @@ func (c *child) do(t task, limit time.Duration) *outcome {
 	}
 	if err != nil {
 		c.dead = true
+		_ = c.cmd.Process.Kill() // what does not answer as it should need not end by itself
 		_ = c.cmd.Wait()
-		return lost(t.Seed, "crash", "the simulator itself ended: "+c.stderr.String(), time.Since(began))
+		why := "ended: " + c.stderr.String()
+		if len(line) > 0 {
+			why = fmt.Sprintf("answered %.200q: %s", line, c.stderr)
+		}
+		return lost(t.Seed, "crash", "the simulator itself "+why, time.Since(began))
 	}
 	return o
 }
