@@ -56,6 +56,16 @@ func nodesOf(p *api.PartitionInfo) (nodes []uint64) {
 	return nodes
 }
 
+// copied is how many bytes of how many node 4 shows to have copied.
+func (c *cluster) copied() (done, of int64) {
+	for _, g := range c.ask("n4:1", &api.Request{Body: &api.Request_DescribeNode{DescribeNode: &api.DescribeNodeRequest{}}}).GetDescribeNode().GetGroups() {
+		if g.GetGroup() != 0 {
+			return g.GetCopiedBytes(), g.GetCopyBytes()
+		}
+	}
+	return 0, 0
+}
+
 // A node copies no faster than it may, and about as fast.
 func TestCopiesHaveARate(t *testing.T) {
 	const rate = 64 << 10
@@ -77,17 +87,9 @@ func TestCopiesWithoutARate(t *testing.T) {
 func TestCopyShowsHowFarItIs(t *testing.T) {
 	var shown []int64
 	joinsAtRate(t, 45, 64<<10, func(c *cluster) {
-		look := func() (done, of int64) {
-			for _, g := range c.ask("n4:1", &api.Request{Body: &api.Request_DescribeNode{DescribeNode: &api.DescribeNodeRequest{}}}).GetDescribeNode().GetGroups() {
-				if g.GetGroup() != 0 {
-					return g.GetCopiedBytes(), g.GetCopyBytes()
-				}
-			}
-			return 0, 0
-		}
 		for len(shown) < 5 {
 			c.run(200 * env.Millisecond)
-			if done, of := look(); of > 0 {
+			if done, of := c.copied(); of > 0 {
 				if done > of || len(shown) > 0 && done < shown[len(shown)-1] {
 					t.Errorf("%d of %d bytes are copied, after %v", done, of, shown)
 				}
@@ -99,5 +101,23 @@ func TestCopyShowsHowFarItIs(t *testing.T) {
 	})
 	if shown[0] == shown[len(shown)-1] {
 		t.Errorf("in a second nothing was copied: %v", shown)
+	}
+}
+
+// A copy whose source is gone goes on from the next leader, where it stands.
+func TestCopyGoesOnFromAnotherLeader(t *testing.T) {
+	whole, _ := joinsAtRate(t, 46, 64<<10, nil)
+	bytes, _ := joinsAtRate(t, 46, 64<<10, func(c *cluster) {
+		c.waitFor("half of the copy", func() bool {
+			done, _ := c.copied()
+			return done > whole/2
+		})
+		source := three[c.partition(three...).GetLeader()-1]
+		c.hosts[source].Kill()
+		c.run(5 * env.Second)
+		c.start(source, func(*broker.Config) {})
+	})
+	if most := whole + whole/5; bytes > most {
+		t.Errorf("%d bytes were copied of a log of %d, whose source was killed half-way", bytes, whole)
 	}
 }

@@ -247,6 +247,7 @@ func (r *Replica) Tick(ticks int) {
 		r.raft.Tick()
 		r.expireReads()
 		r.expireSnapshots()
+		r.expireImport()
 	}
 	r.pumpIfReady()
 }

@@ -33,6 +33,10 @@ type importing struct {
 	files    *segment.Import
 	folder   uint64
 	failures int
+	// waits: its source does not answer, and another one has to offer a snapshot; ticks
+	// since then.
+	waits bool
+	ticks int
 }
 
 type imported struct {
@@ -48,9 +52,12 @@ type sentSnapshot struct {
 }
 
 const (
-	// A copy is given up after so many refused or lost requests; the leader
-	// offers another snapshot.
+	// A source is given up after so many refused or lost requests. The leader, or the
+	// next one, offers a snapshot again, by which the copy goes on where it stands.
 	maxCopyFailures = 8
+	// importPatienceTicks is how long a copy waits for that: for an election, and for the leader
+	// to notice.
+	importPatienceTicks = 4 * snapshotPatienceTicks
 )
 
 // offerSnapshot begins to copy what a MsgSnap lists, and reports whether it keeps
@@ -60,16 +67,16 @@ func (r *Replica) offerSnapshot(m *raftpb.Message) (kept bool) {
 	if m.GetTerm() < status.GetTerm() || m.GetSnapshot().GetMetadata().GetIndex() <= status.GetCommit() {
 		return false
 	}
-	if current := r.snapshots.importing; current != nil {
-		if m.GetTerm() <= current.message.GetTerm() {
-			return true
-		}
-		r.abandonImport()
-	}
 	manifest, err := segment.DecodeManifest(m.GetSnapshot().GetData())
 	if err != nil {
 		r.note(trace.Warn, "snapshot with a malformed manifest", api.Index(m.GetSnapshot().GetMetadata().GetIndex()))
 		return true
+	}
+	if current := r.snapshots.importing; current != nil {
+		if !current.waits && m.GetTerm() <= current.message.GetTerm() || r.resume(current, m, manifest) {
+			return true
+		}
+		r.abandonImport()
 	}
 	r.lastFolder++
 	r.snapshots.importing = &importing{
@@ -83,6 +90,30 @@ func (r *Replica) offerSnapshot(m *raftpb.Message) (kept bool) {
 }
 
 // copyNext asks for the next range, one at a time.
+// resume has a copy go on by another snapshot, from whoever sent that. It reports whether
+// what is copied so far is of use for it.
+func (r *Replica) resume(im *importing, m *raftpb.Message, manifest []segment.File) bool {
+	if !im.files.Continue(manifest) {
+		return false
+	}
+	r.note(trace.Mark, "snapshot copy goes on", api.Index(m.GetSnapshot().GetMetadata().GetIndex()))
+	waited := im.waits
+	im.message, im.failures, im.waits, im.ticks = m, 0, false, 0
+	if waited {
+		r.copyNext(im)
+	}
+	return true
+}
+
+// expireImport gives up a copy that nobody has offered to go on with.
+func (r *Replica) expireImport() {
+	if im := r.snapshots.importing; im != nil && im.waits {
+		if im.ticks++; im.ticks >= importPatienceTicks {
+			r.abandonImport()
+		}
+	}
+}
+
 func (r *Replica) copyNext(im *importing) {
 	file, at, length, more := im.files.Next(r.cfg.CopyBytes)
 	if !more {
@@ -102,7 +133,7 @@ func (r *Replica) copyNext(im *importing) {
 		if err != nil {
 			im.failures++
 			if im.failures >= maxCopyFailures {
-				r.abandonImport()
+				im.waits = true
 				return
 			}
 		} else {

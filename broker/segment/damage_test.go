@@ -146,14 +146,19 @@ func TestAnyMissingEndIsNoticed(t *testing.T) {
 	}
 }
 
-// An import vouches for every byte, also of old segments, which Open trusts.
-func TestImportChecksEveryByte(t *testing.T) {
-	whole, _ := small(t)
-	var manifest []File
+// manifestOf lists the files of a log.
+func manifestOf(whole map[string][]byte) (manifest []File) {
 	for _, name := range slices.Sorted(maps.Keys(whole)) {
 		index, _ := parseName(folder, name)
 		manifest = append(manifest, File{index, int64(len(whole[name]))})
 	}
+	return manifest
+}
+
+// An import vouches for every byte, also of old segments, which Open trusts.
+func TestImportChecksEveryByte(t *testing.T) {
+	whole, _ := small(t)
+	manifest := manifestOf(whole)
 	for _, file := range manifest {
 		for at := int64(0); at < file.Length; at += 5 {
 			d := newDisk(1)
@@ -178,6 +183,82 @@ func TestImportChecksEveryByte(t *testing.T) {
 			if len(d.visible) != len(manifest) {
 				t.Fatalf("segment %d changed at %d: files removed", file.Segment, at)
 			}
+		}
+	}
+}
+
+// copyFrom gives an import up to so many bytes of what it asks for.
+func copyFrom(whole map[string][]byte, im *Import, bytes int) {
+	for bytes > 0 {
+		segment, position, length, ok := im.Next(min(bytes, 64))
+		if !ok {
+			return
+		}
+		im.Write(segment, position, whole[fileName(folder, segment)][position:][:length])
+		bytes -= length
+	}
+}
+
+// A copy that has come to any byte goes on by the manifest of a peer that has more, or less,
+// of the log, and is that peer's log then; or says that it cannot.
+func TestImportContinues(t *testing.T) {
+	whole, _ := small(t)
+	all := manifestOf(whole)
+	total := 0
+	for _, file := range all {
+		total += int(file.Length)
+	}
+	less := slices.Clone(all[:len(all)-1])
+	for _, from := range [][]File{all, less} {
+		for _, to := range [][]File{all, less} {
+			for at := 0; at <= total; at += 3 {
+				d := newDisk(1)
+				im := NewImport(d.files, folder, from)
+				copyFrom(whole, im, at)
+				before, _ := im.Progress()
+				_, _, _, unfinished := im.Next(1)
+				size := int64(0)
+				for _, file := range to {
+					size += file.Length
+				}
+				if went := im.Continue(to); went != (unfinished && before <= size && (before < size || len(to) == len(from))) {
+					t.Fatalf("%d files, at byte %d, continued as %d files: %t", len(from), before, len(to), went)
+				} else if !went {
+					continue
+				}
+				if after, of := im.Progress(); after != before || of != size {
+					t.Fatalf("%d of %d bytes after it, %d before", after, of, before)
+				}
+				copyFrom(whole, im, total)
+				err := errors.New("no answer")
+				im.Finish(func(_ *Store, _ Tail, e error) { err = e })
+				d.run()
+				if err != nil || len(d.visible) != len(to) {
+					t.Fatalf("%d files, at byte %d, continued as %d files: %v, %d files", len(from), at, len(to), err, len(d.visible))
+				}
+			}
+		}
+	}
+}
+
+// What is of another log, or of one that begins or ends elsewhere, is not gone on with.
+func TestImportContinuesItsOwnLogOnly(t *testing.T) {
+	whole, _ := small(t)
+	all := manifestOf(whole)
+	other := slices.Clone(all)
+	other[0].Length++
+	short := slices.Clone(all[:2])
+	short[1].Length = 39
+	for name, to := range map[string][]File{"begins later": all[1:], "another first file": other, "ends before": short, "a file less": all[:1]} {
+		d := newDisk(1)
+		im := NewImport(d.files, folder, all)
+		copyFrom(whole, im, int(all[0].Length)+40)
+		segment, position, length, _ := im.Next(64)
+		if im.Continue(to) {
+			t.Errorf("%s: continued", name)
+		}
+		if s, p, l, _ := im.Next(64); s != segment || p != position || l != length {
+			t.Errorf("%s: asks for %d bytes at %d of segment %d", name, l, p, s)
 		}
 	}
 }

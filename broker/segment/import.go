@@ -108,6 +108,24 @@ func (i *Import) Write(segment api.Index, position int64, data []byte) {
 	}
 }
 
+// Continue has the copy go on by another manifest, of the same log as another peer has it:
+// longer or shorter at its end. It reports whether that can be; if not, what is written is
+// of no use for it, or all of it is written by now, and nothing has changed.
+func (i *Import) Continue(manifest []File) bool {
+	if i.at == len(i.manifest) || i.at >= len(manifest) || !slices.Equal(i.manifest[:i.at], manifest[:i.at]) {
+		return false
+	}
+	if file := manifest[i.at]; file.Segment != i.manifest[i.at].Segment || file.Length < i.position {
+		return false
+	}
+	i.manifest = manifest
+	if i.position == manifest[i.at].Length {
+		i.at, i.position = i.at+1, 0
+		i.create()
+	}
+	return true
+}
+
 func (i *Import) create() {
 	if i.at < len(i.manifest) {
 		i.f.Create(fileName(i.folder, i.manifest[i.at].Segment), 0)
