@@ -78,7 +78,7 @@ func (c *Client) lookUp(t *topic, linearizable bool, first env.Endpoint) {
 }
 
 func (c *Client) refreshed(t *topic, r Result) {
-	confirmed := false
+	confirmed, doubted := false, false
 	if t.linearizable {
 		t.denied = nil
 	}
@@ -92,7 +92,7 @@ func (c *Client) refreshed(t *topic, r Result) {
 			t.forget(t.id)
 		}
 	case r.Err.Code == api.Code_UNKNOWN_TOPIC_OR_PARTITION:
-		confirmed = t.linearizable
+		confirmed, doubted = t.linearizable, !t.linearizable
 		if confirmed {
 			t.forget(t.id)
 		}
@@ -104,6 +104,11 @@ func (c *Client) refreshed(t *topic, r Result) {
 	t.waiters, t.later = t.later, nil
 	for _, then := range waiters {
 		then(confirmed)
+	}
+	if doubted && t.id != 0 {
+		// The node that was asked may be behind. But if it is not, all who had the topic may
+		// be gone, and nobody else would ever say that it was deleted.
+		c.refresh(t, true)
 	}
 	c.goOn(t)
 }

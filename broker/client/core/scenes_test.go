@@ -135,6 +135,19 @@ func TestWorkKeepsTheNodesKnown(t *testing.T) {
 	}
 }
 
+// A topic was deleted, and of the nodes that had it none answers any more: whoever still
+// knows it hears that it is gone, from others.
+func TestDeletedTopicIsForgottenWithoutItsNodes(t *testing.T) {
+	s := newScene(t, core.Config{})
+	list := func(done func(core.Result)) { s.client.ListOffsets("t", 0, api.OffsetSpec_LATEST, 0, done) }
+	s.expect(s.await(list), api.Code_OK, true)
+	s.world.DeleteTopic("t")
+	s.script(func(_ api.NodeID, q *api.Request) (*api.Response, bool) {
+		return failed(api.Code_DISCONNECTED), q.GetListOffsets() != nil
+	})
+	s.expect(s.await(list), api.Code_UNKNOWN_TOPIC_OR_PARTITION, true)
+}
+
 func TestCreateInDoubtIsNotRepeated(t *testing.T) {
 	s := newScene(t, core.Config{})
 	create := func(done func(core.Result)) {
