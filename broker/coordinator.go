@@ -53,7 +53,8 @@ type vigil struct {
 	owing bool
 	owes  api.Milliseconds
 	epoch groups.Epoch
-	// doomed: it took too long. It is not heard any more, so that its session ends.
+	// doomed: it took too long, in that epoch. It is not heard any more, so that its session
+	// ends.
 	doomed bool
 	// expiring: its end is on its way into the log.
 	expiring bool
@@ -138,10 +139,11 @@ func (c *coordinator) watch() {
 }
 
 // look notes since when a member has to give something up; whatever it gives makes it
-// another epoch.
+// another epoch. What it gave in time may have been on its way into the log when its time
+// was over: then it is not doomed after all.
 func (v *vigil) look(s groups.Session, now api.Milliseconds) {
 	if !s.Owes || !v.owing || v.epoch != s.Epoch {
-		v.owing, v.owes, v.epoch = s.Owes, now, s.Epoch
+		v.owing, v.owes, v.epoch, v.doomed = s.Owes, now, s.Epoch, false
 	}
 	v.doomed = v.doomed || v.owing && now-v.owes > s.Rebalance
 }

@@ -197,6 +197,10 @@ func (s *coordinator) beat(c caller, q *api.BeatRequest) {
 // hears no more that it may read, so that it will have stopped when its session ends.
 func (s *coordinator) overdue(group string, id groups.MemberID) bool {
 	v := s.watched[memberKey{group, id}]
+	if v != nil && v.doomed {
+		now, _ := s.state.View(group, id)
+		v.doomed = now.Epoch == v.epoch && len(now.Gives) > 0
+	}
 	return v != nil && v.doomed
 }
 
