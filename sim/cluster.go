@@ -276,16 +276,20 @@ func (r *run) found() {
 	r.tell("", "the cluster of %d nodes is ready", r.plan.Nodes)
 }
 
-// members are the addresses of the nodes that are not known to be gone: what whoever runs
-// nodes and clients tells them.
+// members are the addresses of the nodes that are not known to be gone, or of all that there
+// were if none is left: what whoever runs nodes and clients tells them.
 func (r *run) members() []env.Endpoint {
-	var names []env.Endpoint
+	var all, left []env.Endpoint
 	for _, n := range r.nodes {
+		all = append(all, n.host.Name)
 		if !n.gone && !n.removed {
-			names = append(names, n.host.Name)
+			left = append(left, n.host.Name)
 		}
 	}
-	return names
+	if len(left) == 0 {
+		return all
+	}
+	return left
 }
 
 // informed reports whether every node has joined.
