@@ -52,7 +52,7 @@ func newElect() *cobra.Command {
 				if err := cl.ElectLeader(ctx, t.topic, t.partition, node); err != nil {
 					return err
 				}
-				return t.wait(ctx, cl, fmt.Sprintf("node %d does not lead yet", node), func(m *api.MetadataResponse, p *api.PartitionInfo) bool {
+				return t.wait(ctx, cl, fmt.Sprintf("node %d does not lead yet: it may be away, or nodes would lead too unequally many and 'serve --balance-leaders' put another first", node), func(m *api.MetadataResponse, p *api.PartitionInfo) bool {
 					return meta && m.MetaLeader == node || p != nil && p.Leader == node
 				})
 			})
