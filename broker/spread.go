@@ -6,6 +6,12 @@ import (
 	"github.com/reprise-mq/reprise/broker/trace"
 )
 
+// spreadRetryTicks is when nodes are compared again if none of those that should lead more is
+// suitable. Now and then raft has not heard of anybody for a tick or two, which comes round
+// every ten ticks; three never keeps time with that. A node may also be away for days, and
+// each comparison looks at every partition.
+const spreadRetryTicks = 3
+
 // spread has nodes lead equally many partitions: the meta group's leader makes another
 // replica the preferred leader of one partition, and after a while of another, as long as
 // that evens something out. What it goes by is which replicas are preferred, never who
@@ -18,7 +24,8 @@ func (n *Node) spread(g *group) {
 	}
 	p, to := n.meta.state.Uneven(func(node *meta.Node) bool { return n.mayLeadMore(g, node) })
 	if p == nil && n.meta.state.CanSpread() {
-		return // look again soon: now and then raft has not heard of anybody for a tick or two
+		n.meta.spreadAt = n.ticks + spreadRetryTicks
+		return
 	}
 	n.meta.spreadAt = n.ticks + uint64(n.cfg.SpreadTicks)
 	if p == nil {
