@@ -240,7 +240,7 @@ func (n *Node) topicInfo(t *meta.Topic) *api.TopicInfo {
 		}
 		for _, r := range p.Replicas {
 			part.Replicas = append(part.Replicas, &api.ReplicaInfo{
-				Node: uint64(r.Node), Replica: uint64(r.ID), Adding: r.Adding, Removing: r.Removing,
+				Node: uint64(r.Node), Replica: uint64(r.ID), Adding: r.Adding, Removing: r.Removing, Elected: r.Elected,
 			})
 		}
 		info.Partitions = append(info.Partitions, part)

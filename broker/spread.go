@@ -33,7 +33,7 @@ func (n *Node) spread(g *group) {
 	}
 	n.trace(trace.Event{Level: trace.Mark, Name: "preferred leader spread", Group: p.Group})
 	n.proposeMeta(&api.Request{Body: &api.Request_ElectLeader{ElectLeader: &api.ElectLeaderRequest{
-		Topic: &api.TopicRef{Id: uint64(p.Topic.ID)}, Partition: int32(p.Number), Node: uint64(to),
+		Topic: &api.TopicRef{Id: uint64(p.Topic.ID)}, Partition: int32(p.Number), Node: uint64(to), Spread: true,
 	}}}, nil)
 }
 

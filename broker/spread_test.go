@@ -19,13 +19,19 @@ func (c *cluster) leads() map[uint64]int {
 	return n
 }
 
-// gather makes node 1 the preferred leader of every partition.
-func (c *cluster) gather(partitions int32) {
+// electAll makes a node, or nobody, the leader of the first so many partitions.
+func (c *cluster) electAll(partitions int32, node uint64) {
 	for p := range partitions {
 		c.ok(func() *api.Request {
-			return &api.Request{Body: &api.Request_ElectLeader{ElectLeader: &api.ElectLeaderRequest{Topic: topic("t"), Partition: p, Node: 1}}}
+			return &api.Request{Body: &api.Request_ElectLeader{ElectLeader: &api.ElectLeaderRequest{Topic: topic("t"), Partition: p, Node: node}}}
 		}, three...)
 	}
+}
+
+// gather makes node 1 the preferred leader of every partition, though nobody elected it.
+func (c *cluster) gather(partitions int32) {
+	c.electAll(partitions, 1)
+	c.electAll(partitions, 0)
 }
 
 // spreading is a cluster with a topic of six partitions on three nodes, which takes so many
@@ -44,7 +50,7 @@ func spreading(t *testing.T, seed uint64, ticks int) *cluster {
 	return c
 }
 
-// Whatever somebody elected, leaders are evened out, and then stay where they are.
+// However uneven they were, leaders are evened out, and then stay where they are.
 func TestLeadersAreSpread(t *testing.T) {
 	c := spreading(t, 41, 20)
 	even := func() bool { n := c.leads(); return n[1] == 2 && n[2] == 2 && n[3] == 2 }
@@ -92,8 +98,24 @@ func TestAbsentNodeGetsNoMoreToLead(t *testing.T) {
 	c.expectFine()
 }
 
-// Where it is turned off, leaders are where somebody elected them.
-func TestLeadersStayWhereTheyWereElected(t *testing.T) {
+// Whoever was elected leads whatever the others do, and leaders are evened out around it,
+// until the election is undone.
+func TestElectedLeadersStay(t *testing.T) {
+	c := spreading(t, 44, 20)
+	c.electAll(4, 1)
+	leadsAsElected := func() bool { n := c.leads(); return n[1] == 4 && n[2] == 1 && n[3] == 1 }
+	c.waitFor("the elected leader", leadsAsElected)
+	c.run(30 * env.Second)
+	if !leadsAsElected() {
+		t.Errorf("leaders went elsewhere: %v", c.leads())
+	}
+	c.electAll(4, 0)
+	c.waitFor("even leaders", func() bool { n := c.leads(); return n[1] == 2 && n[2] == 2 && n[3] == 2 })
+	c.expectFine()
+}
+
+// Where nothing is evened out, leaders stay as they are.
+func TestLeadersStayWhereNothingIsSpread(t *testing.T) {
 	c := spreading(t, 43, 0)
 	c.gather(6)
 	c.waitFor("node 1 leads all", func() bool { return c.leads()[1] == 6 })

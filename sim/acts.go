@@ -30,9 +30,13 @@ func (r *run) act(a *armed) bool {
 	from := p.Replicas[r.draw(a.fault, drawReplica, int64(len(p.Replicas)))]
 	done := func(core.Result) {}
 	if f.Kind == plan.Elect {
+		elected := from.Node
+		if f.Strength > 0 {
+			elected = 0
+		}
 		r.noteFault(f, p.String(), histories.Point)
 		r.admin.do(func(c *core.Client) {
-			c.ElectLeader(f.Target.Topic, p.Number, from.Node, adminPatience, done)
+			c.ElectLeader(f.Target.Topic, p.Number, elected, adminPatience, done)
 		})
 		return true
 	}

@@ -2429,8 +2429,10 @@ type ReplicaInfo struct {
 	// The raft id of this incarnation of the replica.
 	Replica uint64 `protobuf:"varint,2,opt,name=replica,proto3" json:"replica,omitempty"`
 	// Being added, or being removed; neither once the change has committed.
-	Adding        bool `protobuf:"varint,3,opt,name=adding,proto3" json:"adding,omitempty"`
-	Removing      bool `protobuf:"varint,4,opt,name=removing,proto3" json:"removing,omitempty"`
+	Adding   bool `protobuf:"varint,3,opt,name=adding,proto3" json:"adding,omitempty"`
+	Removing bool `protobuf:"varint,4,opt,name=removing,proto3" json:"removing,omitempty"`
+	// Of the preferred leader: somebody elected it, so leaders are evened out around it.
+	Elected       bool `protobuf:"varint,5,opt,name=elected,proto3" json:"elected,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2489,6 +2491,13 @@ func (x *ReplicaInfo) GetAdding() bool {
 func (x *ReplicaInfo) GetRemoving() bool {
 	if x != nil {
 		return x.Removing
+	}
+	return false
+}
+
+func (x *ReplicaInfo) GetElected() bool {
+	if x != nil {
+		return x.Elected
 	}
 	return false
 }
@@ -4037,9 +4046,12 @@ func (*MoveReplicaResponse) Descriptor() ([]byte, []int) {
 type ElectLeaderRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// An empty topic means the meta group.
-	Topic         *TopicRef `protobuf:"bytes,1,opt,name=topic,proto3" json:"topic,omitempty"`
-	Partition     int32     `protobuf:"varint,2,opt,name=partition,proto3" json:"partition,omitempty"`
-	Node          uint64    `protobuf:"varint,3,opt,name=node,proto3" json:"node,omitempty"`
+	Topic     *TopicRef `protobuf:"bytes,1,opt,name=topic,proto3" json:"topic,omitempty"`
+	Partition int32     `protobuf:"varint,2,opt,name=partition,proto3" json:"partition,omitempty"`
+	// 0 elects nobody: which replica is preferred is the cluster's affair again.
+	Node uint64 `protobuf:"varint,3,opt,name=node,proto3" json:"node,omitempty"`
+	// Refused where somebody has elected a leader: the evening out of leaders asks so.
+	Spread        bool `protobuf:"varint,4,opt,name=spread,proto3" json:"spread,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4093,6 +4105,13 @@ func (x *ElectLeaderRequest) GetNode() uint64 {
 		return x.Node
 	}
 	return 0
+}
+
+func (x *ElectLeaderRequest) GetSpread() bool {
+	if x != nil {
+		return x.Spread
+	}
+	return false
 }
 
 type ElectLeaderResponse struct {
@@ -7190,12 +7209,13 @@ const file_broker_api_api_proto_rawDesc = "" +
 	"\x06leader\x18\x03 \x01(\x04R\x06leader\x12\x1f\n" +
 	"\vleader_term\x18\x04 \x01(\x04R\n" +
 	"leaderTerm\x127\n" +
-	"\breplicas\x18\x05 \x03(\v2\x1b.reprise.api.v1.ReplicaInfoR\breplicas\"o\n" +
+	"\breplicas\x18\x05 \x03(\v2\x1b.reprise.api.v1.ReplicaInfoR\breplicas\"\x89\x01\n" +
 	"\vReplicaInfo\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\x04R\x04node\x12\x18\n" +
 	"\areplica\x18\x02 \x01(\x04R\areplica\x12\x16\n" +
 	"\x06adding\x18\x03 \x01(\bR\x06adding\x12\x1a\n" +
-	"\bremoving\x18\x04 \x01(\bR\bremoving\"\xd3\x01\n" +
+	"\bremoving\x18\x04 \x01(\bR\bremoving\x12\x18\n" +
+	"\aelected\x18\x05 \x01(\bR\aelected\"\xd3\x01\n" +
 	"\x12CreateTopicRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1e\n" +
 	"\n" +
@@ -7298,11 +7318,12 @@ const file_broker_api_api_proto_rawDesc = "" +
 	"\tpartition\x18\x02 \x01(\x05R\tpartition\x12\x12\n" +
 	"\x04from\x18\x03 \x01(\x04R\x04from\x12\x0e\n" +
 	"\x02to\x18\x04 \x01(\x04R\x02to\"\x15\n" +
-	"\x13MoveReplicaResponse\"v\n" +
+	"\x13MoveReplicaResponse\"\x8e\x01\n" +
 	"\x12ElectLeaderRequest\x12.\n" +
 	"\x05topic\x18\x01 \x01(\v2\x18.reprise.api.v1.TopicRefR\x05topic\x12\x1c\n" +
 	"\tpartition\x18\x02 \x01(\x05R\tpartition\x12\x12\n" +
-	"\x04node\x18\x03 \x01(\x04R\x04node\"\x15\n" +
+	"\x04node\x18\x03 \x01(\x04R\x04node\x12\x16\n" +
+	"\x06spread\x18\x04 \x01(\bR\x06spread\"\x15\n" +
 	"\x13ElectLeaderResponse\"'\n" +
 	"\x11RemoveNodeRequest\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\x04R\x04node\"\x14\n" +

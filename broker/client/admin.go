@@ -190,7 +190,8 @@ func (c *Client) MoveReplica(ctx context.Context, topic string, partition int32,
 }
 
 // ElectLeader hands the leadership of a partition, or with an empty topic of the
-// meta group, to a node that has a replica.
+// meta group, to a node that has a replica. It leads from then on whenever it is fit,
+// until another is elected; node 0 elects nobody, and leaders are evened out again.
 func (c *Client) ElectLeader(ctx context.Context, topic string, partition int32, node uint64) error {
 	_, err := c.do(ctx, request{
 		op: fmt.Sprintf("elect node %d leader of %s partition %d", node, topic, partition),

@@ -25,6 +25,7 @@ const (
 const (
 	kindAlterTopic    = 60
 	kindAddPartitions = 61
+	kindSpreadLeader  = 62
 	kindPutUser       = 70
 	kindDeleteUser    = 71
 	kindCreateAcls    = 72
@@ -81,8 +82,11 @@ func appendFields(b []byte, request *api.Request) (byte, []byte) {
 		return kindMoveReplica, appendNumbers(b, uint64(r.GetPartition()), r.GetFrom(), r.GetTo())
 	case *api.Request_ElectLeader:
 		r := body.ElectLeader
-		b = appendTopicRef(b, r.GetTopic())
-		return kindElectLeader, appendNumbers(b, uint64(r.GetPartition()), r.GetNode())
+		b = appendNumbers(appendTopicRef(b, r.GetTopic()), uint64(r.GetPartition()), r.GetNode())
+		if r.GetSpread() {
+			return kindSpreadLeader, b
+		}
+		return kindElectLeader, b
 	case *api.Request_RemoveNode:
 		return kindRemoveNode, codec.AppendUvarint(b, body.RemoveNode.GetNode())
 	case *api.Request_ReplicaChanged:
@@ -164,9 +168,9 @@ func (r fields) request(kind byte) *api.Request {
 	case kindMoveReplica:
 		return &api.Request{Body: &api.Request_MoveReplica{MoveReplica: &api.MoveReplicaRequest{
 			Topic: r.topicRef(), Partition: r.int32(), From: r.Uvarint(), To: r.Uvarint()}}}
-	case kindElectLeader:
+	case kindElectLeader, kindSpreadLeader:
 		return &api.Request{Body: &api.Request_ElectLeader{ElectLeader: &api.ElectLeaderRequest{
-			Topic: r.topicRef(), Partition: r.int32(), Node: r.Uvarint()}}}
+			Topic: r.topicRef(), Partition: r.int32(), Node: r.Uvarint(), Spread: kind == kindSpreadLeader}}}
 	case kindRemoveNode:
 		return &api.Request{Body: &api.Request_RemoveNode{RemoveNode: &api.RemoveNodeRequest{
 			Node: r.Uvarint()}}}

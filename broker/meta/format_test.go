@@ -28,6 +28,7 @@ func everyKind() []*api.Request {
 		initProducer(0, 0),
 		initProducer(1, 0),
 		{Body: &api.Request_MoveReplica{MoveReplica: &api.MoveReplicaRequest{Topic: topic, Partition: 1, From: 1, To: 2}}},
+		{Body: &api.Request_ElectLeader{ElectLeader: &api.ElectLeaderRequest{Topic: topic, Node: 1, Spread: true}}},
 		{Body: &api.Request_ElectLeader{ElectLeader: &api.ElectLeaderRequest{Topic: topic, Node: 1}}},
 		{Body: &api.Request_ElectLeader{ElectLeader: &api.ElectLeaderRequest{Topic: &api.TopicRef{}, Node: 1}}},
 		changed(2, 300, []uint64{1}, []uint64{2}),
@@ -62,6 +63,7 @@ func TestGoldenCommands(t *testing.T) {
 		"0103030407" + "0000",
 		"0103030407" + "0100",
 		"0106030407" + "017401" + "010102",
+		"013e030407" + "017401" + "0001",
 		"0107030407" + "017401" + "0001",
 		"0107030407" + "0000" + "0001",
 		"0109030407" + "02" + "ac02" + "0101" + "0102",
@@ -115,7 +117,7 @@ func TestGoldenState(t *testing.T) {
 			"0203683a33" + "0162" + "00" +
 			"0303683a34" + "0163" + "02" +
 			"01" + "010174" + "808040" + "02" + "03" + "008108" + "028927" + "03818040" + "03" +
-			"010100" + "0101" + "01" + "010100" +
+			"010100" + "0101" + "01" + "010104" +
 			"0202ac02" + "0101" + "02" + "010102" + "020201" +
 			"030100" + "0101" + "01" + "010100" +
 			"0001" + "010001" +
@@ -273,6 +275,7 @@ func TestRestoreRefusesWhatCannotBe(t *testing.T) {
 		{"a replica on no node", func(s *State) { s.topics[0].Partitions[0].Replicas[0].Node = 9 }},
 		{"two replicas on a node", func(s *State) { s.topics[0].Partitions[1].Replicas[0].Node = 2 }},
 		{"a replica twice", func(s *State) { s.topics[0].Partitions[1].Replicas[0].ID = 2 }},
+		{"an elected leader that is not first", func(s *State) { s.topics[0].Partitions[1].Replicas[1].Elected = true }},
 		{"a replica that was not given out", func(s *State) { s.topics[0].Partitions[0].Replicas[0].ID = 2 }},
 		{"a producer that was not given out", func(s *State) { s.lastProducer = 0 }},
 		{"a producer of epoch 0", func(s *State) { *s.producers.Get(1) = 0 }},

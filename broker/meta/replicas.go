@@ -55,7 +55,8 @@ func (p *Partition) move(from, to api.NodeID) {
 // has caught up.
 func (p *Partition) renew(node api.NodeID) {
 	p.lastReplica++
-	p.Replicas[p.position(node)] = Replica{Node: node, ID: p.lastReplica, Adding: true}
+	r := &p.Replicas[p.position(node)]
+	*r = Replica{Node: node, ID: p.lastReplica, Adding: true, Elected: r.Elected}
 }
 
 // minRenewable replicas have a majority without one of them.
@@ -185,28 +186,46 @@ func (p *Partition) configured(r *api.ReplicaChangedRequest) {
 }
 
 // electLeader makes a node the preferred leader of a partition, or, without a
-// topic, of the meta group.
+// topic, of the meta group. Node 0 elects nobody: the one that is first stays so only as
+// long as that is even.
 func (s *State) electLeader(r *api.ElectLeaderRequest) *api.Response {
-	n := s.Node(api.NodeID(r.Node))
-	if n == nil {
+	node := api.NodeID(r.Node)
+	n := s.Node(node)
+	if n == nil && node != 0 {
 		return &api.Response{Error: unknownNode(r.Node)}
 	}
 	done := &api.Response{Body: &api.Response_ElectLeader{ElectLeader: &api.ElectLeaderResponse{}}}
 	if isMeta(r.Topic) {
-		if !n.Voter || n.Removing {
+		if n != nil && (!n.Voter || n.Removing) {
 			return refuse(api.Code_NODE_IS_REPLICA, "node %d has no vote in the meta group; name a node that has", n.ID)
 		}
-		s.preferred = n.ID
+		s.preferred = node
 		return done
 	}
 	p, err := s.Resolve(r.Topic, r.Partition)
 	if err != nil {
 		return &api.Response{Error: err}
 	}
-	replica, ok := p.ReplicaOn(n.ID)
-	if !ok || replica.Adding || replica.Removing {
-		return refuse(api.Code_NODE_IS_REPLICA, "node %d holds no complete replica of %s; name a node that does", n.ID, p)
+	// It was not elected yet, perhaps, when whoever spreads leaders looked.
+	if r.Spread && p.Replicas[0].Elected {
+		return refuse(api.Code_INVALID_REQUEST, "node %d was elected leader of %s; elect another, or node 0 for nobody", p.Replicas[0].Node, p)
 	}
-	moveToFront(p.Replicas, p.position(n.ID))
+	if node != 0 {
+		replica, ok := p.ReplicaOn(node)
+		if !ok || replica.Adding || replica.Removing {
+			return refuse(api.Code_NODE_IS_REPLICA, "node %d holds no complete replica of %s; name a node that does", node, p)
+		}
+	}
+	p.elect(node, !r.Spread)
 	return done
+}
+
+// elect puts the replica on a node first, 0: none; elected says whether it has to stay
+// there.
+func (p *Partition) elect(node api.NodeID, elected bool) {
+	p.Replicas[0].Elected = false
+	if node != 0 {
+		moveToFront(p.Replicas, p.position(node))
+		p.Replicas[0].Elected = elected
+	}
 }

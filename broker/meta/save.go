@@ -81,18 +81,18 @@ func (p *Partition) append(b []byte) []byte {
 	b = codec.AppendUvarint(b, uint64(len(p.Replicas)))
 	for _, r := range p.Replicas {
 		b = appendNumbers(b, uint64(r.Node), uint64(r.ID))
-		b = append(b, flags(r.Adding, r.Removing))
+		b = append(b, flags(r.Adding, r.Removing, r.Elected))
 	}
 	return b
 }
 
-func flags(first, second bool) byte {
+// flags gives a byte whose lowest bit is the first flag.
+func flags(set ...bool) byte {
 	var b byte
-	if first {
-		b |= 1
-	}
-	if second {
-		b |= 2
+	for i, is := range set {
+		if is {
+			b |= 1 << i
+		}
 	}
 	return b
 }
@@ -130,10 +130,12 @@ func (r *loader) number() uint64 {
 }
 
 // flags reads what flags made.
-func (r *loader) flags() (first, second bool) {
+func (r *loader) flags(into ...*bool) {
 	b := r.Byte()
-	r.need(b <= 3)
-	return b&1 != 0, b&2 != 0
+	r.need(b < 1<<len(into))
+	for i, flag := range into {
+		*flag = b&(1<<i) != 0
+	}
 }
 
 func (r *loader) load() {
@@ -166,7 +168,7 @@ func (r *loader) nodes() {
 	r.need(n <= MaxNodes)
 	for range n {
 		node := &Node{ID: api.NodeID(r.Uvarint()), Address: r.String(), token: r.String()}
-		node.Voter, node.Removing = r.flags()
+		r.flags(&node.Voter, &node.Removing)
 		r.need(node.ID > last && node.ID <= s.lastNode)
 		r.need(checkIdentity([]byte(node.token), node.Address) == nil)
 		if r.bad {
@@ -247,7 +249,8 @@ func (r *loader) replicas(p *Partition) {
 	r.need(n <= maxListed)
 	for range n {
 		replica := Replica{Node: api.NodeID(r.Uvarint()), ID: api.ReplicaID(r.Uvarint())}
-		replica.Adding, replica.Removing = r.flags()
+		r.flags(&replica.Adding, &replica.Removing, &replica.Elected)
+		r.need(!replica.Elected || len(p.Replicas) == 0)
 		r.need(r.state.Node(replica.Node) != nil && p.position(replica.Node) < 0)
 		r.need(replica.ID >= 1 && replica.ID <= p.lastReplica && p.NodeOf(replica.ID) == 0)
 		if r.bad {

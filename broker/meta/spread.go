@@ -16,8 +16,8 @@ func (s *State) CanSpread() bool {
 // Uneven names a partition, and the node of a replica of it that had better be the
 // preferred leader, so that nodes lead more equally many; nil if they do as it is, to
 // within one between any two nodes that have a partition in common. Nodes that are not
-// suitable get nothing; partitions whose replicas are changing are left alone. Of several
-// it is the partition between the nodes that differ most; of those, the one that was made
+// suitable get nothing; partitions whose replicas are changing, or whose leader somebody
+// elected, are left alone. Of several it is the partition between the nodes that differ most; of those, the one that was made
 // first.
 func (s *State) Uneven(suitable func(*Node) bool) (uneven *Partition, to api.NodeID) {
 	most := minUneven - 1
@@ -28,7 +28,7 @@ func (s *State) Uneven(suitable func(*Node) bool) (uneven *Partition, to api.Nod
 	}
 	for _, t := range s.topics {
 		for _, p := range t.Partitions {
-			if p.Changing() {
+			if p.Changing() || p.Replicas[0].Elected {
 				continue
 			}
 			for _, r := range p.Replicas[1:] {

@@ -49,6 +49,9 @@ type Replica struct {
 	// Removing: no longer wanted, and not known to be out of the configuration yet.
 	// Both are set on a replica that was given up before it was complete.
 	Removing bool
+	// Elected: preferred as the leader because somebody asked for it, so it stays first
+	// until another is elected. Only the first replica is.
+	Elected bool
 }
 
 // defaultReplicas is the replication factor where there are nodes enough.

@@ -37,14 +37,18 @@ func (t *target) register(cmd *cobra.Command) {
 func newElect() *cobra.Command {
 	var t target
 	var node uint64
-	var meta bool
+	var meta, nobody bool
 	cmd := &cobra.Command{
-		Use:   "elect (--topic T --partition P | --meta) --node N",
+		Use:   "elect (--topic T --partition P | --meta) (--node N | --nobody)",
 		Short: "Make a node the leader of a partition, or of the meta group, and wait until it is",
-		Args:  cli.NoArguments,
+		Long: `Make a node the leader of a partition, or of the meta group, and wait until it is.
+It leads from then on whenever it is there, caught up and has room, however many
+partitions the others lead, until another node is elected, or it gives its replica up.
+With --nobody, who leads is the cluster's affair again, which evens out what nodes lead.`,
+		Args: cli.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if node == 0 || meta == (t.topic != "") {
-				return cli.Usagef("elect needs --node, and either --topic with --partition or --meta")
+			if nobody == (node != 0) || meta == (t.topic != "") {
+				return cli.Usagef("elect needs either --node or --nobody, and either --topic with --partition or --meta")
 			}
 			return t.with(cmd.Context(), batch.None, func(cl *client.Client) error {
 				ctx, cancel := context.WithTimeout(cmd.Context(), t.timeout)
@@ -52,7 +56,10 @@ func newElect() *cobra.Command {
 				if err := cl.ElectLeader(ctx, t.topic, t.partition, node); err != nil {
 					return err
 				}
-				return t.wait(ctx, cl, fmt.Sprintf("node %d does not lead yet: it may be away, or nodes would lead too unequally many and 'serve --balance-leaders' put another first", node), func(m *api.MetadataResponse, p *api.PartitionInfo) bool {
+				if nobody {
+					return nil
+				}
+				return t.wait(ctx, cl, fmt.Sprintf("node %d is elected, and does not lead yet: it may be away, behind or out of room", node), func(m *api.MetadataResponse, p *api.PartitionInfo) bool {
 					return meta && m.MetaLeader == node || p != nil && p.Leader == node
 				})
 			})
@@ -60,6 +67,7 @@ func newElect() *cobra.Command {
 	}
 	t.register(cmd)
 	cmd.Flags().Uint64Var(&node, "node", 0, "the node that is to lead")
+	cmd.Flags().BoolVar(&nobody, "nobody", false, "undo an election: nobody in particular is to lead")
 	cmd.Flags().BoolVar(&meta, "meta", false, "the leader of the meta group, not of a partition")
 	return cmd
 }

@@ -70,6 +70,7 @@ var badCommands = []struct {
 	{"producer describe --topic t --partition 0 --max -3", usage, "--max"},
 	{"producer describe t", usage, "argument"},
 	{"cluster elect --topic t --partition 0", usage, "--node"},
+	{"cluster elect --topic t --partition 0 --node 1 --nobody", usage, "--nobody"},
 	{"cluster elect --topic t --meta --node 1", usage, "--meta"},
 	{"cluster move --topic t", usage, "--from"},
 	{"cluster remove", usage, "--node"},

@@ -70,10 +70,10 @@ func (c *cluster) newNode() *node {
 	return &node{address: freeAddress(c.t), data: filepath.Join(c.folder, "n"+strconv.Itoa(c.made))}
 }
 
-// serve begins a life of a node. Leaders are not balanced: who leads is for the tests to say.
+// serve begins a life of a node.
 func (c *cluster) serve(n *node, flags ...string) {
 	c.t.Helper()
-	args := append([]string{"serve", "--data", n.data, "--listen", n.address, "--balance-leaders=false"}, flags...)
+	args := append([]string{"serve", "--data", n.data, "--listen", n.address}, flags...)
 	n.process = start(c.t, n.data+".log", args...)
 }
 

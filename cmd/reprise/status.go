@@ -50,6 +50,8 @@ type replicaView struct {
 	Node     uint64 `json:"node"`
 	Adding   bool   `json:"adding,omitempty"`
 	Removing bool   `json:"removing,omitempty"`
+	// Elected: somebody made it the leader, and leaders are evened out around it.
+	Elected bool `json:"elected,omitempty"`
 	// Lag counts the entries that the leader has committed and this replica has not
 	// applied; null where one of the two does not say.
 	Lag *uint64 `json:"lag"`
@@ -149,7 +151,7 @@ func viewPartition(topic string, p *api.PartitionInfo, groups map[uint64]map[uin
 		v.Start, v.End = &lead.LogStart, &lead.LogEnd
 	}
 	for _, r := range sortedReplicas(p) {
-		replica := replicaView{Node: r.Node, Adding: r.Adding, Removing: r.Removing}
+		replica := replicaView{Node: r.Node, Adding: r.Adding, Removing: r.Removing, Elected: r.Elected}
 		g := groups[r.Node][p.Group]
 		if g != nil && lead != nil {
 			lag := max(lead.Commit, g.Applied) - g.Applied
@@ -194,11 +196,12 @@ func (v *clusterView) table(out io.Writer) error {
 	return table.Flush()
 }
 
-// names lists the nodes, with + on those being added and - on those being removed.
+// names lists the nodes, with + on those being added, - on those being removed, and * on
+// one that was elected.
 func (p *partitionView) names() string {
 	var names []string
 	for _, r := range p.Replicas {
-		names = append(names, replicaName(r.Node, r.Adding, r.Removing))
+		names = append(names, replicaName(r.Node, r.Adding, r.Removing, r.Elected))
 	}
 	return strings.Join(names, ",")
 }

@@ -211,10 +211,13 @@ func leaderName(node uint64) string {
 	return fmt.Sprint(node)
 }
 
-// replicaName is a node, with + where its replica is being added and - where it is being
-// removed.
-func replicaName(node uint64, adding, removing bool) string {
+// replicaName is a node, with + where its replica is being added, - where it is being
+// removed, and * where it was elected leader.
+func replicaName(node uint64, adding, removing, elected bool) string {
 	name := fmt.Sprint(node)
+	if elected {
+		name += "*"
+	}
 	if adding {
 		name = "+" + name
 	}

@@ -423,7 +423,7 @@ func (g *generator) membership() {
 			f.Target, f.At = Target{Node: int(s.Between(1, int64(g.plan.Nodes)+1))}, between(s, 12_000, 50_000)
 		})
 	}
-	g.some(Elect, 1, 5, func(s *prng.Stream, f *Fault) { f.Target = g.partition(s) })
+	g.some(Elect, 1, 5, func(s *prng.Stream, f *Fault) { f.Target, f.Strength = g.partition(s), s.Below(4)/3 })
 	g.some(Permit, 1, 4, func(s *prng.Stream, f *Fault) { f.Strength = s.Below(2) })
 }
 

@@ -203,7 +203,8 @@ const (
 	Move Kind = "move"
 	// Leave: a node gives its replicas to others and leaves the cluster.
 	Leave Kind = "leave"
-	// Elect: another replica of a partition is made its leader.
+	// Elect: another replica of a partition is made its leader, to stay it; with a Strength
+	// above 0 nobody is elected, and leaders are evened out again.
 	Elect Kind = "elect"
 	// RetainTime and RetainBytes: a topic's retention becomes Strength, 0 for none.
 	RetainTime  Kind = "retain-time"

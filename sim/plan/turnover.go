@@ -34,7 +34,7 @@ func (g *generator) change(s *prng.Stream, at Milliseconds) {
 	case n < 14:
 		g.then(Fault{Kind: Move, At: at, Target: g.partition(s)})
 	case n < 17:
-		g.then(Fault{Kind: Elect, At: at, Target: g.partition(s)})
+		g.then(Fault{Kind: Elect, At: at, Target: g.partition(s), Strength: s.Below(4) / 3})
 	case n < 18 && g.plan.Families.Process:
 		g.then(Fault{Kind: RollingRestart, At: at, Length: between(s, 6_000, 12_000)})
 	case n < 19 && g.plan.Families.Disk:

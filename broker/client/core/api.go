@@ -227,7 +227,7 @@ func (c *Client) MoveReplica(topic string, p api.Partition, from, to api.NodeID,
 }
 
 // ElectLeader hands the leadership of a partition, or with an empty topic of the
-// meta group, to a node.
+// meta group, to a node; node 0 elects nobody.
 func (c *Client) ElectLeader(topic string, p api.Partition, node api.NodeID, timeout env.Time, done func(Result)) {
 	request := &api.ElectLeaderRequest{Topic: &api.TopicRef{Name: topic}, Partition: int32(p), Node: uint64(node)}
 	o := &operation{
