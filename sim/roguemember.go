@@ -56,7 +56,7 @@ func (r *run) rogueMember(f *plan.Fault) bool {
 	switch m.draw(drawNode, 8) {
 	case 0, 1:
 		m.instance = fmt.Sprintf("rogue%d", f.Number)
-	case 2, 3, 4:
+	case 2, 3, 4, 5:
 		// Two of them would take it from each other.
 		m.instance, r.readers.victim = r.readers.victim, ""
 		m.thief = m.instance != ""

@@ -129,6 +129,7 @@ type Replica struct {
 	// What the host was last told.
 	role Role
 
+	owing     owing
 	reads     reads
 	snapshots snapshots
 	loads     loads
@@ -219,12 +220,6 @@ func (r *Replica) takesBack(m *raftpb.Message) bool {
 	return match > 0 && m.GetIndex() <= match
 }
 
-// step hands a message to raft, whose only errors say that it dropped it.
-func (r *Replica) step(m *raftpb.Message) {
-	_ = r.raft.Step(m)
-	r.pumpIfReady()
-}
-
 // NeedPump has the host call Pump at its next flush.
 func (r *Replica) NeedPump() {
 	if !r.dirty {
@@ -241,17 +236,6 @@ func (r *Replica) pumpIfReady() {
 	}
 }
 
-// Tick moves the group's clock on by a number of ticks.
-func (r *Replica) Tick(ticks int) {
-	for range ticks {
-		r.raft.Tick()
-		r.expireReads()
-		r.expireSnapshots()
-		r.expireImport()
-	}
-	r.pumpIfReady()
-}
-
 // Propose appends data to the log if the replica leads. An error means that it
 // did not and will not happen.
 func (r *Replica) Propose(data []byte) error {
@@ -261,6 +245,7 @@ func (r *Replica) Propose(data []byte) error {
 
 // Campaign starts an election at once.
 func (r *Replica) Campaign() {
+	r.settle()
 	_ = r.raft.Campaign()
 	r.NeedPump()
 }
@@ -268,6 +253,7 @@ func (r *Replica) Campaign() {
 // ForgetLeader says that the leader may be gone: until it is heard again, votes are
 // not refused for its sake.
 func (r *Replica) ForgetLeader() {
+	r.settle()
 	_ = r.raft.ForgetLeader()
 	r.NeedPump()
 }
