@@ -18,8 +18,9 @@ type cluster struct {
 	nodes     map[api.NodeID]env.Endpoint
 	// order is where any node will do, from turn on: the nodes by id, then those
 	// of bootstrap that are none of them. turn moves on when a node fails.
-	order []env.Endpoint
-	turn  int
+	order  []env.Endpoint
+	turn   int
+	random *prng.Stream
 	// metaLeader is 0 when unknown.
 	metaLeader api.NodeID
 	topics     map[string]*topic
@@ -61,6 +62,7 @@ func newCluster(bootstrap []env.Endpoint, random *prng.Stream) *cluster {
 		nodes:     map[api.NodeID]env.Endpoint{},
 		topics:    map[string]*topic{},
 		turn:      int(random.Below(int64(len(bootstrap)))),
+		random:    random,
 	}
 	k.sort()
 	return k
@@ -196,9 +198,14 @@ func (k *cluster) sort() {
 	}
 }
 
-// avoid notes that a node failed to answer.
+// avoid notes that a node failed to answer, and asks another next. If it was not its turn,
+// whose turn it is may have named it: a node that was removed and runs again knows only such
+// as are gone by now, and says so readily. Which is next is drawn then, for turns could keep
+// time with the failures.
 func (k *cluster) avoid(node env.Endpoint) {
-	if k.any() == node {
-		k.turn = (k.turn + 1) % len(k.order)
+	step := 1
+	if k.any() != node {
+		step = int(k.random.Below(int64(len(k.order))))
 	}
+	k.turn = (k.turn + step) % len(k.order)
 }

@@ -165,7 +165,7 @@ func (k *cluster) heed(from env.Endpoint, err *api.Error) {
 	if leader != 0 || k.nodes[k.metaLeader] == from {
 		k.metaLeader = leader
 	}
-	if leader == 0 {
+	if silent(err.Code) || leader == 0 {
 		k.avoid(from)
 	}
 }

@@ -148,6 +148,48 @@ func TestDeletedTopicIsForgottenWithoutItsNodes(t *testing.T) {
 	s.expect(s.await(list), api.Code_UNKNOWN_TOPIC_OR_PARTITION, true)
 }
 
+// A node that was removed runs again. It names a leader that is gone by now, and a client that
+// asks it first gets away from it all the same.
+func TestRemovedNodeTrapsNobody(t *testing.T) {
+	works := []func(s *scene, done func(core.Result)){
+		func(s *scene, done func(core.Result)) { s.client.ListOffsets("t", 0, api.OffsetSpec_LATEST, 0, done) },
+		func(s *scene, done func(core.Result)) {
+			s.client.Metadata(&api.MetadataRequest{Linearizable: true}, 0, done)
+		},
+		func(s *scene, done func(core.Result)) { s.send(core.Idempotent, "a", done) },
+	}
+	for removed := api.NodeID(1); removed <= 3; removed++ {
+		for _, work := range works {
+			s := newScene(t, core.Config{})
+			s.strand(removed, removed%3+1, (removed+1)%3+1)
+			s.expect(s.await(func(done func(core.Result)) { work(s, done) }), api.Code_OK, true)
+		}
+	}
+}
+
+// strand has one node name another that is gone, where a third is the whole cluster.
+func (s *scene) strand(removed, gone, live api.NodeID) {
+	s.world.LeadMeta(live)
+	for _, p := range s.world.Topic("t").Partitions {
+		p.Lead(live)
+	}
+	was := &api.PartitionInfo{Leader: uint64(gone), Replicas: []*api.ReplicaInfo{{Node: uint64(gone), Replica: 1}}}
+	stale := &api.MetadataResponse{MetaLeader: uint64(gone), Topics: []*api.TopicInfo{
+		{Name: "t", Id: uint64(s.world.Topic("t").ID), Partitions: []*api.PartitionInfo{was}},
+	}}
+	s.script(func(id api.NodeID, q *api.Request) (*api.Response, bool) {
+		switch {
+		case id == live:
+			return nil, false
+		case id == gone:
+			return failed(api.Code_DISCONNECTED), true
+		case isLookUp(q):
+			return &api.Response{Body: &api.Response_Metadata{Metadata: stale}}, true
+		}
+		return &api.Response{Error: &api.Error{Code: api.Code_NOT_LEADER, LeaderId: uint64(gone), LeaderAddress: string(s.world.Endpoints()[gone-1])}}, true
+	})
+}
+
 func TestCreateInDoubtIsNotRepeated(t *testing.T) {
 	s := newScene(t, core.Config{})
 	create := func(done func(core.Result)) {
