@@ -47,6 +47,9 @@ func makeBad(draw func(purpose uint64, below int64) int64, topic *api.TopicRef, 
 		func() (*api.Request, string) { return badFetch(draw, topic, partition) },
 		func() (*api.Request, string) { return badCreate(draw) },
 		func() (*api.Request, string) { return badChange(draw, topic, partition) },
+		func() (*api.Request, string) { return badGroup(draw) },
+		func() (*api.Request, string) { return badAccess(draw) },
+		func() (*api.Request, string) { return badConfig(draw, topic) },
 	}
 	return all[draw(drawTarget, int64(len(all)))]()
 }
