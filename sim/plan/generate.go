@@ -424,7 +424,7 @@ func (g *generator) membership() {
 		})
 	}
 	g.some(Elect, 1, 5, func(s *prng.Stream, f *Fault) { f.Target, f.Strength = g.partition(s), s.Below(4)/3 })
-	g.some(Permit, 1, 4, func(s *prng.Stream, f *Fault) { f.Strength = s.Below(2) })
+	g.some(Permit, 1, 4, func(s *prng.Stream, f *Fault) { f.Strength = s.Below(3) })
 }
 
 func (g *generator) clock() {

@@ -215,8 +215,8 @@ const (
 	MessageBytes Kind = "message-bytes"
 	// AddPartitions: a topic gets Strength more partitions.
 	AddPartitions Kind = "add-partitions"
-	// Permit: a user is made and an ACL for it; with a Strength above 0 the user is deleted
-	// again.
+	// Permit: a user is made and an ACL for it; with a Strength of 1 the user is deleted
+	// again, with 2 it gets another password and the ACL is deleted.
 	Permit Kind = "permit"
 )
 

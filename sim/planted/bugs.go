@@ -52,7 +52,9 @@ func (r *reader) line() error {
 	case "loses":
 		b.Loses = true
 	case "workload":
-		b.Workload = rest
+		b.Plans = []string{"--workload", rest}
+	case "scenario":
+		b.Plans = []string{"--scenario", rest}
 	case "verdicts":
 		b.Verdicts = strings.Fields(rest)
 	case "why":

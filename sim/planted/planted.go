@@ -24,8 +24,9 @@ type Bug struct {
 	// Loses: it loses or doubles data, or lets a client read what is not so; what
 	// the clients see must give it away, without any look inside.
 	Loses bool
-	// Workload of the seeds that look for it; "" is that of each seed.
-	Workload string
+	// Plans are the arguments of reprise-sim run that say which plans look for it; without
+	// any, each seed draws its own.
+	Plans []string
 	// Verdicts are the names by one of which it must be found.
 	Verdicts []string
 	// Why it is one, in a sentence.

@@ -88,7 +88,7 @@ func TestListIsRead(t *testing.T) {
 		t.Fatal(all, err)
 	}
 	b := all[0]
-	if b.Name != "a" || b.Class != 3 || !b.Loses || b.Workload != "group" || !slices.Equal(b.Verdicts, []string{"x", "y"}) || b.Why != "So." {
+	if b.Name != "a" || b.Class != 3 || !b.Loses || !slices.Equal(b.Plans, []string{"--workload", "group"}) || !slices.Equal(b.Verdicts, []string{"x", "y"}) || b.Why != "So." {
 		t.Errorf("%+v", b)
 	}
 	if want := []Edit{{"f.go", "\told", ""}, {"g.go", "o", "n"}}; !slices.Equal(b.Edits, want) {

@@ -17,7 +17,7 @@ import (
 type hunt struct {
 	simulator string
 	jobs      int
-	workload  string // "" for what each seed draws
+	plans     []string // arguments that choose them, if each seed does not draw its own
 	// blackBox: only what the clients saw counts, under any name but those of
 	// nameless.
 	blackBox bool
@@ -72,9 +72,7 @@ func (h *hunt) run(ctx context.Context, first, last uint64) error {
 // seedsFrom runs some seeds and gives their outcomes in ascending order.
 func (h *hunt) seedsFrom(ctx context.Context, from, to uint64) ([]outcome, error) {
 	args := []string{"run", "--seeds", fmt.Sprintf("%d..%d", from, to), "--jobs", fmt.Sprint(h.jobs), "--json"}
-	if h.workload != "" {
-		args = append(args, "--workload", h.workload)
-	}
+	args = append(args, h.plans...)
 	if h.blackBox {
 		args = append(args, "--black-box")
 	}

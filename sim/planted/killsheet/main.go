@@ -118,7 +118,7 @@ func (s *sheet) plant(ctx context.Context, b *planted.Bug) (found bool, err erro
 	if text, err := build.CombinedOutput(); err != nil {
 		return false, fmt.Errorf("go build: %w\n%s", err, text)
 	}
-	h := &hunt{simulator: simulator, jobs: s.jobs, workload: b.Workload, verdicts: b.Verdicts}
+	h := &hunt{simulator: simulator, jobs: s.jobs, plans: b.Plans, verdicts: b.Verdicts}
 	if err := h.run(ctx, s.first, s.last); err != nil {
 		return false, err
 	}
@@ -137,7 +137,7 @@ func (s *sheet) plant(ctx context.Context, b *planted.Bug) (found bool, err erro
 	if !b.Loses {
 		return h.found(), nil
 	}
-	c := &hunt{simulator: simulator, jobs: s.jobs, workload: b.Workload, blackBox: true}
+	c := &hunt{simulator: simulator, jobs: s.jobs, plans: b.Plans, blackBox: true}
 	if err := c.run(ctx, s.first, s.last); err != nil {
 		return false, err
 	}

@@ -20,8 +20,8 @@ type reduction struct {
 // reduce shrinks the plan of the seed that found a bug.
 func (h *hunt) reduce(ctx context.Context, budget time.Duration) (*reduction, error) {
 	small := filepath.Join(filepath.Dir(h.simulator), "small.plan.json")
-	cmd := exec.CommandContext(ctx, h.simulator, "shrink", "--json",
-		"--seed", fmt.Sprint(h.seed), "--workload", h.workload, "--budget", budget.String(), "--out", small)
+	args := []string{"shrink", "--json", "--seed", fmt.Sprint(h.seed), "--budget", budget.String(), "--out", small}
+	cmd := exec.CommandContext(ctx, h.simulator, append(args, h.plans...)...)
 	text, err := cmd.Output()
 	if err != nil {
 		return nil, fmt.Errorf("%v: %w", cmd.Args, err)
