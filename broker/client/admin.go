@@ -193,8 +193,12 @@ func (c *Client) MoveReplica(ctx context.Context, topic string, partition int32,
 // meta group, to a node that has a replica. It leads from then on whenever it is fit,
 // until another is elected; node 0 elects nobody, and leaders are evened out again.
 func (c *Client) ElectLeader(ctx context.Context, topic string, partition int32, node uint64) error {
+	op := fmt.Sprintf("elect node %d leader of %s partition %d", node, topic, partition)
+	if node == 0 {
+		op = fmt.Sprintf("elect nobody leader of %s partition %d", topic, partition)
+	}
 	_, err := c.do(ctx, request{
-		op: fmt.Sprintf("elect node %d leader of %s partition %d", node, topic, partition),
+		op: op,
 		start: func(timeout env.Time, done func(core.Result)) {
 			c.core.ElectLeader(topic, api.Partition(partition), api.NodeID(node), timeout, done)
 		},
