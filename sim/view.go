@@ -62,6 +62,7 @@ func (w watcher) Returned(env.Endpoint) { w.oracle.Returned() }
 // Names of events of a node.
 const (
 	becameLeader = "became leader"
+	nodeFailed   = "node failed"
 	nodeServes   = "node serves"
 )
 
