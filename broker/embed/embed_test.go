@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -168,6 +169,29 @@ func TestBadConfig(t *testing.T) {
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// A dead node has the fewest replicas, and gets none.
+func TestDrainAvoidsTheDead(t *testing.T) {
+	c := start(t)
+	fourth, err := c.Add()
+	c.must(err)
+	fifth, err := c.Add()
+	c.must(err)
+	fourth.Kill()
+	c.produce(5)
+	id := uint64(c.leader().ID())
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	c.must(c.client.Drain(ctx, id, client.Drain{}))
+	if len(fifth.Replicas()) != 2 {
+		t.Errorf("the fifth node has %d replicas", len(fifth.Replicas()))
+	}
+	c.readBack()
+	c.must(c.client.RemoveNode(ctx, id))
+	if _, err := c.client.PlanDrain(ctx, uint64(c.leader().ID()), client.Drain{}); err == nil || !strings.Contains(err.Error(), "do not answer") {
+		t.Errorf("a drain to a dead node is planned with %v", err)
 	}
 }
 

@@ -25,8 +25,8 @@ func newDrain() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "drain --node N [--to N,...] [--dry-run]",
 		Short: "Move all replicas of a node to others, and wait until they have",
-		Long: `Move all replicas of a node, be it alive or dead, to others: each to a node that has
-none of its partition, and by then the fewest. Then 'cluster remove' can remove the node.
+		Long: `Move all replicas of a node, be it alive or dead, to others: each to a node that answers, has
+none of its partition, and by then the fewest in all. Then 'cluster remove' can remove the node.
 What has begun goes on if this command is stopped; started again, it goes on with the rest.
 
 --timeout bounds the whole drain.`,
@@ -39,7 +39,7 @@ What has begun goes on if this command is stopped; started again, it goes on wit
 	f.connection.register(cmd)
 	flags := cmd.Flags()
 	flags.Uint64Var(&f.node, "node", 0, "the node that gives its replicas up")
-	flags.StringSliceVar(&f.to, "to", nil, "the nodes that may get them (default: all others)")
+	flags.StringSliceVar(&f.to, "to", nil, "the nodes that may get them (default: all others that answer)")
 	flags.IntVar(&f.parallel, "parallel", 2, "how many replicas move at the same time: each copies its whole log")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "print where each replica would go, and move none")
 	return cmd
