@@ -51,10 +51,15 @@ const leaps = env.Second
 // clock: a node's may be fast, and may leap if it stood still.
 func (r *run) lasts(t env.Time) env.Time {
 	t = t * 4 / 5
-	if slices.ContainsFunc(r.plan.Faults, func(f plan.Fault) bool { return f.Kind == plan.Freeze }) {
+	if r.freezes() {
 		t -= leaps
 	}
 	return t
+}
+
+// freezes reports whether clocks stand still now and then, and leap when they go on.
+func (r *run) freezes() bool {
+	return slices.ContainsFunc(r.plan.Faults, func(f plan.Fault) bool { return f.Kind == plan.Freeze })
 }
 
 func numbersOf(list []*api.GroupPartition) map[int32]bool {

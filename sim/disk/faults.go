@@ -280,6 +280,7 @@ func (d *Disk) lead(f *file, through uint64) (astray change, ok bool) {
 // stray makes a change at a place before its own, if there is one. The system has given
 // its pages up, so the process reads what the platter has.
 func (d *Disk) stray(f *file, c change) {
+	d.wounds++ // also where the platter has the bytes already, but cannot be read
 	d.soil(f, c.position, c.data)
 	if before := c.position / sector; before > 0 {
 		d.operations++
