@@ -77,3 +77,19 @@ func TestGivenUpInTimeIsNotOverdue(t *testing.T) {
 		}
 	}
 }
+
+// A join that is repeated may come upon the member that it made, and that is to hear nothing
+// more. Nobody has taken its place: it may join again. Who was a member and is not that one
+// is fenced.
+func TestRepeatedJoinIsNotFenced(t *testing.T) {
+	c := &coordinator{state: groups.New(1 << 20)}
+	out := c.state.Apply(groups.EncodeJoin(command.Tag{}, 0, "g", groups.Join{
+		Token: "a", Instance: "i", Session: 10_000, Rebalance: rebalance, Topics: []string{"t"}}))
+	member := out.Member.ID
+	for id, want := range map[groups.MemberID]api.Code{0: api.Code_UNKNOWN_MEMBER, member: api.Code_UNKNOWN_MEMBER, member + 7: api.Code_FENCED_INSTANCE} {
+		told := c.orFenced(asker{group: "g", member: id, instance: "i"}, &api.Response{Error: unheard("g", member)})
+		if code := told.GetError().GetCode(); code != want {
+			t.Errorf("who was member %d is told %v, want %v", id, code, want)
+		}
+	}
+}

@@ -161,10 +161,11 @@ func (g *group) fences(instance string, id MemberID) bool {
 }
 
 // Fenced says that a client which was a member of an instance is none because another has
-// taken its place; "" if that is not why.
+// taken its place; "" if that is not why. Who was no member, id 0, had no place: its join
+// may have come upon its own member by the token.
 func (s *State) Fenced(name string, id MemberID, instance string) string {
 	g := s.groups[name]
-	if g == nil || g.members[id] != nil || !g.fences(instance, id) {
+	if g == nil || id == 0 || g.members[id] != nil || !g.fences(instance, id) {
 		return ""
 	}
 	return fenced(name, id, instance)

@@ -51,10 +51,11 @@ func (r *reader) line() error {
 		b.Class, err = strconv.Atoi(rest)
 	case "loses":
 		b.Loses = true
-	case "workload":
-		b.Plans = []string{"--workload", rest}
-	case "scenario":
-		b.Plans = []string{"--scenario", rest}
+	case "workload", "scenario":
+		if b.Plans != nil {
+			return fmt.Errorf("%s has plans already", b.Name)
+		}
+		b.Plans = []string{"--" + word, rest}
 	case "verdicts":
 		b.Verdicts = strings.Fields(rest)
 	case "why":

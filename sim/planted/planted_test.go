@@ -94,7 +94,12 @@ func TestListIsRead(t *testing.T) {
 	if want := []Edit{{"f.go", "\told", ""}, {"g.go", "o", "n"}}; !slices.Equal(b.Edits, want) {
 		t.Errorf("%+v", b.Edits)
 	}
+	other := strings.Replace(good, "workload group", "scenario leave", 1)
+	if all, err := parse(other); err != nil || !slices.Equal(all[0].Plans, []string{"--scenario", "leave"}) {
+		t.Error(all, err)
+	}
 	for _, bad := range []string{
+		strings.Replace(good, "workload group\n", "workload group\nscenario leave\n", 1),
 		"class 3\n", strings.TrimSuffix(good, ">>>\n"), good + "nonsense\n", strings.Replace(good, "class 3", "class x", 1),
 	} {
 		if _, err := parse(bad); err == nil {
