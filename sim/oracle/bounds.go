@@ -26,9 +26,13 @@ func (o *Oracle) noteBound(t *Topic) {
 }
 
 // checkBound holds a batch that was taken against the bounds of its topic that a leader may
-// have gone by.
+// have gone by. What a leader of a later term commits of an earlier one may have waited for a
+// majority for any time, and is left out.
 func (o *Oracle) checkBound(g *group, f *segment.Frame) {
 	if g.machine.partition == nil || f.Count == 0 {
+		return
+	}
+	if _, term, ok := o.Leader(g.id); ok && term > f.Term {
 		return
 	}
 	data, ok := partition.Batch(f.Data)
