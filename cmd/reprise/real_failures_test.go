@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -70,7 +71,13 @@ func repeatedSequences(t *testing.T) {
 	}
 	again()
 	victim := c.leader("t", 0)
-	victim.process.kill() // another one leads from here
+	victim.process.kill()
+	await(t, settleTime, "another leader", func() error {
+		if c.leader("t", 0) == victim {
+			return errors.New("the one that was killed still counts as it")
+		}
+		return nil
+	})
 	again()
 	c.serve(victim)
 	c.awaitCaughtUp(victim)
