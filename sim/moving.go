@@ -107,10 +107,10 @@ func (r *run) unbalanced() string {
 			if host, _, ok := r.oracle.Leader(p.Group); !ok || r.id(r.named(host)) != first {
 				return fmt.Sprintf("%s is led by %s, and node %d is its preferred leader", p, host, first)
 			}
+			if p.Replicas[0].Elected {
+				continue
+			}
 			for _, other := range p.Replicas {
-				if p.Replicas[0].Elected {
-					break
-				}
 				if preferred[first] > preferred[other.Node]+1 {
 					return fmt.Sprintf("node %d is to lead %d partitions, %s among them, and node %d is to lead %d",
 						first, preferred[first], p, other.Node, preferred[other.Node])

@@ -17,8 +17,8 @@ func (s *State) CanSpread() bool {
 // preferred leader, so that nodes lead more equally many; nil if they do as it is, to
 // within one between any two nodes that have a partition in common. Nodes that are not
 // suitable get nothing; partitions whose replicas are changing, or whose leader somebody
-// elected, are left alone. Of several it is the partition between the nodes that differ most; of those, the one that was made
-// first.
+// elected, are left alone. Of several it is the partition between the nodes that differ
+// most; of those, the one that was made first.
 func (s *State) Uneven(suitable func(*Node) bool) (uneven *Partition, to api.NodeID) {
 	most := minUneven - 1
 	leaders := make(map[api.NodeID]int)
