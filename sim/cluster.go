@@ -45,6 +45,8 @@ type node struct {
 	copying map[api.GroupID]int64
 	// copied is what it has asked of others' segments lately, as a bucket that runs empty.
 	copied bucket
+	// leapt is when a clock that stood still has gone on for a while.
+	leapt env.Time
 }
 
 // version is what simulated nodes say they are.

@@ -59,7 +59,7 @@ func (r *run) asksForCopy(host env.Endpoint, q *api.CopySegmentRequest) {
 	rate := r.plan.Config.CopyRate * 11 / 10
 	n.copied.add(r.world.Agenda.Now(), rate, int64(q.GetLength()))
 	most := rate/4 + int64(n.config().CopyBytes)
-	if r.freezes() {
+	if r.world.Agenda.Now() < n.leapt {
 		most += rate / 4
 	}
 	if n.copied.bytes > most {

@@ -211,6 +211,7 @@ func (r *run) hit(a *armed) bool {
 		r.later(a, func() { n.host.Drift(world.TrueRate) })
 	case plan.Freeze:
 		n.host.Freeze()
+		n.leapt = r.world.Agenda.Now() + env.Time(f.Length)*env.Millisecond + env.Second
 		r.later(a, n.host.Thaw)
 	case plan.WallJump:
 		n.host.ShiftWall(wallShift(f))
