@@ -1,13 +1,10 @@
 package oracle
 
 import (
-	"math"
-
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/env"
 	"github.com/reprise-mq/reprise/broker/meta"
 	"github.com/reprise-mq/reprise/broker/partition"
-	"github.com/reprise-mq/reprise/broker/segment"
 )
 
 // bound is what the batches of a topic are bounded to, from a time and an entry of the meta
@@ -19,7 +16,7 @@ type bound struct {
 }
 
 // boundGrace is more than a leader takes to hear of a new bound, or to notice that it leads
-// no more, and its last batches to be applied.
+// no more, and to send on the last batches that it took before.
 const boundGrace = 20 * env.Second
 
 // noteBound takes in what a topic's batches are bounded to now.
@@ -30,27 +27,18 @@ func (o *Oracle) noteBound(t *Topic) {
 	}
 }
 
-// checkBound holds a batch that was taken against the bounds of its topic that a leader may
-// have gone by: one that was away for long goes by what it has heard of meta. What a leader
-// of a later term commits of an earlier one may have waited for a majority for any time, and
-// is left out.
-func (o *Oracle) checkBound(g *group, f *segment.Frame) {
-	if g.machine.partition == nil || f.Count == 0 {
+// checkBound holds a batch against the bounds of its topic that a leader may have gone by
+// when it took it. One that was away for long goes by what it has heard of meta.
+func (o *Oracle) checkBound(leader *host, g *group, index api.Index, data []byte) {
+	if g.id == api.MetaGroup {
 		return
 	}
-	host, term, ok := o.Leader(g.id)
-	if ok && term > f.Term {
-		return
-	}
-	heard := api.Index(math.MaxInt64)
-	if h := o.hosts[host]; h != nil {
-		heard = h.seen[api.MetaGroup].applied
-	}
-	data, batch := partition.Batch(f.Data)
+	data, batch := partition.Batch(data)
 	p := o.Meta().PartitionOf(g.id)
 	if !batch || p == nil {
 		return
 	}
+	heard := leader.seen[api.MetaGroup].applied
 	most := int64(0)
 	bounds := o.known(p.Topic.ID).bounds
 	for i, b := range bounds {
@@ -59,6 +47,6 @@ func (o *Oracle) checkBound(g *group, f *segment.Frame) {
 		}
 	}
 	if int64(len(data)) > most {
-		o.fail(BatchTooLarge, "entry %d of group %d is a batch of %d bytes, and topic %s allows %d", f.Index, g.id, len(data), p.Topic.Name, most)
+		o.fail(BatchTooLarge, "%s: entry %d of group %d is a batch of %d bytes, and topic %s allows %d", leader.name, index, g.id, len(data), p.Topic.Name, most)
 	}
 }

@@ -243,7 +243,9 @@ func (o *Oracle) extend(h *host, g *group, f *segment.Frame) {
 	}
 	g.entries = append(g.entries, entry{frame: kept, state: fingerprint(g.machine.save()), conf: conf})
 	o.checkRetention(g, &kept)
-	o.checkBound(g, &kept)
+	if len(g.reigns) == 0 { // a replica without others sends nobody what it takes
+		o.checkBound(h, g, f.Index, kept.Data)
+	}
 	if g.id == api.MetaGroup {
 		o.noteTopics()
 	}

@@ -149,8 +149,12 @@ func (o *Oracle) leads(h *host, id api.GroupID, m *raftpb.Message) {
 		o.complete(h, g, m)
 	}
 	for _, e := range m.GetEntries() {
-		r.last = max(r.last, api.Index(e.GetIndex()))
-		r.terms[api.Index(e.GetIndex())] = api.Term(e.GetTerm())
+		index, term := api.Index(e.GetIndex()), api.Term(e.GetTerm())
+		if term == r.term && index > max(r.last, g.last()) { // it has just taken it
+			o.checkBound(h, g, index, e.GetData())
+		}
+		r.last = max(r.last, index)
+		r.terms[index] = term
 	}
 }
 
