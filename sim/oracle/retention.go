@@ -23,13 +23,16 @@ type keptBatch struct {
 	end   api.Offset
 	bytes int64
 	at    env.Time // when a replica first applied it
+	// taken is when its leader took it: as of then it ages. It may have waited long for a
+	// majority, whose disks were full.
+	taken env.Time
 }
 
 const (
 	// A monotonic clock runs so fast at most, in thousandths of the true rate.
 	fastest = 1100
 	// A batch has waited so long at most, between the leader that put an age on it and
-	// the first replica that applied it.
+	// when it was first sent, or, where that was not seen, applied.
 	longestWait = 8 * env.Second
 	// ageSlack is for what is rounded, and for clocks that stand still and leap: a second
 	// each time.
@@ -48,7 +51,7 @@ func (o *Oracle) checkRetention(g *group, f *segment.Frame) {
 	k := &g.kept
 	now := o.world.Now()
 	if data, ok := partition.Batch(f.Data); ok && f.Count > 0 {
-		k.batches = append(k.batches, keptBatch{end: f.Base + api.Offset(f.Count), bytes: int64(len(data)), at: now})
+		k.batches = append(k.batches, keptBatch{end: f.Base + api.Offset(f.Count), bytes: int64(len(data)), at: now, taken: g.taken(f, now)})
 		k.bytes += int64(len(data))
 	}
 	if most := api.Milliseconds((now-k.began)/env.Millisecond)*fastest/1000 + ageSlack; p.Age() > most {
@@ -66,17 +69,27 @@ func (o *Oracle) checkRetention(g *group, f *segment.Frame) {
 	k.start = p.LogStart()
 }
 
+// taken is when a committed entry's leader was seen to send it first, or else a time.
+func (g *group) taken(f *segment.Frame, otherwise env.Time) env.Time {
+	if r := g.reign(f.Term); r != nil {
+		if at, seen := r.taken[f.Index]; seen {
+			return at
+		}
+	}
+	return otherwise
+}
+
 // tooEarly says why a batch should be there still, "" if it need not.
 func (k *kept) tooEarly(b keptBatch, want partition.Settings, now env.Time) string {
 	least := env.Time(want.RetentionTime) * env.Millisecond * 1000 / fastest
-	if want.RetentionTime != partition.NoLimit && now-b.at+longestWait >= least {
+	if want.RetentionTime != partition.NoLimit && now-b.taken+longestWait >= least {
 		return ""
 	}
 	if want.RetentionBytes != partition.NoLimit && k.bytes >= want.RetentionBytes && len(k.batches) > 0 {
 		return ""
 	}
 	return fmt.Sprintf("the last came %d ms ago and %d bytes follow; %d ms and %d bytes are to be kept",
-		(now-b.at)/env.Millisecond, k.bytes, want.RetentionTime, want.RetentionBytes)
+		(now-b.taken)/env.Millisecond, k.bytes, want.RetentionTime, want.RetentionBytes)
 }
 
 // isTrim reports whether an entry deletes records because somebody asked.

@@ -18,6 +18,9 @@ type reign struct {
 	last, commit api.Index
 	// terms of the entries that it sent.
 	terms map[api.Index]api.Term
+	// taken is when it first sent an entry of its own term: at once when it takes it, which
+	// may be long before a majority has it.
+	taken map[api.Index]env.Time
 }
 
 // ballot is one replica's vote.
@@ -133,7 +136,8 @@ func (o *Oracle) leads(h *host, id api.GroupID, m *raftpb.Message) {
 	r := g.reign(api.Term(m.GetTerm()))
 	replica := api.ReplicaID(m.GetFrom())
 	if r == nil {
-		r = g.crown(o, reign{term: api.Term(m.GetTerm()), replica: replica, host: h.name, life: h.life, terms: make(map[api.Index]api.Term)})
+		r = g.crown(o, reign{term: api.Term(m.GetTerm()), replica: replica, host: h.name, life: h.life,
+			terms: make(map[api.Index]api.Term), taken: make(map[api.Index]env.Time)})
 	}
 	if r.replica != replica {
 		o.fail(TwoLeaders, "replicas %d and %d of group %d both lead in term %d", r.replica, replica, id, r.term)
@@ -150,7 +154,8 @@ func (o *Oracle) leads(h *host, id api.GroupID, m *raftpb.Message) {
 	}
 	for _, e := range m.GetEntries() {
 		index, term := api.Index(e.GetIndex()), api.Term(e.GetTerm())
-		if term == r.term && index > max(r.last, g.last()) { // it has just taken it
+		if term == r.term && index > max(r.last, g.last()) {
+			r.taken[index] = o.world.Now()
 			o.checkBound(h, g, index, e.GetData())
 		}
 		r.last = max(r.last, index)
