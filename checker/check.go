@@ -22,7 +22,8 @@
 //     some windows of it as they were. The two judges must agree.
 //  5. The log start is a second register that only grows, swept the same way.
 //  6. Of a consumer group: one owner at a time, commits by owners alone, a committed
-//     offset that only grows, and every record below it handed to somebody.
+//     offset that only grows and is never ahead of the work, and every record below it
+//     handed to somebody who was done with it.
 //
 // Beside these, anomalies by the names of jepsen.tests.kafka, each with its
 // witness: duplicate, lost-write, unseen, G1a, and so on (see the constants).

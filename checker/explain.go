@@ -129,6 +129,8 @@ func note(n *histories.Note) string {
 		return fmt.Sprintf("node %d leads %s/%d in term %d", n.Node, n.Topic, n.Partition, n.Term)
 	case n.Op == histories.Assigned:
 		return fmt.Sprintf("member %d of group %q begins to read %s/%d at offset %d", n.Member, n.Group, n.Topic, n.Partition, n.Offset)
+	case n.Op == histories.Processed:
+		return fmt.Sprintf("member %d of group %q is done with %s/%d below offset %d", n.Member, n.Group, n.Topic, n.Partition, n.Offset)
 	case n.Op == histories.Revoked:
 		return fmt.Sprintf("member %d of group %q gives %s/%d up", n.Member, n.Group, n.Topic, n.Partition)
 	case n.Op == histories.Lost:

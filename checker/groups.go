@@ -20,6 +20,17 @@ type progress struct {
 	handed  []*histories.Operation
 	// spells are the times that members read the partition, in the order they began.
 	spells []spell
+	// processed is how far members were done with it while they read it, in order; tells is
+	// false where no member of the group ever says: then they are done with what they are
+	// handed.
+	processed []processed
+	tells     bool
+}
+
+// processed says that a member is done with all that it was handed below an offset.
+type processed struct {
+	at     histories.Index
+	offset api.Offset
 }
 
 type commit struct {
@@ -34,9 +45,10 @@ type spell struct {
 	// ended is histories.Never where the member, or the run, ended without a word.
 	began, ended histories.Index
 	lost         bool
-	// from is where it began; committed: because the group had committed that.
-	from      api.Offset
-	committed bool
+	// from is where it began, done one past what the member was done with when it ended;
+	// committed: because the group had committed where it began.
+	from, done api.Offset
+	committed  bool
 }
 
 // gatherGroups sorts what concerns consumer groups, by group and partition.
@@ -70,14 +82,25 @@ func (r *run) gatherGroups(h *histories.History, at func(Key) *partition) {
 			p.handed = append(p.handed, o)
 		}
 	}
+	telling := make(map[string]bool)
 	for _, e := range h.Notes() {
 		switch n := e.Note; n.Op {
 		case histories.Assigned:
 			p := find(n.Group, Key{n.Topic, n.Partition})
 			p.spells = append(p.spells, spell{member: n.Member, began: e.Index, ended: histories.Never, from: n.Offset, committed: n.Committed})
+		case histories.Processed:
+			telling[n.Group] = true
+			p := find(n.Group, Key{n.Topic, n.Partition})
+			if s := p.open(n.Member); s != nil {
+				p.processed = append(p.processed, processed{e.Index, n.Offset})
+				s.done = max(s.done, n.Offset)
+			}
 		case histories.Revoked, histories.Lost:
 			find(n.Group, Key{n.Topic, n.Partition}).end(n, e.Index)
 		}
+	}
+	for _, p := range r.groups {
+		p.tells = telling[p.group]
 	}
 	slices.SortFunc(r.groups, func(a, b *progress) int {
 		return cmp.Or(cmp.Compare(a.group, b.group), a.of.key.compare(b.of.key))
@@ -85,12 +108,19 @@ func (r *run) gatherGroups(h *histories.History, at func(Key) *partition) {
 }
 
 func (p *progress) end(n *histories.Note, at histories.Index) {
+	if s := p.open(n.Member); s != nil {
+		s.ended, s.lost = at, n.Op == histories.Lost
+	}
+}
+
+// open is the spell of a member that has not ended; nil if there is none.
+func (p *progress) open(member uint64) *spell {
 	for i := len(p.spells) - 1; i >= 0; i-- {
-		if s := &p.spells[i]; s.member == n.Member && s.ended == histories.Never {
-			s.ended, s.lost = at, n.Op == histories.Lost
-			return
+		if s := &p.spells[i]; s.member == member && s.ended == histories.Never {
+			return s
 		}
 	}
+	return nil
 }
 
 // judge holds a group's progress to its rules.
@@ -147,23 +177,31 @@ func (p *progress) successor(member uint64, before histories.Index) *spell {
 	return next
 }
 
-// checkCommits: nobody commits more than the group was handed.
+// checkCommits: nobody commits more than the group is done with. What it was handed and is
+// still at work on, it would miss if who commits it failed. What was trimmed nobody can
+// miss: a member that finds it gone goes on behind it.
 func (p *progress) checkCommits() {
+	trimmed := p.of.trimmed()
 	for _, c := range p.commits {
-		reached := api.Offset(0)
+		reached := trimmed
 		for i := range p.spells {
 			if p.spells[i].began < c.Invoked {
 				reached = max(reached, p.spells[i].from)
 			}
 		}
+		for _, done := range p.processed {
+			if done.at < c.Invoked {
+				reached = max(reached, done.offset)
+			}
+		}
 		for _, o := range p.handed {
-			if records := given(o); len(records) > 0 && o.Completed < c.Invoked {
+			if records := given(o); !p.tells && len(records) > 0 && o.Completed < c.Invoked {
 				reached = max(reached, records[len(records)-1].Offset+1)
 			}
 		}
 		if c.Call.Member != 0 && c.offset > reached {
 			p.add(CommitAhead, c.Operation, c.offset, fmt.Sprintf(
-				"%s commits offset %d for group %q, which was handed nothing beyond offset %d", describe(c.Operation), c.offset, p.group, reached-1))
+				"%s commits offset %d for group %q, which is done with nothing beyond offset %d", describe(c.Operation), c.offset, p.group, reached-1))
 		}
 	}
 }
@@ -227,18 +265,22 @@ func (p *progress) checkStarts() {
 	}
 }
 
-// checkHanded: every record below what is committed in the end was handed to a member of
-// the group, unless it was trimmed or lies below where the first one began; and only to a
-// member that had the partition.
+// checkHanded: every record below what is committed in the end was processed: handed to a
+// member of the group, which was done with it before its time ended; unless it was trimmed
+// or lies below where the first one began. And records are handed only to a member that has
+// the partition.
 func (p *progress) checkHanded() {
-	seen := make(map[api.Offset]bool)
+	done := make(map[api.Offset]bool)
 	for _, o := range p.handed {
-		for _, r := range given(o) {
-			seen[r.Offset] = true
-		}
-		if !slices.ContainsFunc(p.spells, func(s spell) bool {
+		at := slices.IndexFunc(p.spells, func(s spell) bool {
 			return s.member == o.Call.Member && s.began < o.Invoked && o.Invoked < s.ended
-		}) {
+		})
+		for _, r := range given(o) {
+			if !p.tells || at >= 0 && r.Offset < p.spells[at].done {
+				done[r.Offset] = true
+			}
+		}
+		if at < 0 {
 			p.add(NotOwner, o, o.Call.Offset, fmt.Sprintf("%s was handed to member %d of group %q, which does not read the partition then", describe(o), o.Call.Member, p.group))
 		}
 	}
@@ -251,8 +293,8 @@ func (p *progress) checkHanded() {
 	}
 	end, by := p.known(histories.Never)
 	for offset := max(first, p.of.trimmed()); offset < end; offset++ {
-		if !seen[offset] {
-			p.add(Unprocessed, by, offset, fmt.Sprintf("offset %d was handed to no member of group %q, though %s says that it has come to %d", offset, p.group, describe(by), end))
+		if !done[offset] {
+			p.add(Unprocessed, by, offset, fmt.Sprintf("no member of group %q was handed offset %d and done with it, though %s says that the group has come to %d", p.group, offset, describe(by), end))
 			return
 		}
 	}

@@ -55,6 +55,9 @@ func (r *reading) assigned(member uint64, from api.Offset, committed bool) {
 	r.note(histories.Assigned, member, from, committed)
 }
 
+// processed says that a member is done with what it was handed.
+func (r *reading) processed(member uint64) { r.note(histories.Processed, member, r.at[member], false) }
+
 func (r *reading) revoked(member uint64) { r.note(histories.Revoked, member, 0, false) }
 func (r *reading) lost(member uint64)    { r.note(histories.Lost, member, 0, false) }
 
@@ -157,6 +160,53 @@ var groupRuns = map[string]struct {
 		r.takes(1, 2)
 		r.commits(1, 3)
 	}, []checker.Name{checker.CommitAhead, checker.Unprocessed}},
+	"who fails at work leaves it to the next": {func(r *reading) {
+		r.assigned(1, 0, false)
+		r.takes(1, 2)
+		r.processed(1)
+		r.commits(1, 2)
+		r.takes(1, 2)
+		r.assigned(2, 2, true)
+		r.takes(2, 2)
+		r.processed(2)
+		r.commits(2, 4)
+	}, nil},
+	"a commit of what is still worked on": {func(r *reading) {
+		r.assigned(1, 0, false)
+		r.takes(1, 2)
+		r.processed(1)
+		r.takes(1, 2)
+		r.commits(1, 4)
+		r.processed(1)
+	}, []checker.Name{checker.CommitAhead}},
+	"a commit before any work is done": {func(r *reading) {
+		r.assigned(1, 0, false)
+		r.takes(1, 2)
+		r.commits(1, 2)
+		r.processed(1)
+	}, []checker.Name{checker.CommitAhead}},
+	"what was worked on when its member failed is left out": {func(r *reading) {
+		r.assigned(1, 0, false)
+		r.takes(1, 2)
+		r.processed(1)
+		r.takes(1, 2)
+		r.tries(1, 2)
+		r.lost(1)
+		r.assigned(2, 4, false)
+		r.takes(2, 2)
+		r.processed(2)
+		r.commits(2, 6)
+	}, []checker.Name{checker.Unprocessed}},
+	"work that ends when the partition is lost counts for nothing": {func(r *reading) {
+		r.assigned(1, 0, false)
+		r.takes(1, 2)
+		r.lost(1)
+		r.processed(1)
+		r.assigned(2, 2, false)
+		r.takes(2, 2)
+		r.processed(2)
+		r.commits(2, 4)
+	}, []checker.Name{checker.Unprocessed}},
 	"a commit that is forgotten": {func(r *reading) {
 		r.assigned(1, 0, false)
 		r.takes(1, 4)
@@ -231,6 +281,7 @@ func TestGroupsThatKeepToTheRules(t *testing.T) {
 		r := newReading()
 		r.produce(30)
 		committed, member := histories.NoOffset, uint64(0)
+		tells := rapid.Bool().Draw(t, "members tell when they are done")
 		for range rapid.IntRange(1, 6).Draw(t, "spells") {
 			former := member
 			member++
@@ -239,12 +290,18 @@ func TestGroupsThatKeepToTheRules(t *testing.T) {
 				if r.at[former] < r.end {
 					r.takes(former, 1)
 				}
+				if tells {
+					r.processed(former)
+				}
 				r.refused(former, r.at[former])
 				r.lost(former)
 			}
 			for range rapid.IntRange(0, 3).Draw(t, "polls") {
 				if left := int(r.end - r.at[member]); left > 0 {
 					r.takes(member, rapid.IntRange(1, min(left, 4)).Draw(t, "records"))
+				}
+				if tells {
+					r.processed(member)
 				}
 				switch rapid.IntRange(0, 2).Draw(t, "then") {
 				case 0:

@@ -91,7 +91,7 @@ const (
 	// ZombieCommit: a commit was taken from a member after another had begun to read the
 	// partition.
 	ZombieCommit Name = "zombie-commit"
-	// CommitAhead: a member committed more than the group was handed.
+	// CommitAhead: a member committed more than the group was done with.
 	CommitAhead Name = "commit-ahead"
 	// CommitRegress: less is committed than was known before.
 	CommitRegress Name = "commit-regress"
@@ -99,7 +99,8 @@ const (
 	CommitPhantom Name = "commit-phantom"
 	// StartBehind: a member began below what was committed before it.
 	StartBehind Name = "start-behind-commit"
-	// Unprocessed: a record below what a group has committed was handed to no member.
+	// Unprocessed: no member was handed a record below what its group has committed, and
+	// done with it.
 	Unprocessed Name = "unprocessed"
 	// Nonlinearizable: no order of the operations explains what they saw, in a way
 	// that has no name of its own.

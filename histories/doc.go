@@ -93,18 +93,20 @@
 // Consumer groups: a commit of how far a group has come, all or none of it, by the member
 // that owns the partitions (left out: by nobody's); how far it has, -1 where nothing is
 // committed; and which member begins to read a partition, at which offset ("committed":
-// because the group had committed that one), stops, or lost it. What a member was handed
-// is a fetch that names it, by a process of its own for each time it owns a partition.
+// because the group had committed that one), is done with what it was handed (below an
+// offset), stops, or lost it. What a member was handed is a fetch that names it, by a
+// process of its own for each time it owns a partition.
 //
 //	{"index":20,"time":9400,"process":-1,"kind":"note","op":"assigned","group":"g","member":7,"topic":"t0","partition":2,"offset":34,"committed":true}
 //	{"index":21,"time":9500,"process":6,"kind":"invoke","op":"fetch","topic":"t0","partition":2,"offset":34,"continue":true,"group":"g","member":7}
 //	{"index":22,"time":9600,"process":6,"kind":"ok","op":"fetch","records":[[34,17]],"high_watermark":36,"log_start":0}
-//	{"index":23,"time":9700,"process":7,"kind":"invoke","op":"commit","group":"g","member":7,"offsets":[["t0",2,35]]}
-//	{"index":24,"time":9800,"process":7,"kind":"ok","op":"commit"}
-//	{"index":25,"time":9900,"process":-1,"kind":"note","op":"revoked","group":"g","member":7,"topic":"t0","partition":2}
-//	{"index":26,"time":9950,"process":5,"kind":"invoke","op":"fetch_offset","group":"g","topic":"t0","partition":2}
-//	{"index":27,"time":9980,"process":5,"kind":"ok","op":"fetch_offset","offset":35}
-//	{"index":28,"time":9990,"process":-1,"kind":"note","op":"lost","group":"g","member":8,"topic":"t0","partition":3}
+//	{"index":23,"time":9650,"process":-1,"kind":"note","op":"processed","group":"g","member":7,"topic":"t0","partition":2,"offset":35}
+//	{"index":24,"time":9700,"process":7,"kind":"invoke","op":"commit","group":"g","member":7,"offsets":[["t0",2,35]]}
+//	{"index":25,"time":9800,"process":7,"kind":"ok","op":"commit"}
+//	{"index":26,"time":9900,"process":-1,"kind":"note","op":"revoked","group":"g","member":7,"topic":"t0","partition":2}
+//	{"index":27,"time":9950,"process":5,"kind":"invoke","op":"fetch_offset","group":"g","topic":"t0","partition":2}
+//	{"index":28,"time":9980,"process":5,"kind":"ok","op":"fetch_offset","offset":35}
+//	{"index":29,"time":9990,"process":-1,"kind":"note","op":"lost","group":"g","member":8,"topic":"t0","partition":3}
 //
 // # Payload
 //

@@ -178,6 +178,8 @@ func ednNote(n *Note) string {
 	case Assigned:
 		return fmt.Sprintf("{:group %q, :member %d, :topic %q, :partition %d, :offset %d, :committed %t}",
 			n.Group, n.Member, n.Topic, n.Partition, n.Offset, n.Committed)
+	case Processed:
+		return fmt.Sprintf("{:group %q, :member %d, :topic %q, :partition %d, :offset %d}", n.Group, n.Member, n.Topic, n.Partition, n.Offset)
 	case Revoked, Lost:
 		return fmt.Sprintf("{:group %q, :member %d, :topic %q, :partition %d}", n.Group, n.Member, n.Topic, n.Partition)
 	case Leader:

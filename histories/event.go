@@ -74,8 +74,10 @@ const (
 	// Leader notes that a node became the leader of a group.
 	Leader
 	// Assigned notes that a member of a consumer group begins to read a partition;
-	// Revoked that it has stopped and gives it up, Lost that it was taken from it.
+	// Processed that it is done with what it was handed of it so far; Revoked that it has
+	// stopped and gives it up, Lost that it was taken from it.
 	Assigned
+	Processed
 	Revoked
 	Lost
 )
@@ -84,7 +86,7 @@ var opNames = [...]string{
 	Produce: "produce", Fetch: "fetch", ListOffsets: "list_offsets", DeleteRecords: "delete_records",
 	CreateTopic: "create_topic", DeleteTopic: "delete_topic", InitProducer: "init_producer",
 	Commit: "commit", FetchOffset: "fetch_offset",
-	Fault: "fault", Leader: "leader", Assigned: "assigned", Revoked: "revoked", Lost: "lost",
+	Fault: "fault", Leader: "leader", Assigned: "assigned", Processed: "processed", Revoked: "revoked", Lost: "lost",
 }
 
 // String is the operation's name in a history.
@@ -205,13 +207,14 @@ type Note struct {
 	Target string
 	Phase  Phase
 	// Topic and Partition that a Leader leads; an empty topic is the meta group. Those of
-	// an Assigned, Revoked or Lost too.
+	// an Assigned, Processed, Revoked or Lost too.
 	Topic     string
 	Partition api.Partition
 	Term      api.Term
 	Node      api.NodeID
-	// Group and Member of an Assigned, Revoked or Lost. Offset is where an Assigned begins
-	// to read; Committed says that the group had committed it.
+	// Group and Member of an Assigned, Processed, Revoked or Lost. Offset is where an
+	// Assigned begins to read, and Committed says that the group had committed it; of a
+	// Processed it is one past the last record.
 	Group     string
 	Member    uint64
 	Offset    api.Offset

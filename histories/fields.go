@@ -116,13 +116,14 @@ var (
 	noteMember    = number("member", 1, math.MaxUint64, func(e *Event) *uint64 { return &e.Note.Member })
 	noteTopic     = text("topic", func(e *Event) *string { return &e.Note.Topic })
 	notePartition = number("partition", 0, math.MaxInt32, func(e *Event) *api.Partition { return &e.Note.Partition })
-	begins        = number("offset", 0, math.MaxInt64, func(e *Event) *api.Offset { return &e.Note.Offset })
+	noteOffset    = number("offset", 0, math.MaxInt64, func(e *Event) *api.Offset { return &e.Note.Offset })
 	wasCommitted  = flag("committed", func(e *Event) *bool { return &e.Note.Committed })
 	notes         = map[Op][]field{
 		Fault: {faultName, target, phase}, Leader: {ledTopic, ledPartition, term, node},
-		Assigned: {noteGroup, noteMember, noteTopic, notePartition, begins, wasCommitted},
-		Revoked:  {noteGroup, noteMember, noteTopic, notePartition},
-		Lost:     {noteGroup, noteMember, noteTopic, notePartition},
+		Assigned:  {noteGroup, noteMember, noteTopic, notePartition, noteOffset, wasCommitted},
+		Processed: {noteGroup, noteMember, noteTopic, notePartition, noteOffset},
+		Revoked:   {noteGroup, noteMember, noteTopic, notePartition},
+		Lost:      {noteGroup, noteMember, noteTopic, notePartition},
 	}
 	failedFetch   = append([]field{code}, answers[Fetch]...)
 	failedAnother = []field{code}

@@ -1,9 +1,15 @@
 package histories
 
-import "github.com/reprise-mq/reprise/broker/api"
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"github.com/reprise-mq/reprise/broker/api"
+)
 
 // Member records what one member of a consumer group does: which partitions it begins to
-// read, what it is handed, and how it stops. Each time that it owns a partition is a
+// read, what it is handed and when it is done with it, and how it stops. Each time that it owns a partition is a
 // process of the history. It has no lock, as its Recorder has none.
 type Member struct {
 	// ID is by which the coordinator knows the member now.
@@ -24,8 +30,8 @@ type Spell struct {
 	process Process
 	member  uint64
 	place   place
-	// next is one past what was handed out.
-	next api.Offset
+	// next is one past what was handed out, done one past what was worked on.
+	next, done api.Offset
 }
 
 // NewMember records a member of a group that owns nothing yet.
@@ -37,7 +43,7 @@ func NewMember(r *Recorder, group string) *Member {
 // because the group had committed that.
 func (m *Member) Assigned(at Time, topic string, partition api.Partition, offset api.Offset, committed bool) {
 	here := place{topic, partition}
-	m.spells[here] = &Spell{process: m.recorder.NewProcess(), member: m.ID, place: here, next: offset}
+	m.spells[here] = &Spell{process: m.recorder.NewProcess(), member: m.ID, place: here, next: offset, done: offset}
 	m.recorder.Note(at, Note{
 		Op: Assigned, Group: m.group, Member: m.ID, Topic: topic, Partition: partition, Offset: offset, Committed: committed,
 	})
@@ -46,6 +52,21 @@ func (m *Member) Assigned(at Time, topic string, partition api.Partition, offset
 // Reads is the time in which the member reads a partition now; nil if it does not.
 func (m *Member) Reads(topic string, partition api.Partition) *Spell {
 	return m.spells[place{topic, partition}]
+}
+
+// Processed records that the member is done with all that it was handed.
+func (m *Member) Processed(at Time) {
+	inOrder := func(a, b place) int {
+		return cmp.Or(cmp.Compare(a.topic, b.topic), cmp.Compare(a.partition, b.partition))
+	}
+	for _, p := range slices.SortedFunc(maps.Keys(m.spells), inOrder) {
+		if s := m.spells[p]; s.done < s.next {
+			s.done = s.next
+			m.recorder.Note(at, Note{
+				Op: Processed, Group: m.group, Member: s.member, Topic: s.place.topic, Partition: s.place.partition, Offset: s.done,
+			})
+		}
+	}
 }
 
 // Ended records that a time has ended, unless that is known: op is Revoked, or Lost.

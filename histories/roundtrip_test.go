@@ -166,7 +166,10 @@ func drawNote(t *rapid.T) histories.Note {
 			Group: rapid.String().Draw(t, "group"), Member: rapid.Uint64Min(1).Draw(t, "member"), Topic: rapid.String().Draw(t, "topic"), Partition: 4,
 		}
 		if n.Op == histories.Assigned {
-			n.Offset, n.Committed = offsets.Draw(t, "from"), rapid.Bool().Draw(t, "committed")
+			n.Committed = rapid.Bool().Draw(t, "committed")
+		}
+		if n.Op == histories.Assigned || n.Op == histories.Processed {
+			n.Offset = offsets.Draw(t, "offset")
 		}
 		return n
 	}
@@ -216,6 +219,7 @@ func TestEDN(t *testing.T) {
 	r.Invoke(9, c, histories.Call{Op: histories.FetchOffset, Group: "g", Topic: "t", Partition: 2})
 	r.Ok(9, c, histories.Answer{Offset: 36})
 	r.Note(9, histories.Note{Op: histories.Assigned, Group: "g", Member: 7, Topic: "t", Partition: 2, Offset: 34, Committed: true})
+	r.Note(9, histories.Note{Op: histories.Processed, Group: "g", Member: 7, Topic: "t", Partition: 2, Offset: 36})
 	r.Note(9, histories.Note{Op: histories.Lost, Group: "g", Member: 7, Topic: "t", Partition: 2})
 	r.Note(9, histories.Note{Op: histories.Fault, Name: "crash", Target: "node 1", Phase: histories.Begin})
 	r.Note(9, histories.Note{Op: histories.Leader, Topic: "t", Partition: 2, Term: 3, Node: 1})
@@ -237,9 +241,10 @@ func TestEDN(t *testing.T) {
 {:index 14, :time 9, :type :invoke, :process 3, :f :fetch_offset, :value {:group "g", :topic "t", :partition 2}}
 {:index 15, :time 9, :type :ok, :process 3, :f :fetch_offset, :value {:group "g", :topic "t", :partition 2, :offset 36}}
 {:index 16, :time 9, :type :info, :process :nemesis, :f :assigned, :value {:group "g", :member 7, :topic "t", :partition 2, :offset 34, :committed true}}
-{:index 17, :time 9, :type :info, :process :nemesis, :f :lost, :value {:group "g", :member 7, :topic "t", :partition 2}}
-{:index 18, :time 9, :type :info, :process :nemesis, :f :fault, :value {:name "crash", :target "node 1", :phase :begin}}
-{:index 19, :time 9, :type :info, :process :nemesis, :f :leader, :value {:topic "t", :partition 2, :term 3, :node 1}}
+{:index 17, :time 9, :type :info, :process :nemesis, :f :processed, :value {:group "g", :member 7, :topic "t", :partition 2, :offset 36}}
+{:index 18, :time 9, :type :info, :process :nemesis, :f :lost, :value {:group "g", :member 7, :topic "t", :partition 2}}
+{:index 19, :time 9, :type :info, :process :nemesis, :f :fault, :value {:name "crash", :target "node 1", :phase :begin}}
+{:index 20, :time 9, :type :info, :process :nemesis, :f :leader, :value {:topic "t", :partition 2, :term 3, :node 1}}
 `, "\n")
 	var got bytes.Buffer
 	if err := h.WriteEDN(&got); err != nil {

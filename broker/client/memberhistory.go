@@ -64,6 +64,10 @@ func (m *memberHistory) handed(member uint64, records []core.ConsumedRecord) {
 	})
 }
 
+func (m *memberHistory) processed(member uint64) {
+	m.as(member, func(r *histories.Member, now histories.Time) { r.Processed(now) })
+}
+
 // committing records that a commit is sent, and gives what records its result.
 func (m *memberHistory) committing(member uint64, list []core.CommitPosition) func(core.Result) {
 	if m == nil {

@@ -196,6 +196,7 @@ func (s *Subscription) Poll(ctx context.Context) ([]GroupRecord, error) {
 func (s *Subscription) pollOnce(ctx context.Context) (polled, bool) {
 	answer := make(chan polled, 1)
 	begun := s.client.driver.Do(func() {
+		s.record.processed(s.consumer.Member())
 		s.consumer.Poll(s.options.MaxPoll, duration(pollWait), func(records []core.ConsumedRecord, err *api.Error) {
 			s.record.handed(s.consumer.Member(), records)
 			answer <- polled{records, err}
@@ -239,7 +240,11 @@ func (s *Subscription) CommitOffsets(ctx context.Context, positions []core.Commi
 func (s *Subscription) Close(ctx context.Context) error {
 	op := fmt.Sprintf("close the consumer of group %q", s.options.Group)
 	answer := make(chan *api.Error, 1)
-	if !s.client.driver.Do(func() { s.consumer.Close(func(err *api.Error) { answer <- err }) }) {
+	closed := func() {
+		s.record.processed(s.consumer.Member())
+		s.consumer.Close(func(err *api.Error) { answer <- err })
+	}
+	if !s.client.driver.Do(closed) {
 		return unsent(op, ErrClosed)
 	}
 	for {
