@@ -68,6 +68,9 @@ func (r *run) addMembers() {
 			BufferedBytes: 1 + int(draw("buffer", 256<<10)),
 		}
 		options.PollInterval = 2*env.Second + env.Time(draw("interval", 4000))*env.Millisecond
+		if draw("auto", 2) == 0 {
+			options.AutoCommit = env.Time(50+draw("auto every", 1000)) * env.Millisecond
+		}
 		if draw("static", 3) == 0 {
 			static = fmt.Sprintf("i%d", i)
 			options.Instance = static

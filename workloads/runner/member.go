@@ -13,7 +13,7 @@ import (
 // MemberConfig is how one member of a consumer group works.
 type MemberConfig struct {
 	Log Log
-	// Options of the consumer. It commits by itself never: its commits are recorded.
+	// Options of the consumer, which may have it commit by itself.
 	Options core.ConsumerOptions
 	// Max records are polled at a time, and Work is how long they take; StallEvery so many
 	// polls that is Stall, 0 is never. From Until on they take no time.
@@ -22,7 +22,7 @@ type MemberConfig struct {
 	StallEvery int
 	Stall      env.Time
 	Until      histories.Time
-	// CommitEvery so many polls the member commits.
+	// CommitEvery so many polls the member commits, where the consumer does not.
 	CommitEvery int
 }
 
@@ -80,6 +80,12 @@ func (m *Member) Start(client *core.Client) {
 				m.end(histories.Lost, m.reads(list))
 			}
 		},
+		Committing: func(list []core.CommitPosition) func(core.Result) {
+			if !alive() {
+				return func(core.Result) {}
+			}
+			return m.committing(list)
+		},
 	})
 	if err != nil {
 		panic("runner: " + err.Error())
@@ -127,6 +133,7 @@ func (m *Member) partitions() []core.TopicPartition {
 
 // worked notes that all that was handed out is worked on.
 func (m *Member) worked() {
+	m.record.Processed(m.config.Log.Now())
 	for _, p := range m.partitions() {
 		m.spells[p].done = m.spells[p].next
 	}
@@ -191,7 +198,7 @@ func (m *Member) poll() {
 		})
 	})
 	m.polls++
-	if m.polls%m.config.CommitEvery == 0 {
+	if m.config.Options.AutoCommit == 0 && m.polls%m.config.CommitEvery == 0 {
 		m.commit(m.partitions(), func(*api.Error) {})
 	}
 }
@@ -232,40 +239,54 @@ func (m *Member) committed(list []core.CommitPosition) {
 	}
 }
 
-// commit commits what is worked on of some partitions, and calls then however it ends.
+// commit commits what is worked on of some partitions, unless the consumer does, and calls
+// then however it ends.
 func (m *Member) commit(partitions []core.TopicPartition, then func(*api.Error)) {
 	var list []core.CommitPosition
-	call := histories.Call{Op: histories.Commit, Group: m.config.Options.Group, Member: m.consumer.Member()}
 	for _, p := range partitions {
-		s := m.spells[p]
-		if s == nil || s.done <= s.committed {
-			continue
+		if s := m.spells[p]; s != nil && s.done > s.committed {
+			list = append(list, core.CommitPosition{TopicPartition: p, Offset: s.done})
 		}
-		list = append(list, core.CommitPosition{TopicPartition: p, Offset: s.done})
-		call.Offsets = append(call.Offsets, histories.GroupOffset{Topic: p.Topic, Partition: p.Partition, Offset: s.done})
 	}
-	if len(list) == 0 {
+	if len(list) == 0 || m.config.Options.AutoCommit > 0 {
 		then(nil)
 		return
+	}
+	life := m.life
+	m.consumer.CommitOffsets(list, func(err *api.Error) {
+		if m.life != life {
+			return
+		}
+		if err == nil {
+			m.committed(list)
+		}
+		then(err)
+	})
+}
+
+// committing records a commit, the member's or the consumer's own, and gives what records
+// how it ended.
+func (m *Member) committing(list []core.CommitPosition) func(core.Result) {
+	call := histories.Call{Op: histories.Commit, Group: m.config.Options.Group, Member: m.consumer.Member()}
+	for _, p := range list {
+		call.Offsets = append(call.Offsets, histories.GroupOffset{Topic: p.Topic, Partition: p.Partition, Offset: p.Offset})
 	}
 	log, life := m.config.Log, m.life
 	process := log.Recorder.NewProcess()
 	log.Recorder.Invoke(log.Now(), process, call)
 	m.open[process] = true
-	m.consumer.CommitOffsets(list, func(err *api.Error) {
+	return func(r core.Result) {
 		if m.life != life {
 			return
 		}
 		delete(m.open, process)
 		switch {
-		case err == nil:
+		case r.Err == nil:
 			log.Recorder.Ok(log.Now(), process, histories.Answer{})
-			m.committed(list)
-		case err.Code.Definite():
-			log.Recorder.Fail(log.Now(), process, err.Code)
+		case r.Definite:
+			log.Recorder.Fail(log.Now(), process, r.Err.Code)
 		default:
-			log.Recorder.Info(log.Now(), process, err.Code)
+			log.Recorder.Info(log.Now(), process, r.Err.Code)
 		}
-		then(err)
-	})
+	}
 }
