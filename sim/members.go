@@ -27,6 +27,8 @@ type readers struct {
 	parting bool
 	// stays are those of rogues.
 	stays []*stay
+	// latest is the member that has begun last to read a partition.
+	latest map[int32]uint64
 	// victim is the instance of a member whose place a rogue may take for good, "" if there
 	// is none that the others can do without.
 	victim string
@@ -53,7 +55,7 @@ func (r *run) addMembers() {
 	if !w.Grouped() {
 		return
 	}
-	r.readers = &readers{run: r, asked: make(map[commitKey]*api.Request)}
+	r.readers = &readers{run: r, latest: make(map[int32]uint64), asked: make(map[commitKey]*api.Request)}
 	static, stays := "", false
 	for i := range w.Members {
 		draw := func(purpose string, below int64) int64 {

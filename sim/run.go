@@ -186,8 +186,12 @@ func (r *run) record(e histories.Event) {
 	default:
 		r.pending--
 	}
-	if n := e.Note; n != nil && n.Op == histories.Assigned && r.equalClocks() {
-		r.readers.begins(n.Member, int32(n.Partition))
+	switch {
+	case r.readers == nil || !r.equalClocks():
+	case e.Note != nil && e.Op == histories.Assigned:
+		r.readers.begins(e.Note.Member, int32(e.Note.Partition))
+	case e.Call != nil && e.Op == histories.Fetch && e.Call.Group != "":
+		r.readers.handed(e.Call.Member, int32(e.Call.Partition))
 	}
 	r.told(e)
 	if err := errors.Join(r.lines.Write(e), r.lines.Flush()); err != nil {

@@ -11,7 +11,8 @@ import (
 )
 
 // LeaseBroken: a member of the consumer group was told that it may read a partition, and
-// before its session was over that was not so any more.
+// before its session was over that was not so any more; or it read on after another had
+// begun.
 const LeaseBroken = "lease-broken"
 
 // stay is one membership of a rogue, and what it may rely on because of what it was told.
@@ -145,11 +146,23 @@ func (s *stay) stops(list []int32) {
 // begins holds what another member has been told against the stays of rogues: nobody begins
 // to read what is another's.
 func (g *readers) begins(member uint64, p int32) {
+	g.latest[p] = member
 	for _, s := range g.stays {
 		if s.id != member && s.claims(p) {
 			g.run.fail(LeaseBroken, "member %d begins to read partition %d, which is member %d's for %d ms more at least",
 				member, p, s.id, (s.until-g.run.world.Agenda.Now())/env.Millisecond)
 		}
+	}
+}
+
+// handed holds records that a member was handed against who has begun to read since: a
+// member has stopped by then, whatever it has heard. A static one whose place a rogue has
+// taken cannot know.
+func (g *readers) handed(member uint64, p int32) {
+	latest, known := g.latest[p]
+	static := slices.ContainsFunc(g.run.clients, func(c *client) bool { return c.member != nil && c.member.IsStatic(member) })
+	if known && latest != member && !static {
+		g.run.fail(LeaseBroken, "member %d is handed records of partition %d, which member %d has begun to read", member, p, latest)
 	}
 }
 

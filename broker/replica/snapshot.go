@@ -89,7 +89,6 @@ func (r *Replica) offerSnapshot(m *raftpb.Message) (kept bool) {
 	return true
 }
 
-// copyNext asks for the next range, one at a time.
 // resume has a copy go on by another snapshot, from whoever sent that. It reports whether
 // what is copied so far is of use for it.
 func (r *Replica) resume(im *importing, m *raftpb.Message, manifest []segment.File) bool {
@@ -114,6 +113,7 @@ func (r *Replica) expireImport() {
 	}
 }
 
+// copyNext asks for the next range, one at a time.
 func (r *Replica) copyNext(im *importing) {
 	file, at, length, more := im.files.Next(r.cfg.CopyBytes)
 	if !more {

@@ -98,6 +98,11 @@ func (m *Member) Start(client *core.Client) {
 	m.poll()
 }
 
+// IsStatic reports whether the member is that of an id, and a static one.
+func (m *Member) IsStatic(id uint64) bool {
+	return m.config.Options.Instance != "" && m.consumer != nil && m.consumer.Member() == id
+}
+
 // Crash ends what is under way, its outcome unknown: the core is gone.
 func (m *Member) Crash() {
 	m.life++
