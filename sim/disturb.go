@@ -56,6 +56,8 @@ func (r *run) links(a *armed) netsim.Fault {
 		return netsim.Fault{Sides: netsim.Isolate(me, nodes), Cut: true, Flap: length / netsim.Time(max(a.fault.Strength, 1))}
 	case plan.CutClients:
 		return netsim.Fault{Sides: [][]string{{me}, clients}, Cut: true}
+	case plan.CutClient:
+		return netsim.Fault{Sides: [][]string{{me}, {clients[a.fault.Client%len(clients)]}}, Cut: true}
 	}
 	return netsim.Fault{Sides: netsim.Isolate(me, nodes), Cut: true}
 }

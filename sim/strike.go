@@ -167,7 +167,7 @@ func (r *run) strike(a *armed) {
 		fired = r.part(a)
 	case plan.OldImage:
 		fired = r.returns(f)
-	case plan.Weather, plan.Isolate, plan.CutOff, plan.OneWay, plan.CutPair, plan.Flap, plan.CutClients,
+	case plan.Weather, plan.Isolate, plan.CutOff, plan.OneWay, plan.CutPair, plan.Flap, plan.CutClients, plan.CutClient,
 		plan.Bridge, plan.Ring:
 		fired = r.disturb(a)
 	default:

@@ -63,4 +63,11 @@ func (g *generator) coordinators() {
 			g.then(f)
 		}
 	}
+	if g.plan.Families.Network {
+		// A member that its coordinator does not hear reads on until its session is over.
+		g.some(CutClient, 1, 3, func(s *prng.Stream, f *Fault) {
+			f.Target, f.Length = leader, between(s, 3_000, 15_000)
+			f.Client = g.plan.Workload.Clients + int(s.Below(int64(g.plan.Workload.Members)))
+		})
+	}
 }

@@ -167,6 +167,8 @@ const (
 	Flap Kind = "flap"
 	// CutClients: the clients are cut off from a node.
 	CutClients Kind = "cut-clients"
+	// CutClient: one client is cut off from a node.
+	CutClient Kind = "cut-client"
 
 	// Bridge: the other nodes are two halves that only the target sees both of; with
 	// OneWay, the first half still hears the second.
@@ -224,7 +226,7 @@ const (
 var Kinds = []Kind{
 	Crash, CrashAll, Kill, Pause, SlowNode, Shutdown, CrashClient, SlowDisk, StallDisk, FullDisk,
 	BitFlip, BadSector, Misdirect, StaleRead, LostDisk, JournalRot, OldImage, FailWrite, FailSync,
-	Weather, Isolate, CutOff, OneWay, CutPair, Flap, CutClients, Join, Move, Leave, Elect,
+	Weather, Isolate, CutOff, OneWay, CutPair, Flap, CutClients, CutClient, Join, Move, Leave, Elect,
 	CrashLoop, RollingRestart, Bridge, Ring, Drift, Freeze, WallJump, PauseClient, ClientClock,
 	Malformed, RogueProducer, RogueMember, RetainTime, RetainBytes, SegmentBytes, MessageBytes, AddPartitions, Permit,
 }
@@ -237,7 +239,7 @@ func (k Kind) Family() string {
 	case SlowDisk, StallDisk, FullDisk, BitFlip, BadSector, Misdirect, StaleRead,
 		LostDisk, JournalRot, OldImage, FailWrite, FailSync:
 		return "disk"
-	case Weather, Isolate, CutOff, OneWay, CutPair, Flap, CutClients, Bridge, Ring:
+	case Weather, Isolate, CutOff, OneWay, CutPair, Flap, CutClients, CutClient, Bridge, Ring:
 		return "network"
 	case Drift, Freeze, WallJump, ClientClock:
 		return "clock"
