@@ -394,6 +394,39 @@ func TestOnlyReplicaMoves(t *testing.T) {
 	c.expectFine()
 }
 
+// A time is looked for among the records that are there, also where the log begins in the
+// middle of a batch.
+func TestTimeIsSoughtFromTheLogStart(t *testing.T) {
+	c := newCluster(t, 27, "n1:1")
+	c.full("n1:1")
+	for range 2 {
+		c.ok(func() *api.Request { return produce("t", 0, records(t, batch.NoProducer, "a", "b", "c")) }, "n1:1")
+	}
+	c.ok(func() *api.Request { return trim("t", 2) }, "n1:1")
+	q := &api.ListOffsetsRequest{Topic: topic("t"), Spec: api.OffsetSpec_AT_TIME}
+	r := c.ok(func() *api.Request { return &api.Request{Body: &api.Request_ListOffsets{ListOffsets: q}} }, "n1:1").GetListOffsets()
+	if !r.GetFound() || r.GetOffset() != 2 {
+		t.Errorf("the first record from time 0 on is %v, want offset 2", r)
+	}
+	c.expectFine()
+}
+
+// That a topic is not there is said only by who knows that meta is no further: a node that
+// is cut off has not heard of one that was made since.
+func TestUnknownTopicIsLinearizable(t *testing.T) {
+	c := newCluster(t, 28, three...)
+	c.full(three...)
+	c.world.StartFault(1, netsim.Fault{Sides: netsim.Isolate("n3:1", []string{"n1:1", "n2:1"}), Cut: true})
+	c.ok(func() *api.Request { return createTopic("u", 1) }, "n1:1", "n2:1")
+	asked := produce("u", 0, records(t, batch.NoProducer, "a"))
+	if code := c.ask("n3:1", asked).GetError().GetCode(); code != api.Code_META_UNAVAILABLE {
+		t.Errorf("a node that is cut off says %v of a topic that it has not heard of", code)
+	}
+	c.world.HealFault(1)
+	c.ok(func() *api.Request { return produce("u", 0, records(t, batch.NoProducer, "a")) }, three...)
+	c.expectFine()
+}
+
 // A node that led a partition and holds no replica any more does not say that it leads:
 // a client that asks nobody else would never find who does.
 func TestNodeDoesNotNameItself(t *testing.T) {

@@ -102,6 +102,25 @@ func TestFullDisksOfAMajority(t *testing.T) {
 	c.expectFine()
 }
 
+// A follower whose reserve is nearly spent writes nothing more, like one that is cut off; the
+// others go on, and it catches up when it has room.
+func TestFollowerKeepsTheLastOfItsDisk(t *testing.T) {
+	c := newCluster(t, 26, three...)
+	c.full(three...)
+	c.elect(1, three...)
+	c.fillDisk("n3:1", 1<<20)
+	applied := func(name env.Endpoint) api.Index { return c.nodes[name].Inspect()[1].Applied }
+	before := applied("n3:1")
+	c.fill(20, three...)
+	c.run(env.Second)
+	if now := applied("n3:1"); now > before+1 { // who leads may have told it of one that it had
+		t.Errorf("the node without room went on from entry %d to %d", before, now)
+	}
+	c.fillDisk("n3:1", -1)
+	c.waitFor("equal logs", func() bool { return applied("n3:1") == applied("n1:1") })
+	c.expectFine()
+}
+
 // A topic made while a node has no room gets its replica there later.
 func TestReplicaIsMadeWhenThereIsRoom(t *testing.T) {
 	c := newCluster(t, 24, three...)

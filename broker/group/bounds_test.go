@@ -91,3 +91,28 @@ func TestCoordinatorIsFull(t *testing.T) {
 		t.Errorf("restored %d bytes of %d: %v", restored.Bytes(), s.Bytes(), err)
 	}
 }
+
+// Who takes the place of a member of its instance counts its commits from 1 again: they are
+// no copies of the former one's.
+func TestHeirCountsItsCommitsAnew(t *testing.T) {
+	join := func(token string) []byte {
+		return EncodeJoin(tag, now, "g", Join{Token: token, Instance: "i", Session: 10_000, Rebalance: 60_000, Topics: []string{"t"}})
+	}
+	s := apply(join("a"), EncodeTopics(tag, now, "g", Catalogue{Version: 1, Topics: []Topic{{"t", 1, 1}}}))
+	commit := func(member MemberID, sequence uint64, offset api.Offset) {
+		t.Helper()
+		view, _ := s.View("g", member)
+		c := Commit{Member: member, Epoch: view.Epoch, Sequence: sequence, Offsets: []Offset{{Partition{1, 0}, offset, ""}}}
+		if out := s.Apply(EncodeCommit(tag, now, "g", c)); out.Code != api.Code_OK {
+			t.Errorf("commit %d of member %d is answered %v: %s", sequence, member, out.Code, out.Message)
+		}
+		if got := s.groups["g"].offsets[Partition{1, 0}].Offset; got != offset {
+			t.Errorf("after commit %d of member %d offset %d is committed, want %d", sequence, member, got, offset)
+		}
+	}
+	commit(1, 1, 3)
+	commit(1, 2, 5)
+	heir := s.Apply(join("b")).Member.ID
+	commit(heir, 1, 7)
+	commit(heir, 2, 9)
+}
