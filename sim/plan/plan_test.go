@@ -53,6 +53,8 @@ func TestSwarm(t *testing.T) {
 			least /= 4 // it takes five nodes
 		case RogueMember:
 			least /= 2 // it takes a consumer group
+		case CutClient:
+			least /= 3 // and the network besides
 		}
 		if planned[kind] < least {
 			t.Errorf("%s is planned in %d of %d seeds", kind, planned[kind], seeds)
