@@ -9,8 +9,8 @@ import (
 )
 
 // Member records what one member of a consumer group does: which partitions it begins to
-// read, what it is handed and when it is done with it, and how it stops. Each time that it owns a partition is a
-// process of the history. It has no lock, as its Recorder has none.
+// read, what it is handed and when it is done with it, and how it stops. Each time that it
+// owns a partition is a process of the history. It has no lock, as its Recorder has none.
 type Member struct {
 	// ID is by which the coordinator knows the member now.
 	ID uint64

@@ -160,8 +160,10 @@ func (g *readers) begins(member uint64, p int32) {
 // taken cannot know.
 func (g *readers) handed(member uint64, p int32) {
 	latest, known := g.latest[p]
-	static := slices.ContainsFunc(g.run.clients, func(c *client) bool { return c.member != nil && c.member.IsStatic(member) })
-	if known && latest != member && !static {
+	if !known || latest == member {
+		return
+	}
+	if !slices.ContainsFunc(g.run.clients, func(c *client) bool { return c.member != nil && c.member.IsStatic(member) }) {
 		g.run.fail(LeaseBroken, "member %d is handed records of partition %d, which member %d has begun to read", member, p, latest)
 	}
 }

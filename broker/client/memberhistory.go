@@ -64,6 +64,7 @@ func (m *memberHistory) handed(member uint64, records []core.ConsumedRecord) {
 	})
 }
 
+// processed records that all that was handed out is processed.
 func (m *memberHistory) processed(member uint64) {
 	m.as(member, func(r *histories.Member, now histories.Time) { r.Processed(now) })
 }
