@@ -19,8 +19,10 @@ type flight struct {
 	// call is the attempt under way, nil while the batch waits to be sent again.
 	call     *call
 	attempts int
-	// order is the place of the last attempt among all of the lane.
-	order uint64
+	// order is the place of the last attempt among all of the lane; it was oldest if all
+	// batches before it had been acknowledged when it was sent.
+	order  uint64
+	oldest bool
 	// last is the error of the last attempt, doubt the one that left a doubt.
 	last, doubt *api.Error
 }
@@ -156,7 +158,7 @@ func after(s api.Sequence, n int) api.Sequence {
 func (l *lane) attempt(f *flight, to env.Endpoint, now env.Time) {
 	f.attempts++
 	l.sent++
-	f.order = l.sent
+	f.order, f.oldest = l.sent, l.flight[0] == f
 	timeout := max(expirySlack, min(l.client.config.AttemptTimeout, f.latest()-now))
 	request := &api.Request{Body: &api.Request_Produce{Produce: f.request}}
 	f.call = l.client.send(to, request, timeout, func(r *api.Response) { l.answered(f, to, r) })
@@ -210,8 +212,9 @@ func (l *lane) answered(f *flight, from env.Endpoint, r *api.Response) {
 	case code == api.Code_UNKNOWN_TOPIC_OR_PARTITION:
 		// Deleted, perhaps made again; or the node has not heard of it yet.
 		l.client.cluster.topics[l.key.topic].forget(l.topic)
-	case gap && !head:
-		// The batches before are still on their way: this one waits for them.
+	case gap && !f.oldest:
+		// The batches before were still on their way: this one goes after them again. They
+		// may have arrived since, elsewhere or sooner than this answer.
 	case gap:
 		l.gap(f)
 	case !code.Retriable(), f.doubt != nil && l.key.mode == Plain:

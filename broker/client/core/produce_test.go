@@ -43,6 +43,37 @@ func TestOrphansKeepTheirOrder(t *testing.T) {
 	}
 }
 
+// That a batch came before the one it follows is said at once, and heard late: once that one
+// was sent again and appended. It is no gap.
+func TestRefusalFromBeforeIsNoGap(t *testing.T) {
+	s := newScene(t, core.Config{BatchBytes: 1})
+	s.expect(s.produce(core.Idempotent, "0"), api.Code_OK, true)
+	began := s.world.Now()
+	s.script(func(_ api.NodeID, q *api.Request) (*api.Response, bool) {
+		if !isProduce(q) || s.world.Now() > began+1500*env.Millisecond {
+			return nil, false
+		}
+		if records, _ := batch.Records(q.GetProduce().Batch, batch.NewCodecs()); string(records[0].Value) == "2" {
+			id := q.Id
+			s.world.At(began+2500*env.Millisecond, func() {
+				s.client.Receive(s.world.Endpoints()[0], &api.Message{Body: &api.Message_Response{Response: &api.Response{
+					Id: id, Error: api.Errorf(api.Code_OUT_OF_ORDER_SEQUENCE, "scripted"),
+				}}})
+			})
+		}
+		return nil, true
+	})
+	var results []core.Result
+	done := func(r core.Result) { results = append(results, r) }
+	s.send(core.Idempotent, "1", done)
+	s.run(env.Second)
+	s.send(core.Idempotent, "2", done)
+	s.run(20 * env.Second)
+	if len(results) != 2 || results[0].Err != nil || results[1].Err != nil || s.log() != "0 1 2 " {
+		t.Error(s.log(), results)
+	}
+}
+
 func TestSequencesCountRecords(t *testing.T) {
 	s := newScene(t, core.Config{})
 	for i := range 10 {
