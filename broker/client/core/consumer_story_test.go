@@ -47,7 +47,7 @@ func keyOf(p core.TopicPartition) coretest.Key {
 
 func newGroupStory(t testing.TB, seed uint64) *groupStory {
 	s := &groupStory{
-		TB: t, world: coretest.NewWorld(seed, 3), random: prng.New(seed).Split("groups"),
+		TB: t, world: coretest.NewWorld(seed, 4), random: prng.New(seed).Split("groups"),
 		processing: map[coretest.Key]*participant{}, consumed: map[string]int{},
 	}
 	s.world.CreateTopic("t0", 3)
@@ -201,14 +201,18 @@ func (s *groupStory) step() {
 		m.close()
 	case n == 36:
 		p := s.world.Topic(api.GroupsTopic).Partitions
-		p[s.random.Below(int64(len(p)))].Lead(api.NodeID(s.random.Below(4)))
+		p[s.random.Below(int64(len(p)))].Lead(pick(s.random, append(s.world.Members(), 0)))
+	case n == 37 && s.random.Chance(1, 3):
+		if id := pick(s.random, s.world.Members()); id != 1 {
+			s.world.Replace(id, s.random.Chance(1, 2))
+		}
 	case n == 37:
-		s.world.SetUp(api.NodeID(1+s.random.Below(3)), s.random.Chance(2, 3))
+		s.world.SetUp(pick(s.random, s.world.Members()), s.random.Chance(2, 3))
 	case n == 38 && s.random.Chance(1, 6):
 		p := s.world.Topic("t0").Partitions
-		p[s.random.Below(int64(len(p)))].Lead(api.NodeID(1 + s.random.Below(3)))
+		p[s.random.Below(int64(len(p)))].Lead(pick(s.random, s.world.Members()))
 	case n == 39:
-		s.world.Cut(api.NodeID(1 + s.random.Below(3)))
+		s.world.Cut(pick(s.random, s.world.Members()))
 	}
 }
 
@@ -217,15 +221,15 @@ func (s *groupStory) run() {
 	f := &s.world.Faults
 	f.Delay = env.Time(s.random.Between(1, 300)) * env.Millisecond
 	f.LoseRequest, f.LoseAnswer, f.Break = s.random.Below(40), s.random.Below(40), s.random.Below(10)
-	f.Refuse, f.Doubt, f.Twice = s.random.Below(40), s.random.Below(40), s.random.Below(40)
+	f.Refuse, f.Doubt, f.Twice, f.Behind = s.random.Below(40), s.random.Below(40), s.random.Below(40), s.random.Below(40)
 	for s.world.Now() < 120*env.Second {
 		s.step()
 		s.flush()
 		s.world.Run(s.world.Now() + env.Time(1+s.random.Below(400))*env.Millisecond)
 	}
 	*f = coretest.Faults{Delay: 2 * env.Millisecond}
-	for id := range api.NodeID(3) {
-		s.world.SetUp(id+1, true)
+	for _, id := range s.world.Members() {
+		s.world.SetUp(id, true)
 	}
 	for _, p := range s.world.Topic(api.GroupsTopic).Partitions {
 		p.Lead(1)

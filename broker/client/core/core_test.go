@@ -36,25 +36,28 @@ type story struct {
 	asked, answered int
 	value           uint64
 	digest          uint64
+	// lost is what was refused in peace.
+	lost []string
 	// narrow: all goes to one partition.
 	narrow bool
 }
 
 const (
+	nodes      = 5
 	topics     = 2
 	partitions = 2
 	chaos      = 60 * env.Second
 )
 
 func newStory(seed uint64) *story {
-	s := &story{world: coretest.NewWorld(seed, 3), random: prng.New(seed).Split("story")}
+	s := &story{world: coretest.NewWorld(seed, nodes), random: prng.New(seed).Split("story")}
 	for i := range topics {
 		s.world.CreateTopic(fmt.Sprint("t", i), partitions)
 	}
 	s.narrow = s.random.Chance(1, 2)
 	host := s.world.NewHost("client")
 	s.client = core.New(core.Config{
-		Bootstrap:  s.world.Endpoints()[:1+s.random.Below(3)],
+		Bootstrap:  s.world.Endpoints()[2+s.random.Below(nodes-2):],
 		Codec:      codec(s.random),
 		Codecs:     batch.NewCodecs(batch.NewGzip()),
 		Linger:     env.Time(s.random.Below(3)) * 5 * env.Millisecond,
@@ -113,35 +116,57 @@ func (s *story) other() {
 	}
 }
 
+// elsewhere uses a topic that is new to the client.
+func (s *story) elsewhere() {
+	s.asked++
+	topic := fmt.Sprint("at ", s.world.Now())
+	s.world.CreateTopic(topic, 1)
+	s.client.ListOffsets(topic, 0, api.OffsetSpec_LATEST, 0, func(core.Result) { s.answered++ })
+}
+
 // fate is one act of the world against the client.
 func (s *story) fate() {
 	w, r := s.world, s.random
 	topic := w.Topic(fmt.Sprint("t", r.Below(topics)))
-	switch r.Below(5) {
+	switch r.Below(6) {
 	case 0:
-		topic.Partitions[r.Below(partitions)].Lead(api.NodeID(r.Below(4)))
+		p := topic.Partitions[r.Below(partitions)]
+		p.Lead(pick(r, append([]api.NodeID{0}, p.Replicas...)))
 	case 1:
-		w.LeadMeta(api.NodeID(r.Between(1, 3)))
+		w.LeadMeta(pick(r, w.Members()))
 	case 2, 3:
-		w.SetUp(api.NodeID(r.Between(1, 3)), r.Chance(1, 2))
+		w.SetUp(pick(r, w.Members()), r.Chance(1, 2))
 	case 4:
 		if r.Chance(1, 4) {
 			w.DeleteTopic(topic.Name)
 			w.CreateTopic(topic.Name, partitions)
 		}
+	case 5:
+		for range r.Between(1, 4) {
+			s.replace()
+		}
+	}
+}
+
+func pick(r *prng.Stream, nodes []api.NodeID) api.NodeID { return nodes[r.Below(int64(len(nodes)))] }
+
+// replace puts a new node in the place of a member, but never of the last that the client
+// was given: it can find a cluster only by nodes that it has heard of.
+func (s *story) replace() {
+	if id := pick(s.random, s.world.Members()); id != nodes && len(s.world.Endpoints()) < 10*nodes {
+		s.world.Replace(id, s.random.Chance(1, 2))
 	}
 }
 
 func (s *story) heal() {
 	s.world.Faults = coretest.Faults{Delay: env.Millisecond}
-	s.world.LeadMeta(1)
-	for id := range api.NodeID(3) {
-		s.world.SetUp(id+1, true)
+	for _, id := range s.world.Members() {
+		s.world.SetUp(id, true)
 	}
 	for i := range topics {
 		for _, p := range s.world.Topic(fmt.Sprint("t", i)).Partitions {
 			if p.Leader == 0 {
-				p.Lead(2)
+				p.Lead(p.Replicas[0])
 			}
 		}
 	}
@@ -152,27 +177,66 @@ func (s *story) run() {
 	r := s.random
 	level := []int64{0, 5, 30, 120}[r.Below(4)]
 	f := &s.world.Faults
-	for _, chance := range []*int64{&f.LoseRequest, &f.LoseAnswer, &f.LateAnswer, &f.Twice, &f.Break, &f.Refuse, &f.Doubt, &f.NoHint} {
+	for _, chance := range []*int64{&f.LoseRequest, &f.LoseAnswer, &f.LateAnswer, &f.Twice, &f.Break, &f.Refuse, &f.Doubt, &f.NoHint, &f.Behind} {
 		if r.Chance(1, 2) {
 			*chance = r.Below(level + 1)
 		}
 	}
 	pace := r.Between(20, 200)
+	change := []int64{0, 3, 15, 60, 200}[r.Below(5)]
+	// Until then the topics are left alone.
+	var quiet env.Time
 	for s.world.Now() < chaos {
 		s.world.Run(s.world.Now() + env.Time(r.Between(1, 2*pace))*env.Millisecond)
-		for range r.Between(0, 5) {
-			s.produce()
+		switch {
+		case quiet > s.world.Now():
+			if r.Chance(1, 10) {
+				s.elsewhere()
+			}
+		case r.Chance(1, 200):
+			quiet = s.world.Now() + env.Time(r.Between(1, 20))*env.Second
+		default:
+			for range r.Between(0, 5) {
+				s.produce()
+			}
+			if r.Chance(1, 5) {
+				s.other()
+			}
 		}
-		if r.Chance(1, 5) {
-			s.other()
-		}
-		if r.Chance(level, 2000) {
+		if r.Chance(change, 1000) {
 			s.fate()
 		}
 		s.client.Flush()
 	}
 	s.heal()
 	s.world.Run(chaos + 60*env.Second)
+	s.goOn()
+}
+
+// goOn uses every partition once the world is at peace: whatever nodes the client believes
+// in, it finds the way. It reads first, for what is sent to a topic that is no more may end
+// in doubt.
+func (s *story) goOn() {
+	done := func(r core.Result) {
+		if s.answered++; r.Err != nil {
+			s.lost = append(s.lost, r.Err.Error())
+		}
+	}
+	for _, use := range []func(string, api.Partition){
+		func(topic string, p api.Partition) { s.client.ListOffsets(topic, p, api.OffsetSpec_LATEST, 0, done) },
+		func(topic string, p api.Partition) {
+			s.client.Produce(topic, p, []batch.Record{{Value: make([]byte, 8)}}, core.ProduceOptions{Timeout: 20 * env.Second}, done)
+		},
+	} {
+		for i := range topics {
+			for p := range api.Partition(partitions) {
+				s.asked++
+				use(fmt.Sprint("t", i), p)
+			}
+		}
+		s.client.Flush()
+		s.world.Run(s.world.Now() + 30*env.Second)
+	}
 }
 
 func TestStories(t *testing.T) {
@@ -206,6 +270,9 @@ type tally struct{ ok, failed, unknown, retried int }
 func (s *story) judge(t judged, total *tally) {
 	if s.asked != s.answered || s.client.Pending() != 0 {
 		t.Errorf("%d asked, %d answered, %d pending", s.asked, s.answered, s.client.Pending())
+	}
+	for _, err := range s.lost {
+		t.Errorf("in peace: %s", err)
 	}
 	found := s.places()
 	type lane struct {

@@ -147,7 +147,9 @@ func (c *Client) heedPartition(ref *api.TopicRef, number api.Partition, from env
 	if p == nil || t.id != api.TopicID(ref.Id) {
 		return
 	}
-	if leader != 0 || k.nodes[p.leader] == from {
+	// Where no node is known by the leader's id, others were asked in its stead: it was
+	// removed, and they may be too.
+	if held, known := k.nodes[p.leader]; leader != 0 || held == from || !known {
 		p.leader = leader
 	}
 	if p.leader == 0 {

@@ -167,6 +167,29 @@ func TestRemovedNodeTrapsNobody(t *testing.T) {
 	}
 }
 
+// Every node that has a partition is replaced. That the leader is gone the client hears when
+// it looks another topic up, and of the rest it knows only addresses where nobody is: it asks who has the
+// partition now.
+func TestPartitionThatMovedAwayIsFound(t *testing.T) {
+	for _, work := range []func(s *scene, done func(core.Result)){
+		func(s *scene, done func(core.Result)) { s.client.ListOffsets("t", 0, api.OffsetSpec_LATEST, 0, done) },
+		func(s *scene, done func(core.Result)) { s.client.Fetch("t", 0, 0, core.FetchOptions{}, done) },
+		func(s *scene, done func(core.Result)) { s.send(core.Idempotent, "a", done) },
+	} {
+		s := newScene(t, core.Config{})
+		s.world.CreateTopic("u", 1)
+		s.world.Topic("t").Partitions[0].Lead(2)
+		s.expect(s.await(func(done func(core.Result)) { work(s, done) }), api.Code_OK, true)
+		s.world.Replace(2, false)
+		s.expect(s.await(func(done func(core.Result)) {
+			s.client.ListOffsets("u", 0, api.OffsetSpec_LATEST, 0, done)
+		}), api.Code_OK, true)
+		s.world.Replace(1, false)
+		s.world.Replace(3, false)
+		s.expect(s.await(func(done func(core.Result)) { work(s, done) }), api.Code_OK, true)
+	}
+}
+
 // strand has one node name another that is gone, where a third is the whole cluster.
 func (s *scene) strand(removed, gone, live api.NodeID) {
 	s.world.LeadMeta(live)

@@ -26,24 +26,27 @@ func TestScripts(t *testing.T) {
 			return s.fated(rapid.SampledFrom(fates).Draw(t, "fate"), id, q)
 		}
 		t.Repeat(map[string]func(*rapid.T){
-			"produce": func(*rapid.T) { s.produce(); s.client.Flush() },
-			"other":   func(*rapid.T) { s.other(); s.client.Flush() },
+			"produce":   func(*rapid.T) { s.produce(); s.client.Flush() },
+			"other":     func(*rapid.T) { s.other(); s.client.Flush() },
+			"elsewhere": func(*rapid.T) { s.elsewhere(); s.client.Flush() },
 			"pass": func(t *rapid.T) {
 				s.world.Run(s.world.Now() + env.Time(rapid.IntRange(1, 3000).Draw(t, "ms"))*env.Millisecond)
 			},
 			"lead": func(t *rapid.T) {
 				p := s.world.Topic("t0").Partitions[0]
-				p.Lead(api.NodeID(rapid.IntRange(0, 3).Draw(t, "node")))
+				p.Lead(rapid.SampledFrom(append([]api.NodeID{0}, p.Replicas...)).Draw(t, "node"))
 			},
 			"node": func(t *rapid.T) {
-				s.world.SetUp(api.NodeID(rapid.IntRange(1, 3).Draw(t, "node")), rapid.Bool().Draw(t, "up"))
+				s.world.SetUp(rapid.SampledFrom(s.world.Members()).Draw(t, "node"), rapid.Bool().Draw(t, "up"))
 			},
-			"again": func(*rapid.T) { s.world.DeleteTopic("t0"); s.world.CreateTopic("t0", partitions) },
+			"replace": func(*rapid.T) { s.replace() },
+			"again":   func(*rapid.T) { s.world.DeleteTopic("t0"); s.world.CreateTopic("t0", partitions) },
 		})
 		peace = true
 		s.heal()
 		s.client.Flush()
 		s.world.Run(s.world.Now() + 60*env.Second)
+		s.goOn()
 		s.judge(t, &tally{})
 	})
 }

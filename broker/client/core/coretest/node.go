@@ -1,7 +1,6 @@
 package coretest
 
 import (
-	"maps"
 	"slices"
 
 	"github.com/reprise-mq/reprise/broker/api"
@@ -129,8 +128,12 @@ func (w *World) redirect(n *node, request *api.Request) *api.Response {
 	var ref *api.TopicRef
 	var number int32
 	switch body := request.Body.(type) {
-	case *api.Request_Metadata, *api.Request_DescribeNode:
+	case *api.Request_DescribeNode:
 		return nil
+	case *api.Request_Metadata:
+		if n.past == nil || !body.Metadata.Linearizable {
+			return nil
+		}
 	case *api.Request_Produce:
 		ref, number = body.Produce.Topic, body.Produce.Partition
 	case *api.Request_Fetch:
@@ -142,10 +145,13 @@ func (w *World) redirect(n *node, request *api.Request) *api.Response {
 	case *api.Request_DeleteRecords:
 		ref, number = body.DeleteRecords.Topic, body.DeleteRecords.Partition
 	default:
-		var ok bool
-		if ref, number, ok = w.shardOf(request); !ok {
-			return w.sendOn(n, w.meta)
-		}
+		ref, number, _ = w.shardOf(request)
+	}
+	switch {
+	case n.past != nil:
+		return w.outdated(n, ref, number)
+	case ref == nil:
+		return w.sendOn(n, w.meta)
 	}
 	p := w.find(ref, number)
 	if p == nil {
@@ -172,28 +178,6 @@ func (w *World) find(ref *api.TopicRef, number int32) *Partition {
 		return nil
 	}
 	return t.Partitions[number]
-}
-
-func (w *World) metadata(n *node, q *api.MetadataRequest) *api.Response {
-	m := &api.MetadataResponse{ClusterId: "make-believe", NodeId: uint64(n.id), MetaLeader: uint64(w.meta)}
-	for _, n := range w.nodes {
-		m.Nodes = append(m.Nodes, &api.NodeInfo{Id: uint64(n.id), Address: string(n.name)})
-	}
-	names := slices.Sorted(maps.Keys(w.topics))
-	if len(q.Topics) > 0 {
-		names = nil
-		for _, ref := range q.Topics {
-			names = append(names, ref.Name)
-		}
-	}
-	for _, name := range names {
-		t := w.topics[name]
-		if t == nil {
-			return fail(api.Code_UNKNOWN_TOPIC_OR_PARTITION)
-		}
-		m.Topics = append(m.Topics, t.info())
-	}
-	return &api.Response{Body: &api.Response_Metadata{Metadata: m}}
 }
 
 func (w *World) createTopic(q *api.CreateTopicRequest) *api.Response {

@@ -18,15 +18,15 @@ type Topic struct {
 
 // Partition is a log and what is known of its producers.
 type Partition struct {
-	Leader api.NodeID
-	Start  api.Offset
+	Leader   api.NodeID
+	Replicas []api.NodeID
+	Start    api.Offset
 	// Log holds every record ever appended, trimmed or not.
 	Log     []batch.Record
 	term    uint64
 	batches []span
 	// producers[id] is the epoch and the last batches of a producer.
 	producers map[api.ProducerID]*producer
-	nodes     int
 }
 
 // span is a batch in the log.
@@ -47,14 +47,21 @@ type known struct {
 	base     api.Offset
 }
 
-// CreateTopic makes a topic whose partitions are led by the nodes in turn.
+// replicas are how many a partition has at most.
+const replicas = 3
+
+// CreateTopic makes a topic whose partitions are led by the members in turn.
 func (w *World) CreateTopic(name string, partitions int) *Topic {
 	w.lastTopic++
 	t := &Topic{Name: name, ID: w.lastTopic}
+	members := w.Members()
 	for i := range partitions {
-		t.Partitions = append(t.Partitions, &Partition{
-			Leader: w.nodes[i%len(w.nodes)].id, term: 1, nodes: len(w.nodes), producers: map[api.ProducerID]*producer{},
-		})
+		p := &Partition{term: 1, producers: map[api.ProducerID]*producer{}}
+		for n := range min(replicas, len(members)) {
+			p.Replicas = append(p.Replicas, members[(i+n)%len(members)])
+		}
+		p.Leader = p.Replicas[0]
+		t.Partitions = append(t.Partitions, p)
 	}
 	w.topics[name] = t
 	return t
@@ -79,8 +86,8 @@ func (t *Topic) info() *api.TopicInfo {
 	info := &api.TopicInfo{Name: t.Name, Id: uint64(t.ID)}
 	for i, p := range t.Partitions {
 		out := &api.PartitionInfo{Partition: int32(i), Leader: uint64(p.Leader), LeaderTerm: p.term}
-		for n := range p.nodes {
-			out.Replicas = append(out.Replicas, &api.ReplicaInfo{Node: uint64(n + 1), Replica: uint64(n + 1)})
+		for _, id := range p.Replicas {
+			out.Replicas = append(out.Replicas, &api.ReplicaInfo{Node: uint64(id), Replica: uint64(id)})
 		}
 		info.Partitions = append(info.Partitions, out)
 	}

@@ -12,6 +12,7 @@ package coretest
 import (
 	"container/heap"
 	"fmt"
+	"slices"
 
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/env"
@@ -32,6 +33,8 @@ type World struct {
 	random *prng.Stream
 	nodes  []*node
 	meta   api.NodeID
+	// before is what there was when a node was last replaced, nil if none was.
+	before *api.MetadataResponse
 	topics map[string]*Topic
 	groups map[string]*Group
 	// Deleted are the topics that are no more.
@@ -59,6 +62,8 @@ type Faults struct {
 	Doubt int64
 	// NoHint leaves the leader out of NOT_LEADER.
 	NoHint int64
+	// Behind answers a look-up by what there was when a node was last replaced.
+	Behind int64
 	// Delay of a message at most.
 	Delay env.Time
 }
@@ -66,20 +71,14 @@ type Faults struct {
 // longest is how long a late answer or a change in doubt takes at most.
 const longest = 5 * env.Second
 
-type node struct {
-	id   api.NodeID
-	name env.Endpoint
-	up   bool
-}
-
 // NewWorld makes a cluster of so many nodes, all up, the first the meta leader.
 func NewWorld(seed uint64, nodes int) *World {
 	w := &World{
 		random: prng.New(seed), topics: map[string]*Topic{}, groups: map[string]*Group{}, epochs: map[api.ProducerID]api.Epoch{}, meta: 1,
 		Faults: Faults{Delay: 2 * env.Millisecond},
 	}
-	for i := range nodes {
-		w.nodes = append(w.nodes, &node{api.NodeID(i + 1), env.Endpoint(fmt.Sprintf("node-%d:9000", i+1)), true})
+	for range nodes {
+		w.join()
 	}
 	return w
 }
@@ -98,7 +97,7 @@ func (w *World) Answer(id api.NodeID, request *api.Request) *api.Response {
 	return response
 }
 
-// Endpoints of the nodes.
+// Endpoints of the nodes, also of those that were removed.
 func (w *World) Endpoints() []env.Endpoint {
 	var all []env.Endpoint
 	for _, n := range w.nodes {
@@ -178,11 +177,16 @@ type link struct {
 
 // NewHost makes the place of a client, which is attached later.
 func (w *World) NewHost(name env.Endpoint) *Host {
-	h := &Host{world: w, name: name, links: map[env.Endpoint]*link{}}
-	for _, n := range w.nodes {
-		h.links[n.name] = &link{}
+	return &Host{world: w, name: name, links: map[env.Endpoint]*link{}}
+}
+
+func (h *Host) link(to env.Endpoint) *link {
+	l := h.links[to]
+	if l == nil {
+		l = &link{}
+		h.links[to] = l
 	}
-	return h
+	return l
 }
 
 // Attach puts a client in its place.
@@ -211,10 +215,10 @@ func (h *Host) WakeAt(t env.Time) {
 // Send implements env.Network. The message crosses as bytes.
 func (h *Host) Send(to env.Endpoint, m *api.Message) {
 	w := h.world
-	l := h.links[to]
-	if l == nil {
+	if !slices.ContainsFunc(w.nodes, func(n *node) bool { return n.name == to }) {
 		panic(fmt.Sprintf("coretest: message to %q, which is no node", to))
 	}
+	l := h.link(to)
 	frame := api.EncodeFrame(m)
 	l.there = max(l.there, w.now+w.delay())
 	generation := l.generation
@@ -227,7 +231,7 @@ func (h *Host) Send(to env.Endpoint, m *api.Message) {
 
 func (h *Host) answer(from *node, response *api.Response) {
 	w := h.world
-	l := h.links[from.name]
+	l := h.link(from.name)
 	frame := api.EncodeFrame(&api.Message{Body: &api.Message_Response{Response: response}})
 	l.back = max(l.back, w.now+w.delay())
 	generation := l.generation
@@ -248,7 +252,7 @@ func (h *Host) deliver(from *node, frame []byte) {
 
 // cut breaks the link to a node; the client hears of it a little later.
 func (h *Host) cut(n *node) {
-	h.links[n.name].generation++
+	h.link(n.name).generation++
 	h.world.At(h.world.now+h.world.delay(), func() { h.process.Lost(n.name) })
 }
 
