@@ -224,14 +224,14 @@ func tooManyTopics() *api.Error {
 
 // missing is why a look-up did not bring a partition.
 func (t *topic) missing(p api.Partition) *api.Error {
-	if t.denied != nil {
+	switch count := len(t.partitions); {
+	case t.denied != nil:
 		return t.denied
+	case count == 0:
+		return api.Errorf(api.Code_UNKNOWN_TOPIC_OR_PARTITION, "there is no topic %q, or no longer; create it, or see topic list", t.name)
+	default:
+		return api.Errorf(api.Code_UNKNOWN_TOPIC_OR_PARTITION, "the topic %q has no partition %d, only those below %d", t.name, p, count)
 	}
-	return unknownTopic(t.name, p)
-}
-
-func unknownTopic(name string, p api.Partition) *api.Error {
-	return api.Errorf(api.Code_UNKNOWN_TOPIC_OR_PARTITION, "there is no partition %d of a topic %q; create the topic, or see its metadata", p, name)
 }
 
 // answered judges an attempt: the end, or another one.

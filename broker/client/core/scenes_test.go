@@ -314,6 +314,25 @@ func TestNobodyThere(t *testing.T) {
 	}
 }
 
+// What is missing is named: the topic, or only a partition of it.
+func TestMissingIsNamed(t *testing.T) {
+	s := newScene(t, core.Config{})
+	for _, missing := range []struct {
+		ask  func(done func(core.Result))
+		want string
+	}{
+		{func(done func(core.Result)) { s.client.DeleteTopic("nope", 0, done) }, `there is no topic "nope", or no longer; create it, or see topic list`},
+		{func(done func(core.Result)) { s.client.ListOffsets("nope", 1, api.OffsetSpec_LATEST, 0, done) }, `there is no topic "nope", or no longer; create it, or see topic list`},
+		{func(done func(core.Result)) { s.client.ListOffsets("t", 3, api.OffsetSpec_LATEST, 0, done) }, `the topic "t" has no partition 3, only those below 3`},
+	} {
+		r := s.await(missing.ask)
+		s.expect(r, api.Code_UNKNOWN_TOPIC_OR_PARTITION, true)
+		if r.Err.Message != missing.want {
+			t.Errorf("said: %s; want: %s", r.Err.Message, missing.want)
+		}
+	}
+}
+
 func TestBounds(t *testing.T) {
 	s := newScene(t, core.Config{Waiting: 3, BufferedBytes: 1000})
 	results := []core.Result{}
