@@ -132,6 +132,7 @@ func (l *lane) idle() bool {
 // rest forgets the lane once it was idle for long.
 func (l *lane) rest(now env.Time) {
 	if now >= l.used+laneIdle && l.identity != identityAsked && !l.awaited {
+		l.client.timers.stop(&l.timer) // else it would come back and forget the lane after it
 		delete(l.client.lanes, l.key)
 		return
 	}

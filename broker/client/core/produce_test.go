@@ -74,6 +74,32 @@ func TestRefusalFromBeforeIsNoGap(t *testing.T) {
 	}
 }
 
+// A partition that is forgotten while a timer of it is still armed, here for a deadline that was
+// far off, is not forgotten again when it is written to anew.
+func TestForgottenPartitionIsForgottenOnce(t *testing.T) {
+	const minute = 60 * env.Second
+	s := newScene(t, core.Config{})
+	up := func(up bool) {
+		for id := range api.NodeID(3) {
+			s.world.SetUp(id+1, up)
+		}
+	}
+	up(false)
+	s.client.Produce("t", 0, []batch.Record{{Value: []byte("0")}}, core.ProduceOptions{Timeout: 30 * minute}, func(core.Result) {})
+	s.run(11 * minute)
+	up(true)
+	s.run(19*minute - 500*env.Millisecond)
+	// When the deadline comes, a record waits to be sent again.
+	s.script(first(isProduce, nil))
+	s.send(core.Idempotent, "1", func(core.Result) {})
+	s.run(env.Second)
+	s.send(core.Idempotent, "2", func(core.Result) {})
+	s.run(10 * env.Second)
+	if s.log() != "0 1 2 " {
+		t.Error(s.log())
+	}
+}
+
 func TestSequencesCountRecords(t *testing.T) {
 	s := newScene(t, core.Config{})
 	for i := range 10 {
