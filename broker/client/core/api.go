@@ -35,7 +35,7 @@ func (c *Client) Fetch(topic string, p api.Partition, from api.Offset, options F
 	o := &operation{
 		request: &api.Request{Body: &api.Request_Fetch{Fetch: request}},
 		effect:  harmless, target: targetPartition, ref: request.Topic, partition: p,
-		patience: max(0, options.MaxWait),
+		patience: maxTime(options.MaxWait),
 	}
 	o.done = func(r Result) { done(c.opened(r, from)) }
 	c.start(o, options.Timeout)

@@ -71,6 +71,9 @@ func newCluster(bootstrap []env.Endpoint, random *prng.Stream) *cluster {
 // any is a node to ask what every node knows.
 func (k *cluster) any() env.Endpoint { return k.order[k.turn%len(k.order)] }
 
+// someone is a node drawn from all.
+func (k *cluster) someone() env.Endpoint { return k.order[k.random.Below(int64(len(k.order)))] }
+
 // meta is the leader of the meta group, or a node that may know it.
 func (k *cluster) meta() env.Endpoint {
 	if to, ok := k.nodes[k.metaLeader]; ok {
@@ -179,18 +182,22 @@ func (k *cluster) locate(node api.NodeID, address string) {
 // sort makes order anew. The node whose turn it is keeps it where it is still
 // there.
 func (k *cluster) sort() {
+	delete(k.nodes, 0) // that is nobody, whatever an answer says
 	var current env.Endpoint
 	if len(k.order) > 0 {
 		current = k.any()
 	}
 	order := make([]env.Endpoint, 0, len(k.nodes)+len(k.bootstrap))
+	add := func(at env.Endpoint) {
+		if !slices.Contains(order, at) {
+			order = append(order, at)
+		}
+	}
 	for _, id := range slices.Sorted(maps.Keys(k.nodes)) {
-		order = append(order, k.nodes[id])
+		add(k.nodes[id]) // two ids may share an address: a node that took a lost one's place
 	}
 	for _, b := range k.bootstrap {
-		if !slices.Contains(order, b) {
-			order = append(order, b)
-		}
+		add(b)
 	}
 	k.order = order
 	if at := slices.Index(order, current); at >= 0 {

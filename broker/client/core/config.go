@@ -1,6 +1,8 @@
 package core
 
 import (
+	"math"
+
 	"github.com/reprise-mq/reprise/broker/batch"
 	"github.com/reprise-mq/reprise/broker/env"
 	"github.com/reprise-mq/reprise/broker/trace"
@@ -56,6 +58,9 @@ const (
 	// clusterAge is after how long a client that is at work asks what nodes there
 	// are, though nothing went wrong.
 	clusterAge = 5 * env.Second
+	// maxLocate is how many partitions' committed offsets are asked for at once: an answer
+	// may be 16 batches long, and the metadata of a commit 4 KiB.
+	maxLocate = 500
 	// expirySlack is how much later than its deadline a produce may end, so that
 	// a long queue is looked through rarely.
 	expirySlack = 10 * env.Millisecond
@@ -71,6 +76,7 @@ func (config Config) withDefaults() Config {
 	set(&config.BatchBytes, 256<<10)
 	config.BatchBytes = min(config.BatchBytes, maxProduce)
 	set(&config.AttemptTimeout, 2*env.Second)
+	config.AttemptTimeout = maxTime(config.AttemptTimeout)
 	set(&config.OperationTimeout, 30*env.Second)
 	set(&config.BackoffMin, 20*env.Millisecond)
 	set(&config.BackoffMax, 250*env.Millisecond)
@@ -81,6 +87,10 @@ func (config Config) withDefaults() Config {
 	}
 	return config
 }
+
+// maxTime bounds a time to wait, so that it can be added to a clock's: "for ever" may be the
+// longest time there is.
+func maxTime(wait env.Time) env.Time { return min(max(0, wait), math.MaxInt64/4) }
 
 func set[T comparable](field *T, value T) {
 	var zero T

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"math"
 	"regexp"
 	"slices"
 
@@ -266,8 +265,6 @@ func (k *Consumer) Positions() []AssignedPartition {
 	}
 	return list
 }
-
-func maxTime(wait env.Time) env.Time { return min(max(0, wait), math.MaxInt64/4) }
 
 func closedConsumer(group string) *api.Error {
 	return api.Errorf(api.Code_SHUTTING_DOWN, "the consumer of group %q is closed", group)

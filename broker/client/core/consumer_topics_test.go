@@ -68,6 +68,53 @@ func TestConsumerPattern(t *testing.T) {
 	r.expectStory("assigned logs.b/0@0")
 }
 
+// A node that was removed runs on and knows of no topic made since; whoever asks it first
+// finds them all the same.
+func TestConsumerPatternBesideARemovedNode(t *testing.T) {
+	for removed := api.NodeID(1); removed <= 3; removed++ {
+		s := withGroups(t)
+		live := removed%3 + 1
+		s.world.LeadMeta(live)
+		for _, name := range []string{api.GroupsTopic, "logs.a"} {
+			if s.world.Topic(name) == nil {
+				s.world.CreateTopic(name, 1)
+			}
+			for _, p := range s.world.Topic(name).Partitions {
+				p.Lead(live)
+			}
+		}
+		r := s.subscribe(core.ConsumerOptions{Pattern: regexp.MustCompile("^logs"), Refresh: 5 * env.Second})
+		s.run(10 * env.Second)
+		r.expectStory("assigned logs.a/0@0")
+		s.world.Replace(removed, true)
+		s.world.CreateTopic("logs.b", 1)
+		for range 3 {
+			r.poll(10, 10*env.Second)
+		}
+		r.expectStory("assigned logs.b/0@0")
+	}
+}
+
+// The committed offsets of many partitions are asked for in parts, and a refusal is told.
+func TestConsumerOfManyPartitions(t *testing.T) {
+	const many = 1200
+	s := withGroups(t)
+	s.world.CreateTopic("many", many)
+	most := 0
+	s.script(func(_ api.NodeID, q *api.Request) (*api.Response, bool) {
+		most = max(most, len(q.GetFetchOffsets().GetPartitions()))
+		return failed(api.Code_INVALID_REQUEST), q.GetFetchOffsets() != nil && s.world.Now() < 10*env.Second
+	})
+	r := s.subscribe(core.ConsumerOptions{Topics: []string{"many"}})
+	if r.poll(10, 5*env.Second); r.err.GetCode() != api.Code_INVALID_REQUEST {
+		t.Errorf("told of %v", r.err)
+	}
+	s.run(20 * env.Second)
+	if len(r.story) != many || most > 500 {
+		t.Errorf("%d partitions assigned, %d asked for at once", len(r.story), most)
+	}
+}
+
 func TestConsumerStatic(t *testing.T) {
 	s := withGroups(t)
 	r := s.subscribe(core.ConsumerOptions{Instance: "i"})

@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"testing"
@@ -236,6 +237,23 @@ func (s *story) goOn() {
 		}
 		s.client.Flush()
 		s.world.Run(s.world.Now() + 30*env.Second)
+	}
+	s.goOnBlindly()
+}
+
+// goOnBlindly sends what is not acknowledged: of that, too, the last must arrive.
+func (s *story) goOnBlindly() {
+	p := s.world.Topic("t0").Partitions[0]
+	var last []byte
+	for n := range uint64(20) {
+		last = binary.BigEndian.AppendUint64(nil, n)
+		s.asked++
+		s.client.Produce("t0", 0, []batch.Record{{Value: last}}, core.ProduceOptions{Mode: core.Unacknowledged}, func(core.Result) { s.answered++ })
+		s.client.Flush()
+		s.world.Run(s.world.Now() + env.Second)
+	}
+	if got := p.Log[len(p.Log)-1].Value; !bytes.Equal(got, last) {
+		s.lost = append(s.lost, fmt.Sprintf("the last of t0 is %x, not %x", got, last))
 	}
 }
 

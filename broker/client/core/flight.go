@@ -171,7 +171,9 @@ func (l *lane) sendOnce(to env.Endpoint, now env.Time) bool {
 	known := l.leads(to)
 	if !known || now >= l.lookAgain {
 		l.lookAgain = now + leaderAge
-		c.refresh(c.cluster.topics[l.key.topic], false)
+		// Not at the node whose turn it is: one that was removed and runs would go on
+		// answering, and nothing that fails here could ever speak against it.
+		c.lookUp(c.cluster.topics[l.key.topic], false, c.cluster.someone())
 	}
 	if !known {
 		l.failures++

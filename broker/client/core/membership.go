@@ -65,13 +65,14 @@ func (k *Consumer) pumpMembership(now env.Time) {
 	}
 }
 
-// match looks for topics that the pattern matches, every now and then.
+// match looks for topics that the pattern matches, every now and then. It asks the meta
+// leader: any other node may be behind, or was removed, and would have topics come and go.
 func (k *Consumer) match(now env.Time) {
 	if k.options.Pattern == nil || k.matching || now < k.matchAt || k.closing != nil {
 		return
 	}
 	k.matching = true
-	k.client.Metadata(&api.MetadataRequest{}, k.options.Session, func(r Result) {
+	k.client.Metadata(&api.MetadataRequest{Linearizable: true}, k.options.Session, func(r Result) {
 		k.matching = false
 		k.matchedTopics(r)
 		k.pump()

@@ -139,7 +139,7 @@ func (c *Client) run(o *operation, timeout env.Time) {
 		timeout = c.config.OperationTimeout
 	}
 	o.client = c
-	o.deadline = c.clock.Now() + timeout
+	o.deadline = c.clock.Now() + maxTime(timeout)
 	o.timer.fire = o.try
 	o.try()
 }

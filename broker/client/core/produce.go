@@ -79,7 +79,7 @@ func (c *Client) Produce(topic string, p api.Partition, records []batch.Record, 
 		timeout = c.config.OperationTimeout
 	}
 	now := c.clock.Now()
-	l.put(&produce{records: records, bytes: bytes, queued: now, deadline: now + timeout, done: done})
+	l.put(&produce{records: records, bytes: bytes, queued: now, deadline: now + maxTime(timeout), done: done})
 }
 
 // size is an upper bound of the encoded records in bytes.

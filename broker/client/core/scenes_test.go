@@ -1,7 +1,9 @@
 package core_test
 
 import (
+	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/reprise-mq/reprise/broker/api"
@@ -188,6 +190,90 @@ func TestPartitionThatMovedAwayIsFound(t *testing.T) {
 		s.world.Replace(3, false)
 		s.expect(s.await(func(done func(core.Result)) { work(s, done) }), api.Code_OK, true)
 	}
+}
+
+// A node that was removed runs on, and is the one a client happens to ask. What it sends gets no
+// answer that could tell: it finds its new leader all the same.
+func TestUnacknowledgedFollowsItsLeader(t *testing.T) {
+	for removed := api.NodeID(1); removed <= 3; removed++ {
+		s := newScene(t, core.Config{})
+		leader := removed%3 + 1
+		s.world.Topic("t").Partitions[0].Lead(leader)
+		s.send(core.Unacknowledged, "before", func(core.Result) {})
+		s.run(env.Second)
+		s.world.Replace(removed, true)
+		s.world.Replace(leader, false)
+		for range 60 {
+			s.send(core.Unacknowledged, "lost", func(core.Result) {})
+			s.run(env.Second)
+		}
+		s.send(core.Unacknowledged, "after", func(core.Result) {})
+		s.run(env.Second)
+		if log := s.log(); !strings.HasSuffix(log, "after ") {
+			t.Errorf("node %d removed: %s", removed, log)
+		}
+	}
+}
+
+// Several ids share an address, which a stale node gives for all: it is one place to ask, not
+// several in a row.
+func TestAddressWithManyIDs(t *testing.T) {
+	for stale := api.NodeID(1); stale <= 3; stale++ {
+		s := newScene(t, core.Config{})
+		dead, live := stale%3+1, (stale+1)%3+1
+		s.world.LeadMeta(live)
+		s.world.Topic("t").Partitions[0].Lead(dead)
+		list := func(done func(core.Result)) { s.client.ListOffsets("t", 0, api.OffsetSpec_LATEST, 0, done) }
+		s.expect(s.await(list), api.Code_OK, true)
+		s.world.Topic("t").Partitions[0].Lead(live)
+		s.world.SetUp(dead, false)
+		told := &api.MetadataResponse{Topics: []*api.TopicInfo{{Name: "t", Id: uint64(s.world.Topic("t").ID), Partitions: []*api.PartitionInfo{
+			{Replicas: []*api.ReplicaInfo{{Node: uint64(dead)}}},
+		}}}}
+		for id := range uint64(3) {
+			told.Nodes = append(told.Nodes, &api.NodeInfo{Id: id + 1, Address: string(s.world.Endpoints()[stale-1])})
+		}
+		s.script(func(id api.NodeID, q *api.Request) (*api.Response, bool) {
+			switch {
+			case id != stale:
+				return nil, false
+			case isLookUp(q):
+				return &api.Response{Body: &api.Response_Metadata{Metadata: told}}, true
+			case q.GetMetadata() != nil:
+				return failed(api.Code_META_UNAVAILABLE), true
+			}
+			return failed(api.Code_NOT_LEADER), true
+		})
+		s.expect(s.await(list), api.Code_OK, true)
+	}
+}
+
+// An address without an id says nothing of who leads when nobody does.
+func TestAddressOfNobody(t *testing.T) {
+	s := newScene(t, core.Config{})
+	s.world.SetUp(3, false)
+	s.script(func(_ api.NodeID, q *api.Request) (*api.Response, bool) {
+		return &api.Response{Error: &api.Error{Code: api.Code_NOT_LEADER, LeaderAddress: string(s.world.Endpoints()[2])}}, len(s.requests) == 1
+	})
+	s.expect(s.await(func(done func(core.Result)) { s.client.InitProducer(0, 0, 0, done) }), api.Code_OK, true)
+	before := len(s.requests)
+	s.expect(s.await(func(done func(core.Result)) { s.client.InitProducer(0, 0, 0, done) }), api.Code_OK, true)
+	if asked := len(s.requests) - before; asked > 2 {
+		t.Errorf("asked %d times", asked)
+	}
+}
+
+// For ever is a time to wait, too.
+func TestEndlessTimeout(t *testing.T) {
+	s := newScene(t, core.Config{AttemptTimeout: math.MaxInt64})
+	s.run(env.Second)
+	s.expect(s.await(func(done func(core.Result)) { s.client.ListOffsets("t", 0, api.OffsetSpec_LATEST, math.MaxInt64, done) }), api.Code_OK, true)
+	s.expect(s.await(func(done func(core.Result)) {
+		s.client.Produce("t", 0, []batch.Record{{}}, core.ProduceOptions{Timeout: math.MaxInt64}, done)
+	}), api.Code_OK, true)
+	s.expect(s.await(func(done func(core.Result)) {
+		s.client.Fetch("t", 0, 0, core.FetchOptions{MaxWait: math.MaxInt64, Timeout: math.MaxInt64}, done)
+	}), api.Code_OK, true)
 }
 
 // strand has one node name another that is gone, where a third is the whole cluster.

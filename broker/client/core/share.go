@@ -151,7 +151,7 @@ func (k *Consumer) locate(now env.Time) {
 	var list []*share
 	var asked []*api.GroupPartition
 	for _, s := range k.shares {
-		if s.place == placeUnknown && !s.giving {
+		if s.place == placeUnknown && !s.giving && len(list) < maxLocate {
 			list = append(list, s)
 			asked = append(asked, s.groupPartition())
 		}
@@ -172,6 +172,7 @@ func (k *Consumer) located(list []*share, r Result) {
 	if r.Err != nil && r.Err.Code != api.Code_UNKNOWN_GROUP {
 		k.locateTry++
 		k.locateAt = k.client.clock.Now() + k.client.backoff(k.locateTry)
+		k.complainOf(r.Err)
 		return
 	}
 	k.locateTry = 0
