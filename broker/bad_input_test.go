@@ -13,6 +13,7 @@ import (
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/batch"
 	"github.com/reprise-mq/reprise/broker/env"
+	"github.com/reprise-mq/reprise/broker/journal"
 )
 
 // Every request that makes no sense gets its own error, and nothing that is there
@@ -189,5 +190,47 @@ func TestDiskOfAnotherCluster(t *testing.T) {
 	c.run(3 * env.Second)
 	if r := c.ask("m1:1", createTopic("t", 1)); r.GetError() != nil {
 		t.Errorf("without --join the node answers %v, want a topic", r)
+	}
+}
+
+// What a node promised stands in its journal. Where that is gone, or who the node is, it
+// does not go on with the rest, and leaves that as it is.
+func TestPartOfADiskIsNotEnough(t *testing.T) {
+	for _, lost := range []struct {
+		what    string
+		folders []string
+		init    bool
+		want    error
+	}{
+		{"its journal", []string{"journal/"}, false, journal.ErrDamaged},
+		{"its identity", []string{""}, true, broker.ErrIdentity},
+		{"all but its groups", []string{"", "journal/"}, true, journal.ErrDamaged},
+	} {
+		const node = "n1:1"
+		c := newCluster(t, 6, node)
+		c.settle(func() *api.Request { return createTopic("t", 1) }, node)
+		c.run(env.Second)
+		c.hosts[node].Kill()
+		d := c.hosts[node].Disk
+		for _, folder := range lost.folders {
+			d.Empty(folder)
+		}
+		groups := func() (n int) {
+			for _, name := range d.Names() {
+				if strings.HasPrefix(name, "groups/") {
+					n++
+				}
+			}
+			return n
+		}
+		before := groups()
+		c.start(node, func(cfg *broker.Config) { cfg.Init = lost.init })
+		c.run(3 * env.Second)
+		if err := c.failed[node]; !errors.Is(err, lost.want) {
+			t.Errorf("without %s: %v, want %v", lost.what, err, lost.want)
+		}
+		if before == 0 || groups() != before {
+			t.Errorf("without %s: of %d files of groups %d are left", lost.what, before, groups())
+		}
 	}
 }

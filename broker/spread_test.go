@@ -44,8 +44,9 @@ func spreading(t *testing.T, seed uint64, ticks int) *cluster {
 			cfg.SpreadTicks, cfg.Init = ticks, i == 0
 			cfg.Join = three[:min(i, 1)]
 		})
+		// One after the other, so that their ids are in the order of their names.
+		c.waitFor("the node", func() bool { return len(c.metadata(three...).GetNodes()) == i+1 })
 	}
-	c.waitFor("three nodes", func() bool { return len(c.metadata(three...).GetNodes()) == 3 })
 	c.ok(func() *api.Request { return createTopic("t", 6) }, three...)
 	return c
 }

@@ -24,9 +24,9 @@ var (
 	// ErrWrongCluster: the disk belongs to another cluster than the one that the
 	// node was told to join. Start it without --join, or on another folder.
 	ErrWrongCluster = errors.New("the data folder belongs to another cluster")
-	// ErrIdentity: the journal is there but the node's identity cannot be read.
-	// Move the folder away and join again: the node gets a new identity.
-	ErrIdentity = errors.New("the file identity is damaged, and without it the journal cannot be trusted: move the data folder away and join the cluster again")
+	// ErrIdentity: the journal is there but the node's identity is not, or cannot be
+	// read. Move the folder away and join again: the node gets a new identity.
+	ErrIdentity = errors.New("the file identity is missing or damaged, and without it the journal cannot be trusted: move the data folder away and join the cluster again")
 )
 
 const (
@@ -46,7 +46,7 @@ func (n *Node) open() {
 	n.files.Load(identityFile, 0, maxIdentityBytes, func(data []byte, err error) {
 		switch {
 		case errors.Is(err, env.ErrNotExist):
-			n.begin()
+			n.begin(false)
 		case err != nil:
 			n.Fail(fmt.Errorf("read %s: %w", identityFile, err))
 		default:
@@ -60,25 +60,38 @@ func (n *Node) open() {
 // written by a life that ended before its sync, so it is made durable first.
 func (n *Node) recognise(data []byte) {
 	who, ok := decodeIdentity(data)
-	if ok {
-		n.harden(identityFile, who, func() {
-			n.checkCluster()
-			n.openJournal()
-		})
+	if !ok {
+		n.begin(true)
 		return
 	}
-	n.files.List(journalFolder, func(entries []env.FileInfo, err error) {
-		if err != nil || len(entries) > 0 {
-			n.Fail(errors.Join(ErrIdentity, err))
-			return
-		}
-		n.files.Remove(identityFile)
-		n.begin()
+	n.harden(identityFile, who, func() {
+		n.checkCluster()
+		n.openJournal(true, n.goOn)
 	})
 }
 
-// begin makes an identity for an empty disk.
-func (n *Node) begin() {
+// begin makes a journal and then an identity for an empty disk, so that whoever has an
+// identity had a journal: one that is not there has been lost, with all that was promised
+// in it. torn: there is the beginning of an identity.
+func (n *Node) begin(torn bool) {
+	if !n.cfg.Init && len(n.cfg.Join) == 0 {
+		n.Fail(ErrNoCluster)
+		return
+	}
+	n.openJournal(false, func() {
+		if len(n.journal.Groups()) > 0 {
+			n.Fail(ErrIdentity)
+			return
+		}
+		if torn {
+			n.files.Remove(identityFile)
+		}
+		n.identify()
+	})
+}
+
+// identify makes the identity of a founder, or asks for one.
+func (n *Node) identify() {
 	switch {
 	case n.cfg.Init:
 		cluster, token := make([]byte, 16), make([]byte, tokenBytes)
@@ -87,11 +100,9 @@ func (n *Node) begin() {
 		n.keep(identityFile, identity{
 			cluster: hex.EncodeToString(cluster), node: 1, replica: 1, token: token,
 			founded: string(n.cfg.Address), segmentBytes: n.cfg.SegmentBytes,
-		}, n.openJournal)
-	case len(n.cfg.Join) > 0:
-		n.findToken()
+		}, n.goOn)
 	default:
-		n.Fail(ErrNoCluster)
+		n.findToken()
 	}
 }
 
@@ -161,7 +172,7 @@ func (n *Node) askToJoin(to env.Endpoint, again func()) {
 			n.keep(identityFile, identity{
 				cluster: j.GetClusterId(), node: api.NodeID(j.GetNodeId()),
 				replica: api.ReplicaID(j.GetMetaReplica()), token: n.identity.token,
-			}, n.openJournal)
+			}, n.goOn)
 		case e.GetCode() == api.Code_NOT_LEADER && e.GetLeaderAddress() != "" && env.Endpoint(e.GetLeaderAddress()) != to:
 			n.askToJoin(env.Endpoint(e.GetLeaderAddress()), again)
 		case e.GetCode().Retriable():
@@ -195,9 +206,11 @@ func (n *Node) askForCluster(to env.Endpoint, tries int) {
 	})
 }
 
-func (n *Node) openJournal() {
+// openJournal opens the journal, or begins one unless there must be one already.
+func (n *Node) openJournal(must bool, then func()) {
 	journal.Open(n.files, journal.Options{
 		Folder:    journalFolder,
+		Must:      must,
 		FileBytes: n.cfg.JournalFileBytes,
 		Files:     n.cfg.JournalFiles,
 		Room:      func(bytes int64) bool { return n.world.Disk.Free()-bytes >= n.cfg.ReserveBytes },
@@ -210,9 +223,12 @@ func (n *Node) openJournal() {
 			return
 		}
 		n.journal = j
-		n.clearLeftovers(n.openGroups)
+		then()
 	})
 }
+
+// goOn opens what the node has, by its journal.
+func (n *Node) goOn() { n.clearLeftovers(n.openGroups) }
 
 // clearLeftovers removes the files of groups that the journal knows nothing of: a
 // crash came between the end of a replica and that of its files.
@@ -235,6 +251,10 @@ func (n *Node) clearLeftovers(then func()) {
 			var id api.GroupID
 			if _, err := fmt.Sscanf(folder.Name, groupsFolder+"%d/", &id); err != nil {
 				continue
+			}
+			if id != api.MetaGroup && n.journal.Image(api.MetaGroup) == nil {
+				n.Fail(fmt.Errorf("there is %s, of which it has nothing: %w", folder.Name, journal.ErrDamaged))
+				return
 			}
 			if image := n.journal.Image(id); image == nil || image.Folder == 0 {
 				left++

@@ -42,6 +42,12 @@ func (r *run) part(a *armed) bool {
 		n.kill()
 		defer n.boot()
 		return r.rotJournal(n, f)
+	case plan.LostJournal:
+		n.kill()
+		n.rotten = true
+		r.oracle.Lost(n.host.Name)
+		n.host.Disk.Empty(journalFolder)
+		n.boot()
 	case plan.LostDisk:
 		n.lose()
 		r.after(f, 1, 1, n.replace)

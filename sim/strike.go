@@ -163,7 +163,7 @@ func (r *run) strike(a *armed) {
 		fired = r.rogueProducer(f)
 	case plan.RogueMember:
 		fired = r.rogueMember(f)
-	case plan.LostDisk, plan.JournalRot, plan.Leave:
+	case plan.LostDisk, plan.JournalRot, plan.LostJournal, plan.Leave:
 		fired = r.part(a)
 	case plan.OldImage:
 		fired = r.returns(f)

@@ -257,3 +257,37 @@ func TestJudge(t *testing.T) {
 		}
 	}
 }
+
+// Where there was a journal, none is a lost one: the node must not begin another.
+func TestLostJournalIsDamage(t *testing.T) {
+	fx := newFixture(t, 4096, 4)
+	fx.mustOpen()
+	fx.disk.kill()
+	fx.opts.Must = true
+	fx.mustOpen()
+	fx.disk.kill()
+	clear(fx.disk.names)
+	if err := fx.open(); !errors.Is(err, ErrDamaged) {
+		t.Errorf("a journal that is gone opens with %v", err)
+	}
+	if len(fx.disk.names) != 0 {
+		t.Error("it was begun anew")
+	}
+}
+
+// A file that a list leaves out is found in the way when the journal is begun, and stays.
+func TestFileInTheWayStays(t *testing.T) {
+	fx := newFixture(t, 4096, 4)
+	fx.mustOpen()
+	fx.disk.kill()
+	fx.disk.hidden = true
+	if err := fx.open(); !errors.Is(err, env.ErrExist) {
+		t.Errorf("opens with %v", err)
+	}
+	fx.disk.kill()
+	fx.disk.hidden = false
+	if names := len(fx.disk.names); names < minFiles {
+		t.Errorf("%d files are left", names)
+	}
+	fx.mustOpen()
+}

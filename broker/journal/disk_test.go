@@ -24,6 +24,7 @@ type memDisk struct {
 	writes  int
 	reads   int  // loads and lists
 	badRead int  // the number of the one that fails
+	hidden  bool // lists leave everything out
 	short   bool // by giving half of what was asked, not by an error
 	thrifty bool // keeps nothing of a write: for a benchmark of whoever writes
 }
@@ -48,6 +49,10 @@ func newMemDisk() *memDisk {
 func (d *memDisk) Create(name string, size int64) {
 	if d.full {
 		d.failing[name] = env.ErrNoSpace
+		return
+	}
+	if d.names[name] != nil {
+		d.failing[name] = env.ErrExist
 		return
 	}
 	d.names[name] = &memFile{}
@@ -110,6 +115,9 @@ func (d *memDisk) Free() int64 { return 1 << 40 }
 func (d *memDisk) List(ticket env.Ticket, _ string) {
 	var entries []env.FileInfo
 	for _, name := range slices.Sorted(maps.Keys(d.names)) {
+		if d.hidden {
+			break
+		}
 		entries = append(entries, env.FileInfo{Name: name, Size: int64(len(d.names[name].seen))})
 	}
 	err := d.read()

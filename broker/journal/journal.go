@@ -14,6 +14,8 @@ import (
 type Options struct {
 	// Folder of its files; ends with a slash. Nothing else may stand there.
 	Folder string
+	// Must: there was a journal, so if there is none it is lost.
+	Must bool
 	// FileBytes is the size of a file, a multiple of 512. Only a batch that is
 	// larger makes its file larger.
 	FileBytes int64

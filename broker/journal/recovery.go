@@ -14,11 +14,11 @@ import (
 	"github.com/reprise-mq/reprise/broker/files"
 )
 
-// ErrDamaged: a batch that was synced is not there any more, so the node may have
+// ErrDamaged: a batch that was synced is not there any more, or nothing is, so the node may have
 // forgotten votes and acknowledgements that it gave. It must not take part under
 // its old identity. What to do: remove the node from the cluster, and let it join
 // again with an empty data folder, as a new node.
-var ErrDamaged = errors.New("the journal is damaged: a synced batch cannot be read, so the node cannot trust its" +
+var ErrDamaged = errors.New("the journal is damaged: what was synced is missing, so the node cannot trust its" +
 	" promises; remove this node from the cluster and join again with an empty data folder, under a new identity")
 
 // Open reads the journal in a folder, or begins one, and hands it to done. The
@@ -76,6 +76,10 @@ func (r *recovery) listed(entries []env.FileInfo, err error) {
 		}
 		r.slots = append(r.slots, &slot{name: e.Name, size: e.Size})
 		r.journal.nextName = max(r.journal.nextName, n+1)
+	}
+	if r.opts.Must && len(r.slots) < minFiles {
+		r.fail(fmt.Errorf("%d files of %d at least: %w", len(r.slots), minFiles, ErrDamaged))
+		return
 	}
 	r.scan(0)
 }

@@ -1,10 +1,12 @@
 package journal
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/env"
 	"github.com/reprise-mq/reprise/broker/trace"
 )
 
@@ -169,7 +171,9 @@ func (j *Journal) create(done func(error)) {
 	made := func(err error) {
 		j.making = false
 		if err != nil {
-			j.disk.Remove(s.name)
+			if !errors.Is(err, env.ErrExist) {
+				j.disk.Remove(s.name)
+			}
 			done(fmt.Errorf("create %s: %w", s.name, err))
 			return
 		}

@@ -115,6 +115,21 @@ func (d *Disk) Misdirect() {
 // ReadStale makes the next read of a segment miss a write to a sector, once.
 func (d *Disk) ReadStale() { d.stale++ }
 
+// Empty takes all files of a folder away, at once and for good, as if what was mounted
+// there were not.
+func (d *Disk) Empty(name string) {
+	f := d.folders[name]
+	if f == nil {
+		return
+	}
+	for _, file := range d.Names() {
+		if parent(file) == name {
+			delete(d.files, file)
+		}
+	}
+	f.pending, f.durable = nil, make(map[string]*file)
+}
+
 // CallOff calls off the failures, and the calls that were to go wrong, which have not
 // come about yet. The damage that there is stays.
 func (d *Disk) CallOff() { d.failWrite, d.failSync, d.misdirected, d.stale = 0, 0, 0, 0 }

@@ -109,7 +109,7 @@ func (g *generator) havoc() {
 		at := between(s, 5_000, 55_000)
 		switch s.Below(6) {
 		case 0:
-			g.then(Fault{Kind: JournalRot, At: at, Target: Target{Node: int(node) + 1}})
+			g.then(Fault{Kind: []Kind{JournalRot, JournalRot, LostJournal}[s.Below(3)], At: at, Target: Target{Node: int(node) + 1}})
 		case 1:
 			if s.Chance(1, 3) {
 				g.then(Fault{Kind: LostDisk, At: at, Target: Target{Node: int(node) + 1}})
@@ -337,7 +337,7 @@ func (g *generator) rot() {
 	})
 	// A cluster has one node to lose.
 	s := g.seed.Split("lost node")
-	g.add(s, []Kind{LostDisk, JournalRot}[s.Below(2)], 1, func(s *prng.Stream, f *Fault) {
+	g.add(s, []Kind{LostDisk, JournalRot, LostJournal}[s.Below(3)], 1, func(s *prng.Stream, f *Fault) {
 		f.Target, f.Length = victim, between(s, 0, 5_000)
 		// Once it is out of the cluster, it may be started all the same.
 		g.then(Fault{Kind: OldImage, At: min(f.At+f.Length+between(s, 4_000, 20_000), g.plan.Safety-quiet)})

@@ -143,6 +143,10 @@ const (
 	// JournalRot: a node is killed, and a bit of its journal is not what was written. If
 	// it cannot start for that, a new node takes its place as for LostDisk.
 	JournalRot Kind = "journal-rot"
+	// LostJournal: a node is killed, and of its journal there is no file left, as if another
+	// disk had that and was not mounted. It must not start on the rest, and a new node takes
+	// its place as for LostDisk.
+	LostJournal Kind = "lost-journal"
 	// OldImage: a node that was lost, and removed from the cluster, starts on the disk that
 	// it had.
 	OldImage Kind = "old-image"
@@ -225,7 +229,7 @@ const (
 // Kinds are all of them.
 var Kinds = []Kind{
 	Crash, CrashAll, Kill, Pause, SlowNode, Shutdown, CrashClient, SlowDisk, StallDisk, FullDisk,
-	BitFlip, BadSector, Misdirect, StaleRead, LostDisk, JournalRot, OldImage, FailWrite, FailSync,
+	BitFlip, BadSector, Misdirect, StaleRead, LostDisk, JournalRot, LostJournal, OldImage, FailWrite, FailSync,
 	Weather, Isolate, CutOff, OneWay, CutPair, Flap, CutClients, CutClient, Join, Move, Leave, Elect,
 	CrashLoop, RollingRestart, Bridge, Ring, Drift, Freeze, WallJump, PauseClient, ClientClock,
 	Malformed, RogueProducer, RogueMember, RetainTime, RetainBytes, SegmentBytes, MessageBytes, AddPartitions, Permit,
@@ -237,7 +241,7 @@ func (k Kind) Family() string {
 	case Crash, CrashAll, Kill, Pause, SlowNode, Shutdown, CrashClient, PauseClient, CrashLoop, RollingRestart:
 		return "process"
 	case SlowDisk, StallDisk, FullDisk, BitFlip, BadSector, Misdirect, StaleRead,
-		LostDisk, JournalRot, OldImage, FailWrite, FailSync:
+		LostDisk, JournalRot, LostJournal, OldImage, FailWrite, FailSync:
 		return "disk"
 	case Weather, Isolate, CutOff, OneWay, CutPair, Flap, CutClients, CutClient, Bridge, Ring:
 		return "network"

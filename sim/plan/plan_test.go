@@ -51,6 +51,8 @@ func TestSwarm(t *testing.T) {
 		switch kind {
 		case Ring:
 			least /= 4 // it takes five nodes
+		case LostDisk, JournalRot, LostJournal:
+			least = least * 2 / 3 // a cluster has one node to lose, in one of three ways
 		case RogueMember:
 			least /= 2 // it takes a consumer group
 		case CutClient:
