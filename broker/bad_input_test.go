@@ -234,3 +234,30 @@ func TestPartOfADiskIsNotEnough(t *testing.T) {
 		}
 	}
 }
+
+// Whoever has the identity of one node and the journal of another has promised nothing that
+// it knows of. It says so, and touches nothing.
+func TestMixedDisksAreRefused(t *testing.T) {
+	c := newCluster(t, 7, three...)
+	c.settle(func() *api.Request { return createTopic("t", 1) }, three...)
+	c.run(5 * env.Second)
+	names := func(n env.Endpoint) int { return len(c.hosts[n].Disk.Names()) }
+	before := map[env.Endpoint]int{}
+	for _, n := range three[1:] {
+		c.hosts[n].Kill()
+		before[n] = names(n)
+		if slices.Contains(c.hosts[n].Disk.Names(), "token") {
+			t.Errorf("%s keeps the token that it joined with", n)
+		}
+	}
+	c.hosts[three[1]].Disk.Swap(c.hosts[three[2]].Disk, "journal/")
+	for _, n := range three[1:] {
+		c.start(n, func(*broker.Config) {})
+	}
+	c.run(5 * env.Second)
+	for _, n := range three[1:] {
+		if err := c.failed[n]; !errors.Is(err, broker.ErrMixed) || names(n) != before[n] {
+			t.Errorf("%s: %v, want ErrMixed; of %d files there are %d", n, err, before[n], names(n))
+		}
+	}
+}

@@ -27,6 +27,9 @@ var (
 	// ErrIdentity: the journal is there but the node's identity is not, or cannot be
 	// read. Move the folder away and join again: the node gets a new identity.
 	ErrIdentity = errors.New("the file identity is missing or damaged, and without it the journal cannot be trusted: move the data folder away and join the cluster again")
+	// ErrMixed: the identity and the journal are of two nodes, or of two lives of one. Put
+	// back what belongs together, or move the data folder away and join again.
+	ErrMixed = errors.New("the data folder has the identity of one node and the journal of another: put back what belongs together, or move the data folder away and join the cluster again")
 )
 
 const (
@@ -172,7 +175,10 @@ func (n *Node) askToJoin(to env.Endpoint, again func()) {
 			n.keep(identityFile, identity{
 				cluster: j.GetClusterId(), node: api.NodeID(j.GetNodeId()),
 				replica: api.ReplicaID(j.GetMetaReplica()), token: n.identity.token,
-			}, n.goOn)
+			}, func() {
+				n.files.Remove(tokenFile) // it would give this identity to another life
+				n.goOn()
+			})
 		case e.GetCode() == api.Code_NOT_LEADER && e.GetLeaderAddress() != "" && env.Endpoint(e.GetLeaderAddress()) != to:
 			n.askToJoin(env.Endpoint(e.GetLeaderAddress()), again)
 		case e.GetCode().Retriable():
@@ -228,7 +234,14 @@ func (n *Node) openJournal(must bool, then func()) {
 }
 
 // goOn opens what the node has, by its journal.
-func (n *Node) goOn() { n.clearLeftovers(n.openGroups) }
+func (n *Node) goOn() {
+	if image := n.journal.Image(api.MetaGroup); image != nil && image.Replica != n.identity.replica {
+		n.Fail(fmt.Errorf("%w: replica %d of the meta group is this node's, and the journal is of replica %d",
+			ErrMixed, n.identity.replica, image.Replica))
+		return
+	}
+	n.clearLeftovers(n.openGroups)
+}
 
 // clearLeftovers removes the files of groups that the journal knows nothing of: a
 // crash came between the end of a replica and that of its files.

@@ -107,6 +107,43 @@ func (r *run) rotJournal(n *node, f *plan.Fault) bool {
 	return false
 }
 
+// loseJournal takes a node's journal away, or only its newest file, if something was promised
+// there. Either way nothing of what is left may be trusted.
+func (r *run) loseJournal(n *node, f *plan.Fault) {
+	n.rotten = true
+	r.oracle.Lost(n.host.Name)
+	d := n.host.Disk
+	if f.Strength == newestOnly {
+		if name := newestJournal(d); name != "" {
+			d.Unlink(name)
+			r.tell(string(n.host.Name), "%s of its journal is gone", name)
+			return
+		}
+	}
+	d.Empty(journalFolder)
+	r.tell(string(n.host.Name), "its journal is gone")
+}
+
+// newestOnly is the strength at which only one file of a journal is lost.
+const newestOnly = 2
+
+// newestJournal is the file with the last batches, "" if none of them is known to be synced.
+func newestJournal(d *disk.Disk) string {
+	first, last := map[string]uint64{}, batchPlace{}
+	for _, b := range journalBatches(d, (*disk.Disk).Contents) {
+		if b.from == 0 {
+			first[b.name] = b.Number
+		}
+		if b.Number > last.Number {
+			last = b
+		}
+	}
+	if last.Synced < first[last.name] {
+		return ""
+	}
+	return last.name
+}
+
 // rotTries: most of a small batch is the rest of its last sector, where nothing matters.
 const rotTries = 32
 

@@ -44,9 +44,7 @@ func (r *run) part(a *armed) bool {
 		return r.rotJournal(n, f)
 	case plan.LostJournal:
 		n.kill()
-		n.rotten = true
-		r.oracle.Lost(n.host.Name)
-		n.host.Disk.Empty(journalFolder)
+		r.loseJournal(n, f)
 		n.boot()
 	case plan.LostDisk:
 		n.lose()

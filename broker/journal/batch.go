@@ -3,6 +3,7 @@ package journal
 import (
 	"encoding/binary"
 	"hash/crc32"
+	"slices"
 
 	"github.com/reprise-mq/reprise/broker/codec"
 )
@@ -29,6 +30,8 @@ type Header struct {
 	Synced uint64
 	// Oldest is the first batch that still matters once this one is synced.
 	Oldest uint64
+	// Size of the file at least, in bytes, once this one is synced.
+	Size uint64
 }
 
 const (
@@ -37,14 +40,15 @@ const (
 	// chunk is what a sector carries beside its tag.
 	chunk = sector - 1
 
-	tagHead = 'J' // of a batch's first sector
-	tagRest = 'j' // of its others; never-written sectors are zero
+	tagHead    = 'J' // of a batch's first sector
+	tagRest    = 'j' // of its others; never-written sectors are zero
+	tagWitness = 'W' // of a sector that says of a batch in another file that it was synced
 
-	magic = "rpj1"
+	magic = "rpj2"
 
 	// headerBytes stand before the records of a batch, checkedFrom says where
 	// what the CRC covers begins.
-	headerBytes = 4 + 4 + 6*8
+	headerBytes = 4 + 4 + 7*8
 	checkedFrom = 8
 )
 
@@ -58,7 +62,7 @@ func sectors(n int) int64 { return int64(n+chunk-1) / chunk * sector }
 func seal(out, plain []byte, h Header) []byte {
 	b := append(plain[:0], magic...)
 	b = append(b, 0, 0, 0, 0)
-	for _, v := range [...]uint64{uint64(len(plain) - headerBytes), h.Number, h.Salt, h.Start, h.Synced, h.Oldest} {
+	for _, v := range [...]uint64{uint64(len(plain) - headerBytes), h.Number, h.Salt, h.Start, h.Synced, h.Oldest, h.Size} {
 		b = codec.AppendFixed(b, v)
 	}
 	binary.LittleEndian.PutUint32(plain[4:], crc32.Checksum(plain[checkedFrom:], castagnoli))
@@ -84,7 +88,9 @@ func examine(data []byte) (h Header, size int64) {
 	}
 	r := codec.NewReader(data[1+checkedFrom : 1+headerBytes])
 	records := r.Fixed()
-	h = Header{Number: r.Fixed(), Salt: r.Fixed(), Start: r.Fixed(), Synced: r.Fixed(), Oldest: r.Fixed()}
+	h = Header{
+		Number: r.Fixed(), Salt: r.Fixed(), Start: r.Fixed(), Synced: r.Fixed(), Oldest: r.Fixed(), Size: r.Fixed(),
+	}
 	if records > uint64(len(data)) || sectors(headerBytes+int(records)) > int64(len(data)) {
 		return h, 0
 	}
@@ -93,6 +99,32 @@ func examine(data []byte) (h Header, size int64) {
 		return h, 0
 	}
 	return h, sectors(headerBytes + int(records))
+}
+
+// witness is a sector that says of a batch that it was synced.
+func witness(h Header) []byte {
+	h.Synced = h.Number
+	out := seal(nil, blank(nil), h)
+	out[0] = tagWitness
+	return out
+}
+
+// decodeWitness reads the witness at the start of data, if there is a whole one.
+func decodeWitness(data []byte) (Header, bool) {
+	if len(data) < sector || data[0] != tagWitness {
+		return Header{}, false
+	}
+	data = slices.Clone(data[:sector])
+	data[0] = tagHead
+	h, size := examine(data)
+	return h, size > 0
+}
+
+// otherVersion reports whether a batch begins at the start of data that another version
+// of the format wrote.
+func otherVersion(data []byte) bool {
+	const name = len(magic) - 1
+	return len(data) >= sector && data[0] == tagHead && string(data[1:1+name]) == magic[:name] && data[1+name] != magic[name]
 }
 
 // checksum is the CRC of a batch of n bytes that stands in sectors; a tag out of

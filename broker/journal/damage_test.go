@@ -62,7 +62,7 @@ func (fx *fixture) chain() (batches [][]place) {
 			at += max(size, sector)
 		}
 	}
-	counts, ok := judge(found)
+	counts, ok := judge(found, nil)
 	if !ok {
 		fx.t.Fatal("the journal is damaged before any damage")
 	}
@@ -178,13 +178,13 @@ func TestMarkProvesTheLastBatch(t *testing.T) {
 	}
 	fx.disk.kill()
 	batches := fx.chain()
-	if len(batches) != 2 {
-		t.Fatalf("%d batches, want the update's and the mark", len(batches))
+	if len(batches) != 3 {
+		t.Fatalf("%d batches, want the first, the update's and the mark", len(batches))
 	}
 	want := model{}
 	want.apply(u)
-	fx.flipped(batches[1][20], want, nil)
-	fx.flipped(batches[0][20], nil, ErrDamaged)
+	fx.flipped(batches[2][20], want, nil)
+	fx.flipped(batches[1][20], nil, ErrDamaged)
 }
 
 // A client's record that holds a batch, whole and with the greatest salt, in every
@@ -216,34 +216,46 @@ func TestForgedBatchInsideARecord(t *testing.T) {
 
 // judge by example. A batch is (salt, number, start, synced, oldest).
 func TestJudge(t *testing.T) {
-	type b = Header
+	type b struct{ number, salt, start, synced, oldest uint64 }
 	cases := []struct {
 		name  string
 		found []b
 		want  string // numbers and salts that count, or "damaged"
+		seen  []b    // by witnesses
 	}{
-		{"nothing", nil, ""},
-		{"one run", []b{{1, 5, 1, 0, 1}, {2, 5, 1, 1, 1}}, "1/5 2/5"},
-		{"a batch that matters is gone", []b{{2, 5, 1, 1, 1}}, "damaged"},
-		{"a batch that matters no more is gone", []b{{2, 5, 1, 1, 2}}, "2/5"},
-		{"a synced batch is gone", []b{{1, 5, 1, 0, 1}, {3, 5, 1, 2, 1}}, "damaged"},
-		{"one that was not is the end", []b{{1, 5, 1, 0, 1}, {3, 5, 1, 1, 1}}, "1/5"},
-		{"the end goes back to what mattered then", []b{{1, 5, 1, 0, 1}, {2, 5, 1, 1, 1}, {4, 5, 1, 2, 4}}, "1/5 2/5"},
-		{"a new run goes on", []b{{1, 5, 1, 0, 1}, {2, 6, 2, 1, 1}}, "1/5 2/6"},
-		{"a new run voids what stood there", []b{{1, 5, 1, 0, 1}, {2, 5, 1, 1, 1}, {3, 5, 1, 2, 1}, {2, 6, 2, 1, 1}}, "1/5 2/6"},
-		{"what is void proves nothing", []b{{1, 5, 1, 0, 1}, {4, 5, 1, 3, 1}, {2, 6, 2, 1, 1}}, "1/5 2/6"},
-		{"what is void does not stand in", []b{{1, 5, 1, 0, 1}, {2, 5, 1, 1, 1}, {3, 6, 2, 2, 1}}, "damaged"},
-		{"two torn ends", []b{{1, 5, 1, 0, 1}, {2, 7, 2, 1, 1}, {3, 8, 3, 2, 1}}, "1/5 2/7 3/8"},
-		{"a run between is void", []b{{1, 5, 1, 0, 1}, {2, 6, 2, 1, 1}, {3, 6, 2, 2, 1}, {2, 7, 2, 1, 1}}, "1/5 2/7"},
-		{"old contents of a recycled file", []b{{7, 5, 1, 6, 6}, {6, 5, 1, 5, 3}, {3, 4, 2, 2, 1}, {1, 4, 1, 0, 1}}, "6/5 7/5"},
+		{"nothing", nil, "", nil},
+		{"one run", []b{{1, 5, 1, 0, 1}, {2, 5, 1, 1, 1}}, "1/5 2/5", nil},
+		{"a batch that matters is gone", []b{{2, 5, 1, 1, 1}}, "damaged", nil},
+		{"a batch that matters no more is gone", []b{{2, 5, 1, 1, 2}}, "2/5", nil},
+		{"a synced batch is gone", []b{{1, 5, 1, 0, 1}, {3, 5, 1, 2, 1}}, "damaged", nil},
+		{"one that was not is the end", []b{{1, 5, 1, 0, 1}, {3, 5, 1, 1, 1}}, "1/5", nil},
+		{"the end goes back to what mattered then", []b{{1, 5, 1, 0, 1}, {2, 5, 1, 1, 1}, {4, 5, 1, 2, 4}}, "1/5 2/5", nil},
+		{"a new run goes on", []b{{1, 5, 1, 0, 1}, {2, 6, 2, 1, 1}}, "1/5 2/6", nil},
+		{"a new run voids what stood there", []b{{1, 5, 1, 0, 1}, {2, 5, 1, 1, 1}, {3, 5, 1, 2, 1}, {2, 6, 2, 1, 1}}, "1/5 2/6", nil},
+		{"what is void proves nothing", []b{{1, 5, 1, 0, 1}, {4, 5, 1, 3, 1}, {2, 6, 2, 1, 1}}, "1/5 2/6", nil},
+		{"what is void does not stand in", []b{{1, 5, 1, 0, 1}, {2, 5, 1, 1, 1}, {3, 6, 2, 2, 1}}, "damaged", nil},
+		{"two torn ends", []b{{1, 5, 1, 0, 1}, {2, 7, 2, 1, 1}, {3, 8, 3, 2, 1}}, "1/5 2/7 3/8", nil},
+		{"a run between is void", []b{{1, 5, 1, 0, 1}, {2, 6, 2, 1, 1}, {3, 6, 2, 2, 1}, {2, 7, 2, 1, 1}}, "1/5 2/7", nil},
+		{"a file that is gone was seen", []b{{1, 5, 1, 0, 1}}, "damaged", []b{{2, 5, 1, 2, 1}}},
+		{"a file that was seen", []b{{1, 5, 1, 0, 1}, {2, 5, 1, 1, 1}, {3, 5, 1, 1, 1}}, "1/5 2/5 3/5", []b{{2, 5, 1, 2, 1}}},
+		{"what was seen is void", []b{{1, 5, 1, 0, 1}, {2, 6, 2, 1, 1}}, "1/5 2/6", []b{{2, 5, 1, 2, 1}, {3, 5, 1, 3, 1}}},
+		{"a new run was seen", []b{{1, 5, 1, 0, 1}, {2, 5, 1, 1, 1}}, "damaged", []b{{2, 6, 2, 2, 1}}},
+		{"old contents of a recycled file", []b{{7, 5, 1, 6, 6}, {6, 5, 1, 5, 3}, {3, 4, 2, 2, 1}, {1, 4, 1, 0, 1}}, "6/5 7/5", nil},
 	}
 	for _, c := range cases {
 		var found []location
+		header := func(h b) Header {
+			return Header{Number: h.number, Salt: h.salt, Start: h.start, Synced: h.synced, Oldest: h.oldest}
+		}
 		for _, h := range c.found {
-			found = append(found, location{Header: h})
+			found = append(found, location{Header: header(h)})
+		}
+		var seen []Header
+		for _, h := range c.seen {
+			seen = append(seen, header(h))
 		}
 		got := "damaged"
-		if chain, ok := judge(found); ok {
+		if chain, ok := judge(found, seen); ok {
 			got = ""
 			for k, l := range chain {
 				if k > 0 {
@@ -258,20 +270,56 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// Where there was a journal, none is a lost one: the node must not begin another.
-func TestLostJournalIsDamage(t *testing.T) {
-	fx := newFixture(t, 4096, 4)
-	fx.mustOpen()
-	fx.disk.kill()
-	fx.opts.Must = true
-	fx.mustOpen()
-	fx.disk.kill()
-	clear(fx.disk.names)
-	if err := fx.open(); !errors.Is(err, ErrDamaged) {
-		t.Errorf("a journal that is gone opens with %v", err)
+// Where there was a journal, none is a lost one: the node must not begin another. Nor may it
+// go on without the newest file, of which only the one before it can tell, with one cut
+// short, or with what another version wrote.
+func TestLostFilesAreDamage(t *testing.T) {
+	newest := func(fx *fixture) string { return fx.j.live[len(fx.j.live)-1].slot.name }
+	all := func(fx *fixture, do func(*memFile)) {
+		for _, f := range fx.disk.names {
+			do(f)
+		}
 	}
-	if len(fx.disk.names) != 0 {
-		t.Error("it was begun anew")
+	zero := func(f *memFile) { clear(f.seen) }
+	for what, c := range map[string]struct {
+		lose func(*fixture)
+		want error
+	}{
+		"nothing":               {func(*fixture) {}, nil},
+		"every file":            {func(fx *fixture) { clear(fx.disk.names) }, ErrDamaged},
+		"what is in every file": {func(fx *fixture) { all(fx, zero) }, ErrDamaged},
+		"the newest file":       {func(fx *fixture) { delete(fx.disk.names, newest(fx)) }, ErrDamaged},
+		"what is in the newest": {func(fx *fixture) { zero(fx.disk.names[newest(fx)]) }, ErrDamaged},
+		"the end of the newest": {func(fx *fixture) { f := fx.disk.names[newest(fx)]; f.seen = f.seen[:len(f.seen)/2] }, ErrDamaged},
+		"a file that is free":   {func(fx *fixture) { delete(fx.disk.names, fx.j.free[0].name) }, nil},
+		"the version it can read": {func(fx *fixture) {
+			all(fx, func(f *memFile) {
+				for at := 0; at < len(f.seen); at += sector {
+					f.seen[at+len(magic)] = '1'
+				}
+			})
+		}, ErrVersion},
+	} {
+		fx, _, after := written(t, 60)
+		fx.opts.Must = true
+		fx.mustOpen()
+		u := Update{Group: 9, Install: &Install{Replica: 1}}
+		after.apply(u)
+		for range 2 { // the second says that the first was synced
+			fx.sync(u)
+			u = Update{Group: 9, Hard: &HardState{Term: 1}}
+		}
+		after.apply(u)
+		c.lose(fx)
+		fx.disk.kill()
+		before := len(fx.disk.names)
+		if err := fx.open(); !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
+			t.Errorf("without %s it opens with %v, want %v", what, err, c.want)
+		} else if err == nil && after.differs(fx.j) != "" {
+			t.Errorf("without %s: %s", what, after.differs(fx.j))
+		} else if err != nil && len(fx.disk.names) != before {
+			t.Errorf("without %s: of %d files there are %d now", what, before, len(fx.disk.names))
+		}
 	}
 }
 

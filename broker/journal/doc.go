@@ -24,7 +24,7 @@
 //	         0 'j'  1 next 511 bytes
 //	         ...
 //
-//	batch    0  "rpj1"
+//	batch    0  "rpj2"
 //	         4  CRC-32C of the header from 8 on and the records
 //	         8  length of the records
 //	        16  number    batches count from 1; all numbers are 8 bytes, little-endian
@@ -32,7 +32,8 @@
 //	        32  start     number of the run's first batch
 //	        40  synced    last batch known to be synced when this one was written
 //	        48  oldest    first batch that matters once this one is synced
-//	        56  records
+//	        56  size      of the file at least, once this one is synced
+//	        64  records
 //
 // The tags are there because records hold what clients sent: no sector in the
 // middle of a batch can be taken for the beginning of one.
@@ -67,9 +68,18 @@
 // absence says nothing. When the log has been quiet for a while an empty batch is
 // written, the mark that the last one with updates was synced.
 //
+// All that tells of a batch's sync stands after it, mostly in the same file; and a file may
+// be lost as a whole. So once the first batch of a file has landed, a witness of it is put
+// behind the last batch of the file before: a sector with a tag of its own, 'W', and the
+// header, in which the batch itself is the last that was synced. A file that was cut short
+// is told by the size that its batches give. What a file loses from its last batches, behind
+// the last that is known to be synced, nobody can tell from a torn end.
+//
+// A journal that has been made has a batch, if only an empty one: one without is lost.
+//
 // What recovery read at the end may stand in the system's memory alone, if the
 // process died before its sync ended, or because that failed. So the last batch is
-// written again as it is, and synced, before anyone sees it.
+// written again as it is, with the size of its file, and synced, before anyone sees it.
 //
 // # Recycling
 //

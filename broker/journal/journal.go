@@ -14,7 +14,7 @@ import (
 type Options struct {
 	// Folder of its files; ends with a slash. Nothing else may stand there.
 	Folder string
-	// Must: there was a journal, so if there is none it is lost.
+	// Must: there was a journal, so if there is none, or an empty one, it is lost.
 	Must bool
 	// FileBytes is the size of a file, a multiple of 512. Only a batch that is
 	// larger makes its file larger.
@@ -53,12 +53,12 @@ type Journal struct {
 	// says it was synced.
 	unattested bool
 
-	// The batch in flight, if there is one: its sectors, who waits, and its
-	// header's Oldest.
+	// The batch in flight, if there is one, or the last: its sectors, who waits, and its
+	// header.
 	flying bool
 	out    []byte
 	flown  []func()
-	oldest uint64
+	header Header
 
 	salt, start  uint64
 	next, synced uint64 // numbers of batches
@@ -164,10 +164,11 @@ func (j *Journal) write() {
 		}
 	}
 	j.begun = j.begun[:0]
-	j.oldest = j.stillNeeded()
-	j.out = seal(j.out[:0], j.plain, Header{
-		Number: j.next, Salt: j.salt, Start: j.start, Synced: j.synced, Oldest: j.oldest,
-	})
+	j.header = Header{
+		Number: j.next, Salt: j.salt, Start: j.start, Synced: j.synced, Oldest: j.stillNeeded(),
+		Size: uint64(max(f.slot.size, j.position+sectors(len(j.plain))+sector)), // with room for a witness
+	}
+	j.out = seal(j.out[:0], j.plain, j.header)
 	j.unattested = len(j.plain) > headerBytes
 	j.plain = blank(j.plain)
 	j.waiting, j.flown = j.flown[:0], j.waiting
@@ -186,7 +187,8 @@ func (j *Journal) landed(err error) {
 		return
 	}
 	j.synced = j.next - 1
-	j.release(j.oldest)
+	j.attest()
+	j.release(j.header.Oldest)
 	if cap(j.out) > keptBuffer {
 		j.out = nil
 	}

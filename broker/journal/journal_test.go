@@ -111,6 +111,7 @@ func (fx *fixture) wait() {
 func TestOneBatchInFlightWhileTheNextGathers(t *testing.T) {
 	fx := newFixture(t, 1<<16, 3)
 	fx.mustOpen()
+	fx.disk.writes = 0
 	var order []int
 	for g := range 6 {
 		fx.j.Append(Update{Group: api.GroupID(g), Install: &Install{Replica: 1}}, func() { order = append(order, g) })
@@ -341,7 +342,7 @@ func TestEntriesHandedOutStay(t *testing.T) {
 // While a batch in flight still says that a file is needed, the file is not free,
 // though the image that needed it is forgotten meanwhile.
 func TestForgottenInFlight(t *testing.T) {
-	fx := newFixture(t, 1024, 3)
+	fx := newFixture(t, 2048, 3)
 	fx.mustOpen()
 	big := string(make([]byte, 600))
 	fx.sync(Update{Group: 1, Install: &Install{Replica: 1}})
@@ -355,7 +356,7 @@ func TestForgottenInFlight(t *testing.T) {
 	fx.j.Append(Update{Group: 2, Entries: []*raftpb.Entry{entry(2, 1, big)}}, func() {})
 	fx.j.Flush()
 	fx.disk.run()
-	if len(fx.j.free) != 1 || fx.j.live[0].first != 2 {
+	if len(fx.j.free) != 1 || fx.j.live[0].first != 3 {
 		t.Fatalf("%d free, oldest live batch %d after it", len(fx.j.free), fx.j.live[0].first)
 	}
 }
@@ -413,15 +414,15 @@ func TestAppendPanicsOnWhatCannotBe(t *testing.T) {
 func TestOldest(t *testing.T) {
 	fx := newFixture(t, 4096, 3)
 	fx.mustOpen()
-	if n, awaited := fx.j.Oldest(); n != 1 || awaited {
+	if n, awaited := fx.j.Oldest(); n != 2 || awaited {
 		t.Fatal(n, awaited)
 	}
 	fx.j.Append(Update{Group: 1, Install: &Install{Replica: 1}}, func() {})
-	if n, awaited := fx.j.Oldest(); n != 1 || !awaited {
+	if n, awaited := fx.j.Oldest(); n != 2 || !awaited {
 		t.Fatal(n, awaited)
 	}
 	fx.wait()
-	if n, awaited := fx.j.Oldest(); n != 2 || awaited {
+	if n, awaited := fx.j.Oldest(); n != 3 || awaited {
 		t.Fatal(n, awaited)
 	}
 }

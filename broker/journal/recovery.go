@@ -21,6 +21,9 @@ import (
 var ErrDamaged = errors.New("the journal is damaged: what was synced is missing, so the node cannot trust its" +
 	" promises; remove this node from the cluster and join again with an empty data folder, under a new identity")
 
+// ErrVersion: what is there was written by another version of this format.
+var ErrVersion = errors.New("the journal was written by another version of reprise: run that one on it")
+
 // Open reads the journal in a folder, or begins one, and hands it to done. The
 // error is ErrDamaged, or what the disk says.
 func Open(f *files.Files, opts Options, done func(*Journal, error)) {
@@ -47,6 +50,9 @@ type recovery struct {
 
 	slots []*slot
 	found []location
+	// witnesses that were found, and whether batches were of another version.
+	witnesses []Header
+	foreign   bool
 	// bad holds what the heads of batches that are not whole say.
 	bad []Header
 	// chain is what counts of found, by number.
@@ -77,10 +83,6 @@ func (r *recovery) listed(entries []env.FileInfo, err error) {
 		r.slots = append(r.slots, &slot{name: e.Name, size: e.Size})
 		r.journal.nextName = max(r.journal.nextName, n+1)
 	}
-	if r.opts.Must && len(r.slots) < minFiles {
-		r.fail(fmt.Errorf("%d files of %d at least: %w", len(r.slots), minFiles, ErrDamaged))
-		return
-	}
 	r.scan(0)
 }
 
@@ -94,11 +96,16 @@ func (r *recovery) scan(n int) {
 	r.load(s, 0, s.size, func(data []byte) {
 		for at := int64(0); at < int64(len(data)); {
 			h, size := examine(data[at:])
+			seen, witness := decodeWitness(data[at:])
 			switch {
 			case size > 0:
 				r.found = append(r.found, location{Header: h, slot: n, at: at, size: size})
 			case h.Number > 0:
 				r.bad = append(r.bad, h)
+			case witness:
+				r.witnesses = append(r.witnesses, seen)
+			case otherVersion(data[at:]):
+				r.foreign = true
 			}
 			at += max(size, sector)
 		}
@@ -128,7 +135,12 @@ func (r *recovery) judge() {
 		salt = max(salt, l.Salt)
 	}
 	var ok bool
-	if r.chain, ok = judge(r.found); !ok {
+	r.chain, ok = judge(r.found, r.witnesses)
+	switch {
+	case len(r.found) == 0 && r.foreign:
+		r.fail(ErrVersion)
+		return
+	case !ok, len(r.chain) == 0 && r.opts.Must, r.cutShort():
 		r.fail(ErrDamaged)
 		return
 	}
@@ -145,6 +157,18 @@ func (r *recovery) judge() {
 	r.replay(0)
 }
 
+// cutShort reports whether a file has lost its end. The size of a file is synced with the
+// batch that says it.
+func (r *recovery) cutShort() bool {
+	if len(r.chain) == 0 {
+		return false
+	}
+	synced := r.chain[len(r.chain)-1].Synced
+	return slices.ContainsFunc(r.chain, func(l location) bool {
+		return l.Number <= synced && l.Size > uint64(r.slots[l.slot].size)
+	})
+}
+
 // saltShift: the upper half of a salt counts the openings, the lower is random.
 const saltShift = 32
 
@@ -153,10 +177,16 @@ func newerSalt(old, random uint64) uint64 {
 	return (old>>saltShift+1)<<saltShift | random&math.MaxUint32
 }
 
+// nowhere is the slot of a batch that only a witness tells of.
+const nowhere = -1
+
 // judge decides which batches count: those from the oldest that matters to the
 // last, by number. False: one of them was synced and is missing.
-func judge(found []location) ([]location, bool) {
+func judge(found []location, witnesses []Header) ([]location, bool) {
 	found = slices.Clone(found)
+	for _, h := range witnesses {
+		found = append(found, location{Header: h, slot: nowhere})
+	}
 	slices.SortFunc(found, func(a, b location) int {
 		return cmp.Or(cmp.Compare(b.Salt, a.Salt), cmp.Compare(a.Number, b.Number),
 			cmp.Compare(a.slot, b.slot), cmp.Compare(a.at, b.at))
@@ -168,9 +198,12 @@ func judge(found []location) ([]location, bool) {
 		if k > 0 && found[k-1].Salt != l.Salt {
 			floor = min(floor, found[k-1].Start)
 		}
-		if l.Number < floor {
+		if l.Number >= floor {
+			continue
+		}
+		synced = max(synced, l.Synced)
+		if l.slot != nowhere {
 			valid[l.Number] = l
-			synced = max(synced, l.Synced)
 		}
 	}
 	// What was synced counts, and what follows it without a gap.
@@ -203,7 +236,7 @@ func (r *recovery) replay(n int) {
 	last := r.chain[end-1]
 	s := r.slots[first.slot]
 	r.load(s, first.at, last.at+last.size-first.at, func(data []byte) {
-		f := &file{slot: s, first: first.Number, last: last.Number}
+		f := &file{slot: s, first: first.Number, last: last.Number, end: last.at + last.size}
 		r.journal.live = append(r.journal.live, f)
 		for _, l := range r.chain[n:end] {
 			if !r.apply(l, f, data[l.at-first.at:]) {
@@ -256,10 +289,13 @@ func (r *recovery) apply(l location, f *file, data []byte) bool {
 	return true
 }
 
-// fasten writes the last batch again and syncs it. It was read, but perhaps only
+// fasten writes the last batch again, with the size of its file, and syncs it. It was read, but perhaps only
 // from the system's memory: its sync may never have ended, or have failed.
 func (r *recovery) fasten(l location, data []byte) {
-	name := r.slots[l.slot].name
+	s := r.slots[l.slot]
+	name := s.name
+	s.size = max(s.size, int64(l.Size))
+	r.disk.Truncate(name, s.size)
 	r.disk.WriteAt(name, l.at, data)
 	r.disk.Sync(name, func(err error) {
 		if err != nil {
@@ -299,7 +335,11 @@ func (r *recovery) settle() {
 // provide makes sure of a free slot, and of the least number of them.
 func (r *recovery) provide() {
 	j := r.journal
-	if j.made >= minFiles && len(j.free) > 0 {
+	switch {
+	case j.made >= minFiles && len(j.free) > 0 && len(r.chain) == 0:
+		r.begin()
+		return
+	case j.made >= minFiles && len(j.free) > 0:
 		r.done(j, nil)
 		return
 	}
@@ -310,4 +350,11 @@ func (r *recovery) provide() {
 		}
 		r.provide()
 	})
+}
+
+// begin writes the first batch, an empty one: a journal without any is none.
+func (r *recovery) begin() {
+	j := r.journal
+	j.waiting = append(j.waiting, func() { r.done(j, nil) })
+	j.Flush()
 }

@@ -21,6 +21,7 @@ type slot struct {
 type file struct {
 	slot        *slot
 	first, last uint64 // numbers of its batches
+	end         int64  // of the last of them
 	// The images that begin here, and the bytes of entries they hold by now.
 	images int
 	bytes  int
@@ -42,6 +43,9 @@ type slots struct {
 	cramped     bool
 	nextName    int
 	rolls       uint64
+	// before is the file that was written to before the current one, until it has the
+	// witness of that one's first batch.
+	before *file
 
 	// pressing lists groups whose checkpoint would help, as of a number of rolls.
 	pressing   []api.GroupID
@@ -54,7 +58,7 @@ const cheapShare = 4
 
 // full says whether a batch of a size needs the next file.
 func (j *Journal) full(size int64) bool {
-	return !j.current || j.position > 0 && j.position+size > j.opts.FileBytes
+	return !j.current || j.position > 0 && j.position+size+sector > j.opts.FileBytes // a witness has room
 }
 
 // roll goes on to the next file.
@@ -70,6 +74,9 @@ func (j *Journal) roll() {
 		j.mark("journal: file recycled")
 	}
 	s.used = true
+	if n := len(j.live); n > 0 {
+		j.before = j.live[n-1]
+	}
 	j.live = append(j.live, &file{slot: s, first: j.next, last: j.next})
 	j.current, j.position = true, 0
 	j.rolls++
@@ -81,11 +88,31 @@ func (j *Journal) roll() {
 
 // put writes a batch at the current position and syncs it.
 func (j *Journal) put(data []byte, done func(error)) {
-	s := j.live[len(j.live)-1].slot
-	j.disk.WriteAt(s.name, j.position, data)
+	f := j.live[len(j.live)-1]
+	if size := int64(j.header.Size); size > f.slot.size {
+		j.disk.Truncate(f.slot.name, size)
+		f.slot.size = size
+	}
+	j.disk.WriteAt(f.slot.name, j.position, data)
 	j.position += int64(len(data))
-	s.size = max(s.size, j.position)
-	j.disk.Sync(s.name, done)
+	f.end = j.position
+	j.disk.Sync(f.slot.name, done)
+}
+
+// attest writes into the file before the current one that the current one's first batch,
+// which has landed, was there. If the file is lost as a whole, nothing else could tell.
+func (j *Journal) attest() {
+	f := j.before
+	if f == nil {
+		return
+	}
+	j.before = nil
+	j.disk.WriteAt(f.slot.name, f.end, witness(j.header))
+	j.disk.Sync(f.slot.name, func(err error) {
+		if err != nil {
+			j.opts.Fail(fmt.Errorf("journal: write %s: %w", f.slot.name, err))
+		}
+	})
 }
 
 // relieve writes again, in the batch that gathers, the images that begin in old

@@ -128,6 +128,12 @@ func (o *opening) opened(store *segment.Store, tail segment.Tail, image *journal
 		o.done(nil, fmt.Errorf("group %d: restore %s: %w", o.cfg.Group, folderName(o.cfg, image.Folder), err))
 		return
 	}
+	// What is applied was in the journal, durably, before. It holds what is above too.
+	if r.Applied() > image.Last() || r.appliedTerm > image.Hard.Term {
+		o.done(nil, fmt.Errorf("group %d: %d of term %d is applied, and the journal ends with %d of term %d: %w",
+			o.cfg.Group, r.Applied(), r.appliedTerm, image.Last(), image.Hard.Term, journal.ErrDamaged))
+		return
+	}
 	r.run()
 	o.done(r, nil)
 }

@@ -37,9 +37,8 @@ const loadBytes = 4 * maxMessageBytes
 func (s storage) InitialState() (*raftpb.HardState, *raftpb.ConfState, error) {
 	hard := s.r.image.Hard
 	commit := max(hard.Commit, s.r.Applied())
-	term := max(hard.Term, s.r.appliedTerm)
 	state := &raftpb.HardState{
-		Term:   new(uint64(term)),
+		Term:   new(uint64(hard.Term)),
 		Vote:   new(uint64(hard.Vote)),
 		Commit: new(uint64(commit)),
 	}
@@ -56,7 +55,7 @@ func (s storage) FirstIndex() (uint64, error) {
 
 // LastIndex is the last index that the journal was given.
 func (s storage) LastIndex() (uint64, error) {
-	return uint64(max(s.r.image.Last(), s.r.Applied())), nil
+	return uint64(s.r.image.Last()), nil
 }
 
 // Term is the term of an entry from FirstIndex-1 to LastIndex.

@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -115,19 +116,45 @@ func (d *Disk) Misdirect() {
 // ReadStale makes the next read of a segment miss a write to a sector, once.
 func (d *Disk) ReadStale() { d.stale++ }
 
-// Empty takes all files of a folder away, at once and for good, as if what was mounted
-// there were not.
-func (d *Disk) Empty(name string) {
-	f := d.folders[name]
-	if f == nil {
-		return
-	}
-	for _, file := range d.Names() {
-		if parent(file) == name {
-			delete(d.files, file)
+// Unlink takes a file away, at once and for good.
+func (d *Disk) Unlink(name string) {
+	f := d.folders[parent(name)]
+	delete(d.files, name)
+	delete(f.durable, name)
+	f.pending = slices.DeleteFunc(f.pending, func(r rename) bool { return r.name == name })
+}
+
+// Empty takes all files of a folder away, as if what was mounted there were not.
+func (d *Disk) Empty(folder string) {
+	for _, name := range d.Names() {
+		if parent(name) == folder {
+			d.Unlink(name)
 		}
 	}
-	f.pending, f.durable = nil, make(map[string]*file)
+}
+
+// Swap exchanges the files of a folder with those of another disk, as if each were mounted
+// in the other's place.
+func (d *Disk) Swap(other *Disk, name string) {
+	mine, theirs := d.takeOut(name), other.takeOut(name)
+	d.putIn(name, theirs)
+	other.putIn(name, mine)
+}
+
+func (d *Disk) takeOut(name string) map[string]*file {
+	out := make(map[string]*file)
+	for _, at := range d.Names() {
+		if parent(at) == name {
+			out[at] = d.files[at]
+		}
+	}
+	d.Empty(name)
+	return out
+}
+
+func (d *Disk) putIn(name string, in map[string]*file) {
+	maps.Copy(d.files, in)
+	maps.Copy(d.makeFolder(name).durable, in)
 }
 
 // CallOff calls off the failures, and the calls that were to go wrong, which have not

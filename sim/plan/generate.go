@@ -339,6 +339,9 @@ func (g *generator) rot() {
 	s := g.seed.Split("lost node")
 	g.add(s, []Kind{LostDisk, JournalRot, LostJournal}[s.Below(3)], 1, func(s *prng.Stream, f *Fault) {
 		f.Target, f.Length = victim, between(s, 0, 5_000)
+		if f.Kind == LostJournal {
+			f.Strength = s.Between(1, 2)
+		}
 		// Once it is out of the cluster, it may be started all the same.
 		g.then(Fault{Kind: OldImage, At: min(f.At+f.Length+between(s, 4_000, 20_000), g.plan.Safety-quiet)})
 	})

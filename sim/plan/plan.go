@@ -144,8 +144,8 @@ const (
 	// it cannot start for that, a new node takes its place as for LostDisk.
 	JournalRot Kind = "journal-rot"
 	// LostJournal: a node is killed, and of its journal there is no file left, as if another
-	// disk had that and was not mounted. It must not start on the rest, and a new node takes
-	// its place as for LostDisk.
+	// disk had that and was not mounted; at Strength 2 only the newest file is gone. It must
+	// not start on the rest, and a new node takes its place as for LostDisk.
 	LostJournal Kind = "lost-journal"
 	// OldImage: a node that was lost, and removed from the cluster, starts on the disk that
 	// it had.
