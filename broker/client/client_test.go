@@ -144,11 +144,7 @@ func TestDeadline(t *testing.T) {
 	if _, err := c.Produce(within(t, 10*time.Second), "t", 0, record("first")); err != nil {
 		t.Fatal(err)
 	}
-	k.mu.Lock()
-	for id := range api.NodeID(3) {
-		k.mute[id+1] = true
-	}
-	k.mu.Unlock()
+	k.setMute(true)
 	start := time.Now()
 	_, err := c.Produce(within(t, 300*time.Millisecond), "t", 0, record("second"))
 	var e *client.Error
@@ -235,11 +231,7 @@ func TestClose(t *testing.T) {
 func TestCloseInTime(t *testing.T) {
 	k := newCluster(t)
 	c := k.client(client.Config{})
-	k.mu.Lock()
-	for id := range api.NodeID(3) {
-		k.mute[id+1] = true
-	}
-	k.mu.Unlock()
+	k.setMute(true)
 	p := c.ProduceAsync(context.Background(), client.Idempotent, "t", 0, record("stuck"))
 	if err := c.Close(within(t, 100*time.Millisecond)); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("%v", err)

@@ -24,6 +24,8 @@ type cluster struct {
 	nodes []*node
 	// mute nodes take requests and do not answer.
 	mute map[api.NodeID]bool
+	// ignores, if set, is told of each request, and says whether it stays without an answer.
+	ignores func(*api.Request) bool
 	// produced counts the produce requests that came.
 	produced int
 }
@@ -75,7 +77,7 @@ func (n *node) Receive(from env.Endpoint, m *api.Message) {
 	if m.GetRequest().GetProduce() != nil {
 		c.produced++
 	}
-	if c.mute[n.id] {
+	if c.ignores != nil && c.ignores(m.GetRequest()) || c.mute[n.id] {
 		return
 	}
 	if response := c.world.Answer(n.id, m.GetRequest()); response != nil {
@@ -92,6 +94,22 @@ func (n *node) Listed(env.Ticket, []env.FileInfo, error) {}
 func (c *cluster) change(f func(w *coretest.World))      { c.mu.Lock(); defer c.mu.Unlock(); f(c.world) }
 func (c *cluster) log(topic string, p int) *coretest.Partition {
 	return c.world.Topic(topic).Partitions[p]
+}
+
+// ignore has the nodes ask which requests to leave without an answer.
+func (c *cluster) ignore(which func(*api.Request) bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ignores = which
+}
+
+// setMute has no node answer, or all.
+func (c *cluster) setMute(mute bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, n := range c.nodes {
+		c.mute[n.id] = mute
+	}
 }
 
 // client makes a client of the cluster.

@@ -5,8 +5,7 @@ import (
 	"github.com/reprise-mq/reprise/histories"
 )
 
-// memberHistory records what a member of a consumer group sees. The client's driver calls
-// it, one call at a time. A nil one records nothing.
+// memberHistory records what a member of a consumer group sees. A nil one records nothing.
 type memberHistory struct {
 	history *History
 	group   string

@@ -5,11 +5,13 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/client"
+	"github.com/reprise-mq/reprise/broker/client/core"
 	"github.com/reprise-mq/reprise/broker/client/core/coretest"
 	"github.com/reprise-mq/reprise/checker"
 	"github.com/reprise-mq/reprise/histories"
@@ -75,6 +77,81 @@ func TestHistoryOfAGroup(t *testing.T) {
 	}
 	if got := verdicts(&h); !strings.Contains(got, string(checker.CommitRegress)) {
 		t.Errorf("of an offset that went back the checker says %q", got)
+	}
+}
+
+// A partition is lost after the core has answered a poll with its records, and while the
+// application is busy in a callback: they may be another member's by the time it returns.
+// Poll does not give them, and no history says that it did.
+func TestPollGivesNothingLost(t *testing.T) {
+	c, producer := groupCluster(t)
+	ctx := within(t, 20*time.Second)
+	fetchedOn, lost := make(chan struct{}), make(chan struct{})
+	var once, onceLost sync.Once
+	c.ignore(func(q *api.Request) bool {
+		if q.GetFetch().GetOffset() == 1 {
+			once.Do(func() { close(fetchedOn) }) // so what was fetched before has been handed out
+		}
+		return false
+	})
+	var h histories.History
+	cl := c.client(client.Config{History: client.NewHistory(func(e histories.Event) {
+		h.Append(e)
+		if e.Note != nil && e.Note.Op == histories.Lost {
+			onceLost.Do(func() { close(lost) })
+		}
+	})})
+	if _, err := producer.Produce(ctx, "t", 0, client.Record{Value: histories.Payload(1, 20)}); err != nil {
+		t.Fatal(err)
+	}
+	owned, busy := map[core.TopicPartition]bool{}, false
+	s, err := cl.Subscribe(ctx, client.SubscribeOptions{
+		Group: "g", Topics: []string{"t"}, Session: 500 * time.Millisecond,
+		Assigned: func(list []core.AssignedPartition) {
+			for _, p := range list {
+				owned[p.TopicPartition] = true
+			}
+			if busy {
+				return
+			}
+			busy = true
+			for _, happens := range []chan struct{}{fetchedOn, lost} {
+				select {
+				case <-happens:
+				case <-ctx.Done():
+					t.Error("the records were not fetched, or not lost")
+				}
+				c.setMute(true)
+			}
+		},
+		Lost: func(list []core.TopicPartition) {
+			for _, p := range list {
+				delete(owned, p)
+			}
+			c.setMute(false)
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	records, err := s.Poll(ctx)
+	if err != nil || len(records) != 1 {
+		t.Fatalf("%d records, error %v", len(records), err)
+	}
+	if !owned[records[0].TopicPartition] {
+		t.Error("Poll gave a record of a partition that it had told to be lost")
+	}
+	if err := s.Close(ctx); err != nil {
+		t.Error(err)
+	}
+	handed := 0
+	for _, e := range h.Events {
+		if e.Call != nil && e.Call.Op == histories.Fetch && e.Call.Group == "g" {
+			handed++
+		}
+	}
+	if handed != 1 {
+		t.Errorf("by the history, records were handed out %d times", handed)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"sync"
 	"time"
 
@@ -68,9 +69,14 @@ type Subscription struct {
 	// events are to be told in the next Poll, in order; news says that there are some.
 	events []func()
 	news   chan struct{}
+	// polled is the last answer of the core; records that Poll has not given yet are struck
+	// from it when their partitions are lost.
+	polled polled
 }
 
+// polled is an answer of the core to a poll of a member.
 type polled struct {
+	member  uint64
 	records []GroupRecord
 	err     *api.Error
 }
@@ -126,7 +132,7 @@ func (s *Subscription) told() core.ConsumerEvents {
 			})
 		},
 		Lost: func(list []core.TopicPartition) {
-			s.record.ending(histories.Lost, list)()
+			s.strike(list)
 			s.tell(func() {
 				if s.options.Lost != nil {
 					s.options.Lost(list)
@@ -177,15 +183,16 @@ func (s *Subscription) Poll(ctx context.Context) ([]GroupRecord, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		p, ok := s.pollOnce(ctx)
+		ok := s.pollOnce(ctx)
 		s.runEvents()
+		records, err := s.take()
 		switch {
 		case !ok:
 			return nil, unsent(op, ErrClosed)
-		case p.err != nil:
-			return nil, s.failure(ctx, op, p.err)
-		case len(p.records) > 0:
-			return p.records, nil
+		case err != nil:
+			return nil, s.failure(ctx, op, err)
+		case len(records) > 0:
+			return records, nil
 		}
 	}
 }
@@ -193,32 +200,57 @@ func (s *Subscription) Poll(ctx context.Context) ([]GroupRecord, error) {
 // pollOnce carries a poll of the core out, and ends it when ctx is done: a poll that went
 // on behind the caller's back could give records that are another member's when they are
 // taken. It is false if the client is closed.
-func (s *Subscription) pollOnce(ctx context.Context) (polled, bool) {
-	answer := make(chan polled, 1)
+func (s *Subscription) pollOnce(ctx context.Context) bool {
+	answered := make(chan struct{})
 	begun := s.client.driver.Do(func() {
 		s.record.processed(s.consumer.Member())
 		s.consumer.Poll(s.options.MaxPoll, duration(pollWait), func(records []core.ConsumedRecord, err *api.Error) {
-			s.record.handed(s.consumer.Member(), records)
-			answer <- polled{records, err}
+			s.put(polled{s.consumer.Member(), records, err})
+			close(answered)
 		})
 	})
 	if !begun {
-		return polled{}, false
+		return false
 	}
 	ended := ctx.Done()
 	for {
 		select {
-		case p := <-answer:
-			return p, true
+		case <-answered:
+			return true
 		case <-s.news:
 			s.runEvents()
 		case <-ended:
 			ended = nil
 			s.client.driver.Do(s.consumer.StopPoll)
 		case <-s.client.stopped:
-			return polled{}, false
+			return false
 		}
 	}
+}
+
+func (s *Subscription) put(p polled) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.polled = p
+}
+
+// strike takes from the answer what is lost: it came while the user's functions were
+// called, and by now the partitions may be another member's.
+func (s *Subscription) strike(lost []core.TopicPartition) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.record.ending(histories.Lost, lost)()
+	s.polled.records = slices.DeleteFunc(s.polled.records, func(r GroupRecord) bool { return slices.Contains(lost, r.TopicPartition) })
+}
+
+// take gives what is left of the answer, which is handed out by that.
+func (s *Subscription) take() ([]GroupRecord, *api.Error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.polled
+	s.polled = polled{}
+	s.record.handed(p.member, p.records)
+	return p.records, p.err
 }
 
 // Commit commits what is processed: what was given before the last Poll.
