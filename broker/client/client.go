@@ -156,11 +156,18 @@ func duration(d time.Duration) env.Time { return env.Time(d.Nanoseconds()) }
 // Close waits until all that was produced has been answered, or ctx is done, then
 // closes the links. Other calls under way get ErrClosed, and so do later ones.
 func (c *Client) Close(ctx context.Context) error {
-	var err error
+	idle := c.budget.close()
+	cause := ErrClosed
 	select {
-	case <-c.budget.close():
+	case <-idle:
 	case <-ctx.Done():
-		err = &Error{Op: "close", Code: api.Code_TIMED_OUT, Message: "operations are unanswered; their outcome is unknown", cause: ctx.Err()}
+		cause = ctx.Err()
+	case <-c.stopped:
+		// Another Close has given up: no answer comes any more.
+	}
+	var err error
+	if !isClosed(idle) {
+		err = &Error{Op: "close", Code: api.Code_TIMED_OUT, Message: "operations are unanswered; their outcome is unknown", cause: cause}
 	}
 	c.stop.Do(func() { close(c.stopped) })
 	c.driver.Stop()
@@ -256,9 +263,11 @@ func (p *pending) wait(ctx context.Context) (core.Result, error) {
 }
 
 // over reports whether the result is there.
-func (p *pending) over() bool {
+func (p *pending) over() bool { return isClosed(p.answered) }
+
+func isClosed(c <-chan struct{}) bool {
 	select {
-	case <-p.answered:
+	case <-c:
 		return true
 	default:
 		return false

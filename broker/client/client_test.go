@@ -239,6 +239,10 @@ func TestCloseInTime(t *testing.T) {
 	if _, err := p.Wait(context.Background()); !errors.Is(err, client.ErrClosed) {
 		t.Errorf("%v", err)
 	}
+	again := within(t, 5*time.Second)
+	if err := c.Close(again); !errors.Is(err, client.ErrTimedOut) || again.Err() != nil {
+		t.Errorf("closed again: %v, context %v", err, again.Err())
+	}
 }
 
 // Equal keys meet in the partition that Kafka's clients choose; records without a
