@@ -247,19 +247,16 @@ func (c *Client) timeout(ctx context.Context) env.Time {
 
 // wait gives the result. Without one the outcome is unknown.
 func (p *pending) wait(ctx context.Context) (core.Result, error) {
-	e := &Error{Op: p.op}
 	select {
 	case <-p.answered:
 	case <-ctx.Done():
-		e.Code, e.Message, e.cause = api.Code_TIMED_OUT, "given up while it was under way", ctx.Err()
 	case <-p.client.stopped:
-		e.Code, e.Message, e.cause = api.Code_DISCONNECTED, "the client was closed while it was under way", ErrClosed
 	}
 	// An answer that is there counts, whatever else happened.
 	if p.over() {
 		return p.result, errorOf(p.op, ctx, p.result)
 	}
-	return core.Result{}, e
+	return core.Result{}, unanswered(p.op, ctx)
 }
 
 // over reports whether the result is there.

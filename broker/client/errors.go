@@ -75,6 +75,15 @@ func errorOf(op string, ctx context.Context, r core.Result) error {
 	return e
 }
 
+// unanswered is the error of an operation that was under way when ctx ended, or else the
+// client was closed.
+func unanswered(op string, ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return &Error{Op: op, Code: api.Code_TIMED_OUT, Message: "given up while it was under way", cause: err}
+	}
+	return &Error{Op: op, Code: api.Code_DISCONNECTED, Message: "the client was closed while it was under way", cause: ErrClosed}
+}
+
 // unsent is the error of an operation that never began.
 func unsent(op string, cause error) error {
 	if errors.Is(cause, ErrClosed) {

@@ -190,7 +190,7 @@ func (s *Subscription) Poll(ctx context.Context) ([]GroupRecord, error) {
 		case !ok:
 			return nil, unsent(op, ErrClosed)
 		case err != nil:
-			return nil, s.failure(ctx, op, err)
+			return nil, errorOf(op, ctx, resultOf(err))
 		case len(records) > 0:
 			return records, nil
 		}
@@ -271,50 +271,59 @@ func (s *Subscription) CommitOffsets(ctx context.Context, positions []core.Commi
 // the last commit.
 func (s *Subscription) Close(ctx context.Context) error {
 	op := fmt.Sprintf("close the consumer of group %q", s.options.Group)
-	answer := make(chan *api.Error, 1)
-	closed := func() {
+	p, err := s.begin(op, func(done func(*api.Error)) {
 		s.record.processed(s.consumer.Member())
-		s.consumer.Close(func(err *api.Error) { answer <- err })
-	}
-	if !s.client.driver.Do(closed) {
-		return unsent(op, ErrClosed)
+		s.consumer.Close(done)
+	})
+	if err != nil {
+		return err
 	}
 	for {
 		s.runEvents()
 		select {
 		case <-s.news:
-		case err := <-answer:
-			s.runEvents()
-			return s.failure(ctx, op, err)
+			continue
+		case <-p.answered:
 		case <-ctx.Done():
-			return s.failure(ctx, op, api.Errorf(api.Code_TIMED_OUT, "given up while it was under way"))
 		case <-s.client.stopped:
-			return unsent(op, ErrClosed)
 		}
+		_, err := p.wait(ctx)
+		s.runEvents()
+		return err
 	}
 }
 
 // call runs something of the core and waits for its end.
 func (s *Subscription) call(ctx context.Context, op string, start func(done func(*api.Error))) error {
-	answer := make(chan *api.Error, 1)
-	if !s.client.driver.Do(func() { start(func(err *api.Error) { answer <- err }) }) {
-		return unsent(op, ErrClosed)
+	p, err := s.begin(op, start)
+	if err != nil {
+		return err
 	}
-	select {
-	case err := <-answer:
-		return s.failure(ctx, op, err)
-	case <-ctx.Done():
-		return s.failure(ctx, op, api.Errorf(api.Code_TIMED_OUT, "given up while it was under way"))
-	case <-s.client.stopped:
-		return unsent(op, ErrClosed)
-	}
+	_, err = p.wait(ctx)
+	return err
 }
 
-func (s *Subscription) failure(ctx context.Context, op string, err *api.Error) error {
-	if err == nil {
-		return nil
+// begin has something of the core begin, unless the client is closed.
+func (s *Subscription) begin(op string, start func(done func(*api.Error))) (*pending, error) {
+	p := &pending{client: s.client, op: op, answered: make(chan struct{})}
+	begun := false
+	// That the driver stopped at last does not say that nothing began.
+	s.client.driver.Do(func() {
+		begun = true
+		start(func(err *api.Error) {
+			p.result = resultOf(err)
+			close(p.answered)
+		})
+	})
+	if !begun {
+		return nil, unsent(op, ErrClosed)
 	}
-	return errorOf(op, ctx, core.Result{Err: err, Definite: err.Code.Definite()})
+	return p, nil
+}
+
+// resultOf is how something of a consumer ended.
+func resultOf(err *api.Error) core.Result {
+	return core.Result{Err: err, Definite: err == nil || err.Code.Definite()}
 }
 
 // IsFenced reports whether a commit failed because partitions are another member's by

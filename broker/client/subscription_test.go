@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -97,5 +98,45 @@ func TestSubscribeRefuses(t *testing.T) {
 		if _, err := cl.Subscribe(ctx, o); !errors.Is(err, &client.Error{Code: api.Code_INVALID_REQUEST}) {
 			t.Errorf("%+v: %v", o, err)
 		}
+	}
+}
+
+// A commit was sent and not answered when the client was closed: it may have happened.
+func TestCommitUnderWayAtClose(t *testing.T) {
+	c, cl := groupCluster(t)
+	ctx := within(t, 10*time.Second)
+	sent := make(chan struct{})
+	var once sync.Once
+	c.ignore(func(q *api.Request) bool {
+		if q.GetCommitOffsets() != nil {
+			once.Do(func() { close(sent) })
+		}
+		return q.GetCommitOffsets() != nil
+	})
+	if _, err := cl.Produce(ctx, "t", 0, client.Record{Value: []byte("x")}); err != nil {
+		t.Fatal(err)
+	}
+	s, err := cl.Subscribe(ctx, client.SubscribeOptions{Group: "g", Topics: []string{"t"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	records, err := s.Poll(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		ended <- s.CommitOffsets(ctx, []core.CommitPosition{{TopicPartition: records[0].TopicPartition, Offset: 1}})
+	}()
+	<-sent
+	if err := cl.Close(ctx); err != nil {
+		t.Error(err)
+	}
+	var e *client.Error
+	if err := <-ended; !errors.As(err, &e) || e.Definite || e.Code != api.Code_DISCONNECTED || !errors.Is(err, client.ErrClosed) {
+		t.Errorf("commit under way: %v", err)
+	}
+	if err := s.Commit(ctx); !errors.As(err, &e) || !e.Definite || e.Code != api.Code_SHUTTING_DOWN || !errors.Is(err, client.ErrClosed) {
+		t.Errorf("commit after the client was closed: %v", err)
 	}
 }
