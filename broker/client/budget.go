@@ -28,9 +28,6 @@ func newBudget(limit int) *budget { return &budget{limit: limit, idle: make(chan
 
 // acquire takes room for an operation.
 func (b *budget) acquire(ctx context.Context, bytes int) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
 	c := &claim{bytes: bytes, answer: make(chan error, 1)}
 	b.claim(c)
 	select {

@@ -201,7 +201,7 @@ type pending struct {
 // begin starts an operation in the core, once there is room.
 func (c *Client) begin(ctx context.Context, q request) (*pending, error) {
 	if err := c.admit(ctx, q); err != nil {
-		return nil, unsent(q.op, err)
+		return nil, err
 	}
 	p := &pending{client: c, op: q.op, answered: make(chan struct{})}
 	event := c.config.History.invoke(q)
@@ -222,13 +222,23 @@ func (c *Client) begin(ctx context.Context, q request) (*pending, error) {
 
 // admit waits until there is room for an operation. Only records take any.
 func (c *Client) admit(ctx context.Context, q request) error {
-	switch {
-	case q.bytes > 0:
-		return c.budget.acquire(ctx, q.bytes)
-	case c.budget.isClosed():
-		return ErrClosed
+	if err := ctx.Err(); err != nil {
+		return unsent(q.op, err)
 	}
-	return ctx.Err()
+	if q.bytes == 0 {
+		if c.budget.isClosed() {
+			return unsent(q.op, ErrClosed)
+		}
+		return nil
+	}
+	switch err := c.budget.acquire(ctx, q.bytes); {
+	case err == nil:
+		return nil
+	case errors.Is(err, ErrClosed):
+		return unsent(q.op, err)
+	default:
+		return crowded(q.op, err)
+	}
 }
 
 // verdict is how much before a context's deadline the core's operation ends, so

@@ -166,6 +166,38 @@ func TestDeadline(t *testing.T) {
 	}
 }
 
+// A call whose context has ended does not begin, and says so; one that waits for room in
+// the buffer until then says that.
+func TestTooLateToBegin(t *testing.T) {
+	k := newCluster(t)
+	c := k.client(client.Config{Buffer: 1 << 10, AttemptTimeout: 50 * time.Millisecond})
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, produced := c.Produce(ended, "t", 0, record("x"))
+	_, asked := c.Metadata(ended)
+	k.setMute(true)
+	ctx := within(t, 10*time.Second)
+	first := c.ProduceAsync(ctx, client.Idempotent, "t", 0, client.Record{Value: make([]byte, 1<<10)})
+	_, crowded := c.Produce(within(t, 50*time.Millisecond), "t", 0, record("x"))
+	k.setMute(false)
+	for _, one := range []struct {
+		err         error
+		code, cause error
+	}{
+		{produced, client.ErrTimedOut, context.Canceled},
+		{asked, client.ErrTimedOut, context.Canceled},
+		{crowded, &client.Error{Code: api.Code_OVERLOADED}, context.DeadlineExceeded},
+	} {
+		var e *client.Error
+		if !errors.As(one.err, &e) || !e.Definite || !errors.Is(one.err, one.code) || !errors.Is(one.err, one.cause) {
+			t.Errorf("%v; want %v", one.err, one.code)
+		}
+	}
+	if _, err := first.Wait(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestConsumer(t *testing.T) {
 	k := newCluster(t)
 	c := k.client(client.Config{})

@@ -34,7 +34,8 @@ var (
 	// ErrOutOfRange: the offset is below the log start or above the end; list
 	// offsets.
 	ErrOutOfRange error = &Error{Code: api.Code_OFFSET_OUT_OF_RANGE}
-	// ErrTimedOut: no answer within the time allowed; the outcome is unknown.
+	// ErrTimedOut: no answer within the time allowed; the outcome is unknown, unless the
+	// error is definite: then the time was over before anything was sent.
 	ErrTimedOut error = &Error{Code: api.Code_TIMED_OUT}
 )
 
@@ -84,11 +85,17 @@ func unanswered(op string, ctx context.Context) error {
 	return &Error{Op: op, Code: api.Code_DISCONNECTED, Message: "the client was closed while it was under way", cause: ErrClosed}
 }
 
-// unsent is the error of an operation that never began.
+// unsent is the error of an operation that never began: the client was closed, or the
+// context had ended.
 func unsent(op string, cause error) error {
 	if errors.Is(cause, ErrClosed) {
 		return &Error{Op: op, Code: api.Code_SHUTTING_DOWN, Definite: true, Message: "the client is closed", cause: cause}
 	}
+	return &Error{Op: op, Code: api.Code_TIMED_OUT, Definite: true, Message: "its context had ended before it began", cause: cause}
+}
+
+// crowded is the error of an operation that had to wait for room for too long.
+func crowded(op string, cause error) error {
 	return &Error{
 		Op: op, Code: api.Code_OVERLOADED, Definite: true, cause: cause,
 		Message: "the client had no room for it in time; wait for answers, or enlarge the buffer",
