@@ -91,8 +91,13 @@ func (c *Client) Subscribe(ctx context.Context, options SubscribeOptions) (*Subs
 			return nil, &Error{Op: op, Code: api.Code_INVALID_REQUEST, Definite: true, Message: err.Error(), cause: err}
 		}
 	}
+	if err := ctx.Err(); err != nil {
+		return nil, unsent(op, err)
+	}
 	s := &Subscription{client: c, options: options, record: c.config.History.member(options.Group), news: make(chan struct{}, 1)}
-	err := s.call(ctx, op, func(done func(*api.Error)) {
+	// It is answered at once, so ctx has no say: a member that the caller did not get would
+	// hold its partitions until it was not polled for too long.
+	err := s.call(context.WithoutCancel(ctx), op, func(done func(*api.Error)) {
 		consumer, err := c.core.Subscribe(core.ConsumerOptions{
 			Group: options.Group, Topics: options.Topics, Pattern: pattern, Instance: options.Instance,
 			Session: duration(options.Session), Rebalance: duration(options.Rebalance),

@@ -101,6 +101,30 @@ func TestSubscribeRefuses(t *testing.T) {
 	}
 }
 
+// Who asks for a member when the time is over gets none, and none is made.
+func TestSubscribeTooLate(t *testing.T) {
+	_, cl := groupCluster(t)
+	ctx := within(t, 5*time.Second)
+	late, cancel := context.WithCancel(ctx)
+	cancel()
+	for range 20 {
+		if _, err := cl.Subscribe(late, client.SubscribeOptions{Group: "g", Topics: []string{"t"}}); !errors.Is(err, client.ErrTimedOut) || !errors.Is(err, context.Canceled) {
+			t.Errorf("subscribed with a context that had ended: %v", err)
+		}
+	}
+	// A member that joins now comes after any made before.
+	s, err := cl.Subscribe(ctx, client.SubscribeOptions{Group: "g", Topics: []string{"t"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	short, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+	defer cancel()
+	_, _ = s.Poll(short)
+	if d, err := cl.DescribeGroup(ctx, "g"); err != nil || len(d.Members) != 1 {
+		t.Errorf("members %v, error %v; want one", d.GetMembers(), err)
+	}
+}
+
 // A commit was sent and not answered when the client was closed: it may have happened.
 func TestCommitUnderWayAtClose(t *testing.T) {
 	c, cl := groupCluster(t)
