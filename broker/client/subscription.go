@@ -64,6 +64,8 @@ type Subscription struct {
 	options  SubscribeOptions
 	consumer *core.Consumer
 	record   *memberHistory
+	// abandoned: a Close has given up, and nobody will run events. It is the driver's.
+	abandoned bool
 
 	mu sync.Mutex
 	// events are to be told in the next Poll, in order; news says that there are some.
@@ -126,14 +128,19 @@ func (s *Subscription) told() core.ConsumerEvents {
 		},
 		Revoked: func(list []core.TopicPartition, release func()) {
 			given := s.record.ending(histories.Revoked, list)
+			end := func() {
+				given()
+				release()
+			}
+			if s.abandoned {
+				end()
+				return
+			}
 			s.tell(func() {
 				if s.options.Revoked != nil {
 					s.options.Revoked(list)
 				}
-				s.client.driver.Do(func() {
-					given()
-					release()
-				})
+				s.client.driver.Do(end)
 			})
 		},
 		Lost: func(list []core.TopicPartition) {
@@ -273,7 +280,8 @@ func (s *Subscription) CommitOffsets(ctx context.Context, positions []core.Commi
 
 // Close says that all that Poll gave is processed, commits it with AutoCommit, gives the
 // partitions up and leaves the group, unless the member is a static one. An error is of
-// the last commit.
+// the last commit. When ctx ends first, all that goes on in the background, and Revoked is
+// called no more.
 func (s *Subscription) Close(ctx context.Context) error {
 	op := fmt.Sprintf("close the consumer of group %q", s.options.Group)
 	p, err := s.begin(op, func(done func(*api.Error)) {
@@ -290,6 +298,7 @@ func (s *Subscription) Close(ctx context.Context) error {
 			continue
 		case <-p.answered:
 		case <-ctx.Done():
+			s.client.driver.Do(func() { s.abandoned = true })
 		case <-s.client.stopped:
 		}
 		_, err := p.wait(ctx)

@@ -125,6 +125,44 @@ func TestSubscribeTooLate(t *testing.T) {
 	}
 }
 
+// Close does not wait for the last commit when its time is over; the member leaves all the
+// same as soon as that has ended, and does not keep its partitions from others.
+func TestCloseGivesUp(t *testing.T) {
+	c, cl := groupCluster(t)
+	ctx := within(t, 10*time.Second)
+	left := make(chan struct{})
+	var once sync.Once
+	c.ignore(func(q *api.Request) bool {
+		if q.GetLeaveGroup() != nil {
+			once.Do(func() { close(left) })
+		}
+		return false
+	})
+	if _, err := cl.Produce(ctx, "t", 0, client.Record{Value: []byte("x")}); err != nil {
+		t.Fatal(err)
+	}
+	s, err := cl.Subscribe(ctx, client.SubscribeOptions{Group: "g", Topics: []string{"t"}, AutoCommit: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if records, err := s.Poll(ctx); err != nil || len(records) != 1 {
+		t.Fatalf("%d records, error %v", len(records), err)
+	}
+	over, cancel := context.WithCancel(ctx)
+	cancel()
+	if err := s.Close(over); err != nil && !errors.Is(err, context.Canceled) {
+		t.Errorf("closed with %v", err)
+	}
+	select {
+	case <-left:
+	case <-time.After(5 * time.Second):
+		t.Fatal("the member does not leave")
+	}
+	if offsets, err := cl.FetchOffsets(ctx, "g"); err != nil || len(offsets) == 0 || offsets[0].Offset != 1 {
+		t.Errorf("committed %v, error %v", offsets, err)
+	}
+}
+
 // A commit was sent and not answered when the client was closed: it may have happened.
 func TestCommitUnderWayAtClose(t *testing.T) {
 	c, cl := groupCluster(t)
