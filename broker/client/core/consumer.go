@@ -65,6 +65,9 @@ func (o ConsumerOptions) withDefaults() ConsumerOptions {
 	set(&o.FetchWait, 500*env.Millisecond)
 	set(&o.BufferedBytes, 32<<20)
 	set(&o.Refresh, 30*env.Second)
+	for _, wait := range []*env.Time{&o.Session, &o.Rebalance, &o.PollInterval, &o.AutoCommit, &o.FetchWait, &o.Refresh} {
+		*wait = maxTime(*wait)
+	}
 	return o
 }
 

@@ -3,6 +3,7 @@ package core_test
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -215,6 +216,26 @@ func order(requests []*api.Request) string {
 		}
 	}
 	return all
+}
+
+// For ever is a time to wait, too: a consumer that need never be polled, say.
+func TestConsumerOfEndlessTimes(t *testing.T) {
+	s := withGroups(t)
+	s.fill(3)
+	r := s.subscribe(core.ConsumerOptions{
+		Session: math.MaxInt64, Rebalance: math.MaxInt64, PollInterval: math.MaxInt64,
+		AutoCommit: math.MaxInt64, FetchWait: math.MaxInt64, Refresh: math.MaxInt64,
+	})
+	for _, want := range []string{"a", "b", "c", ""} {
+		if got := r.poll(1, env.Second); got != want || r.err != nil {
+			t.Errorf("polled %q, error %v; want %q", got, r.err, want)
+		}
+		s.run(env.Second)
+	}
+	r.expectStory("assigned t/0@0", "assigned t/1@0", "assigned t/2@0")
+	if s.committed(0) >= 0 {
+		t.Errorf("committed %d before the time", s.committed(0))
+	}
 }
 
 // Without automatic commits the member may commit while it is told of the revocation.
