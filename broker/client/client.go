@@ -19,6 +19,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -51,7 +52,7 @@ type Config struct {
 	// again (2 s).
 	AttemptTimeout time.Duration
 	// Buffer bounds the bytes of records that have been produced and not been
-	// answered; beyond, Produce waits (64 MiB).
+	// answered; beyond, Produce waits. What is larger by itself goes alone (64 MiB).
 	Buffer int
 	// Credentials secure the connections (plain text); see rpc.TLS.
 	Credentials rpc.Credentials
@@ -118,10 +119,16 @@ func New(config Config) (*Client, error) {
 		BatchBytes:     config.BatchBytes,
 		AttemptTimeout: duration(config.AttemptTimeout),
 		Waiting:        2 * maxCalls,
-		BufferedBytes:  2 * config.Buffer,
+		BufferedBytes:  coreBuffer(config.Buffer),
 	}, c.driver.Clock(), c.network, prng.New(seed()))
 	c.driver.Start(c.core)
 	return c, nil
+}
+
+// coreBuffer is the core's own bound of bytes, which lies above that of the budget: all
+// that the budget lets pass has room, also what goes alone because it is larger.
+func coreBuffer(budget int) int {
+	return 2 * max(min(budget, math.MaxInt/2), batch.MaxBytes)
 }
 
 func codecOf(compression batch.Compression) (batch.Codec, error) {

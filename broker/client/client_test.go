@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"testing"
 	"time"
@@ -109,6 +110,22 @@ func TestPipeline(t *testing.T) {
 	for i, p := range under {
 		if offset, err := p.Wait(ctx); err != nil || offset != int64(i) {
 			t.Fatalf("record %d at offset %d, %v", i, offset, err)
+		}
+	}
+}
+
+// Any buffer takes any record, one larger than the buffer alone.
+func TestBuffers(t *testing.T) {
+	k := newCluster(t)
+	ctx := within(t, 10*time.Second)
+	for i, buffer := range []int{1, 1 << 10, math.MaxInt/2 + 1, math.MaxInt} {
+		c := k.client(client.Config{Buffer: buffer})
+		first := c.ProduceAsync(ctx, client.Idempotent, "t", 0, client.Record{Value: make([]byte, 10<<20)})
+		if _, err := c.Produce(ctx, "t", 0, record("x")); err != nil {
+			t.Errorf("buffer of %d: %v", buffer, err)
+		}
+		if offset, err := first.Wait(ctx); err != nil || offset != int64(2*i) {
+			t.Errorf("buffer of %d: offset %d, %v", buffer, offset, err)
 		}
 	}
 }
