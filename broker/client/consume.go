@@ -18,7 +18,8 @@ type Message = core.Record
 type FetchOptions struct {
 	// MaxBytes bounds the answer; its first batch comes even if it is larger (8 MiB).
 	MaxBytes int32
-	// MinBytes is waited for, up to MaxWait (1, and not at all).
+	// MinBytes is waited for, up to MaxWait (1, and not at all), and not until the call's
+	// time is over: what is there then comes in time.
 	MinBytes int32
 	MaxWait  time.Duration
 }

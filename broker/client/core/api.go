@@ -18,7 +18,8 @@ type Record struct {
 type FetchOptions struct {
 	// MaxBytes bounds the answer; 0 is the node's own bound.
 	MaxBytes int32
-	// MinBytes is waited for, up to MaxWait. 0 is 1.
+	// MinBytes is waited for, up to MaxWait, and not until Timeout is over: what is there
+	// then comes in time. 0 is 1.
 	MinBytes int32
 	MaxWait  env.Time
 	// Timeout of the whole operation; 0 is the client's.
@@ -30,7 +31,7 @@ type FetchOptions struct {
 func (c *Client) Fetch(topic string, p api.Partition, from api.Offset, options FetchOptions, done func(Result)) {
 	request := &api.FetchRequest{
 		Topic: &api.TopicRef{Name: topic}, Partition: int32(p), Offset: int64(from),
-		MaxBytes: options.MaxBytes, MinBytes: options.MinBytes, MaxWaitMs: milliseconds(options.MaxWait),
+		MaxBytes: options.MaxBytes, MinBytes: options.MinBytes,
 	}
 	o := &operation{
 		request: &api.Request{Body: &api.Request_Fetch{Fetch: request}},

@@ -162,8 +162,17 @@ func (o *operation) try() {
 	}
 	o.redirect = ""
 	o.attempts++
+	if q := o.request.GetFetch(); q != nil {
+		q.MaxWaitMs = milliseconds(o.hold(o.deadline - now))
+	}
 	timeout := min(o.deadline-now, c.config.AttemptTimeout+o.patience)
 	c.send(to, o.request, timeout, func(r *api.Response) { o.answered(to, r) })
+}
+
+// hold is how long a node may hold an attempt back, where so much time is left: no longer
+// than that its answer can still come, and be that there was nothing.
+func (o *operation) hold(left env.Time) env.Time {
+	return min(o.patience, left-min(left/4, o.client.config.AttemptTimeout))
 }
 
 // route chooses the node for the next attempt. Without one the operation waits

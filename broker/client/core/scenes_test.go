@@ -276,6 +276,34 @@ func TestEndlessTimeout(t *testing.T) {
 	}), api.Code_OK, true)
 }
 
+// A fetch that may wait for longer than it has time asks its node to wait for less, so that
+// it hears that there is nothing; each attempt by what is left.
+func TestFetchWaitsWithinItsDeadline(t *testing.T) {
+	s := newScene(t, core.Config{BackoffMin: 600 * env.Millisecond, BackoffMax: 600 * env.Millisecond})
+	s.expect(s.produce(core.Idempotent, "a"), api.Code_OK, true)
+	var waits []int32
+	s.script(func(_ api.NodeID, q *api.Request) (*api.Response, bool) {
+		if q.GetFetch() != nil {
+			waits = append(waits, q.GetFetch().MaxWaitMs)
+		}
+		return failed(api.Code_OVERLOADED), q.GetFetch() != nil && len(waits) == 1
+	})
+	for _, o := range []core.FetchOptions{
+		{MaxWait: 5 * env.Second, Timeout: 2 * env.Second},
+		{MaxWait: 5 * env.Second, Timeout: 6 * env.Second},
+		{MaxWait: 5 * env.Second, Timeout: 30 * env.Second},
+		{Timeout: 2 * env.Second},
+	} {
+		s.expect(s.await(func(done func(core.Result)) { s.client.Fetch("t", 0, 0, o, done) }), api.Code_OK, true)
+	}
+	if len(waits) != 5 || waits[1] >= waits[0] || waits[1] < 1000 {
+		t.Fatalf("waits asked for: %v", waits)
+	}
+	if waits = slices.Delete(waits, 1, 2); !slices.Equal(waits, []int32{1500, 4500, 5000, 0}) {
+		t.Errorf("waits asked for: %v", waits)
+	}
+}
+
 // strand has one node name another that is gone, where a third is the whole cluster.
 func (s *scene) strand(removed, gone, live api.NodeID) {
 	s.world.LeadMeta(live)
