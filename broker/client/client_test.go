@@ -322,6 +322,54 @@ func TestPartitioner(t *testing.T) {
 	}
 }
 
+// Where nobody says how many partitions a topic has, records that need to know surely do
+// not happen.
+func TestPartitionsUnknown(t *testing.T) {
+	k := newCluster(t)
+	c := k.client(client.Config{})
+	k.setMute(true)
+	_, err := c.Produce(within(t, 200*time.Millisecond), "t", client.AnyPartition, record("x"))
+	var e *client.Error
+	if !errors.As(err, &e) || !e.Definite || e.Op != "produce to t" || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v", err)
+	}
+}
+
+// How many partitions a topic has is asked for again after a while, and what was known
+// serves until that is answered.
+func TestPartitionsAge(t *testing.T) {
+	k := newCluster(t)
+	c := k.client(client.Config{})
+	ctx := within(t, 10*time.Second)
+	keyed := func(i int) client.Record { return client.Record{Key: fmt.Append(nil, i)} }
+	if _, err := c.Produce(ctx, "t", client.AnyPartition, keyed(0)); err != nil {
+		t.Fatal(err)
+	}
+	k.ignore(func(q *api.Request) bool { return q.GetMetadata() != nil })
+	c.AgeSpreads()
+	for i := range 10 {
+		if _, err := c.Produce(within(t, 3*time.Second), "t", client.AnyPartition, keyed(i)); err != nil {
+			t.Errorf("while nobody tells how many partitions there are: %v", err)
+		}
+	}
+	k.ignore(nil)
+	k.change(func(w *coretest.World) {
+		w.DeleteTopic("t")
+		w.CreateTopic("t", 6)
+	})
+	c.AgeSpreads()
+	for i, added := 0, 0; added == 0; i++ {
+		if _, err := c.Produce(ctx, "t", client.AnyPartition, keyed(i)); err != nil {
+			t.Fatal(err)
+		}
+		k.change(func(w *coretest.World) { added = len(w.Topic("t").Partitions[5].Log) })
+	}
+	k.change(func(w *coretest.World) { w.DeleteTopic("t") })
+	if _, err := c.Produce(ctx, "t", client.AnyPartition, keyed(0)); !errors.Is(err, client.ErrUnknownTopic) {
+		t.Errorf("to a topic that is no more: %v", err)
+	}
+}
+
 func TestHistory(t *testing.T) {
 	k := newCluster(t)
 	var kept histories.History

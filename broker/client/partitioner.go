@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"math/rand/v2"
 	"time"
 
@@ -25,8 +26,8 @@ type spread struct {
 }
 
 const (
-	// spreadAge is how old the number of partitions may be: so late those that were
-	// added get records.
+	// spreadAge is how old the number of partitions may be before it is asked for again:
+	// so late those that were added get records.
 	spreadAge = time.Minute
 	// stickyBytes is about a batch: a new partition begins a new batch (KIP-794).
 	stickyBytes = 16 << 10
@@ -36,21 +37,9 @@ const (
 
 // choose gives the partition of some records.
 func (c *Client) choose(ctx context.Context, topic string, records []Record, bytes int) (int32, error) {
-	c.mu.Lock()
-	s := c.spread[topic]
-	c.mu.Unlock()
-	if s == nil || time.Now().After(s.until) {
-		n, err := c.partitions(ctx, topic)
-		if err != nil {
-			return 0, err
-		}
-		c.mu.Lock()
-		if len(c.spread) >= maxSpreads {
-			clear(c.spread)
-		}
-		s = &spread{partitions: n, until: time.Now().Add(spreadAge)}
-		c.spread[topic] = s
-		c.mu.Unlock()
+	s, err := c.spreadOf(ctx, topic)
+	if err != nil {
+		return 0, err
 	}
 	if key := records[0].Key; key != nil {
 		return int32(murmur2(key)&0x7fffffff) % s.partitions, nil
@@ -64,18 +53,59 @@ func (c *Client) choose(ctx context.Context, topic string, records []Record, byt
 	return s.sticky, nil
 }
 
-// partitions asks how many partitions a topic has.
+// spreadOf gives how a topic's records are spread. One that is old serves until its
+// successor is there: nobody waits for that, and while nobody answers records go on.
+func (c *Client) spreadOf(ctx context.Context, topic string) (*spread, error) {
+	c.mu.Lock()
+	s, now := c.spread[topic], time.Now()
+	old := s != nil && now.After(s.until)
+	if old {
+		s.until = now.Add(spreadAge)
+	}
+	c.mu.Unlock()
+	if s == nil {
+		return c.lookUp(ctx, topic)
+	}
+	if old {
+		go func() { _, _ = c.lookUp(context.Background(), topic) }()
+	}
+	return s, nil
+}
+
+// lookUp begins a spread by how many partitions a topic has now. That of one which is no
+// more is forgotten.
+func (c *Client) lookUp(ctx context.Context, topic string) (*spread, error) {
+	n, err := c.partitions(ctx, topic)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if errors.Is(err, ErrUnknownTopic) {
+		delete(c.spread, topic)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(c.spread) >= maxSpreads {
+		clear(c.spread)
+	}
+	s := &spread{partitions: n, until: time.Now().Add(spreadAge)}
+	c.spread[topic] = s
+	return s, nil
+}
+
+// partitions asks how many partitions a topic has. Its errors are those of a produce that
+// was not sent.
 func (c *Client) partitions(ctx context.Context, topic string) (int32, error) {
 	m, err := c.Metadata(ctx, topic)
-	if err != nil {
-		return 0, err
+	op := "produce to " + topic
+	if e := (*Error)(nil); errors.As(err, &e) {
+		return 0, &Error{Op: op, Code: e.Code, Definite: true, Message: "how many partitions there are could not be asked: " + e.Message, cause: e.cause}
 	}
-	for _, t := range m.Topics {
+	for _, t := range m.GetTopics() {
 		if t.Name == topic && len(t.Partitions) > 0 {
 			return int32(len(t.Partitions)), nil
 		}
 	}
-	return 0, &Error{Op: "produce to " + topic, Code: api.Code_UNKNOWN_TOPIC_OR_PARTITION, Definite: true, Message: "there is no such topic; create it, or check the name"}
+	return 0, &Error{Op: op, Code: api.Code_UNKNOWN_TOPIC_OR_PARTITION, Definite: true, Message: "there is no such topic; create it, or check the name"}
 }
 
 // murmur2 is Austin Appleby's MurmurHash2, 32 bits, with Kafka's seed.
