@@ -277,6 +277,30 @@ func TestClose(t *testing.T) {
 	}
 }
 
+// The caller's records stay as they are: one that is used again gets a new time, and two
+// calls may share them.
+func TestRecordsStay(t *testing.T) {
+	k := newCluster(t)
+	c := k.client(client.Config{})
+	ctx := within(t, 10*time.Second)
+	records := []client.Record{record("a"), record("b")}
+	var wg sync.WaitGroup
+	for p := range int32(3) {
+		wg.Go(func() {
+			if _, err := c.ProduceMode(ctx, client.Idempotent, "t", p, records...); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if records[0].Timestamp != 0 || records[1].Timestamp != 0 {
+		t.Errorf("the caller's records became %+v", records)
+	}
+	if at := k.log("t", 0).Log[1].Timestamp; at == 0 {
+		t.Error("a record has no time")
+	}
+}
+
 func TestCloseInTime(t *testing.T) {
 	k := newCluster(t)
 	c := k.client(client.Config{})

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/batch"
@@ -59,8 +60,8 @@ type Produced struct {
 // ProduceAsync begins to append records and does not wait for the answer. It does
 // wait while the client's buffer is full, and for a topic's number of partitions.
 // Records given to one partition by one goroutine are appended in that order. ctx
-// bounds the operation even after ProduceAsync returned. The records must not be
-// changed until they are answered.
+// bounds the operation even after ProduceAsync returned. The keys, values and headers
+// must not be changed until they are answered.
 func (c *Client) ProduceAsync(ctx context.Context, mode Mode, topic string, partition int32, records ...Record) *Produced {
 	op := "produce to " + topic
 	if len(records) == 0 {
@@ -74,6 +75,7 @@ func (c *Client) ProduceAsync(ctx context.Context, mode Mode, topic string, part
 		}
 		partition = chosen
 	}
+	records = slices.Clone(records) // the core gives them their time
 	p := &Produced{mode: mode}
 	p.pending, p.failed = c.begin(ctx, request{
 		op:    fmt.Sprintf("%s partition %d", op, partition),
