@@ -38,6 +38,8 @@ type topic struct {
 	// refreshing: a look-up is under way; it asks the meta leader itself if
 	// linearizable.
 	refreshing, linearizable bool
+	// lookUp is the one under way, or else the last; nil before there was one.
+	lookUp *operation
 	// denied is why the last look-up at the meta leader was refused for good, nil if it
 	// was not.
 	denied *api.Error

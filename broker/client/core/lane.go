@@ -323,14 +323,31 @@ func (l *lane) unsent(p *produce) {
 // with last and is not in doubt, and whose time is up. The reason why a batch had
 // to wait for others is of no use to the caller.
 func (l *lane) overdue(last *api.Error) *api.Error {
-	code, said := api.Code_NOT_LEADER, "nothing"
-	if last != nil {
-		said = last.Error()
+	code, why := api.Code_NOT_LEADER, ""
+	if last == nil {
+		why = l.obstacle()
+	} else {
+		why = "the last answer was " + last.Error()
 		if last.Code.Retriable() {
 			code = last.Code
 		}
 	}
-	return api.Errorf(code, "%q partition %d took the records in no attempt before the deadline; the last answer was %s", l.key.topic, l.key.partition, said)
+	return api.Errorf(code, "%q partition %d took the records in no attempt before the deadline; %s", l.key.topic, l.key.partition, why)
+}
+
+// obstacle is why records were not sent.
+func (l *lane) obstacle() string {
+	k := l.client.cluster
+	switch {
+	case l.awaited || l.key.mode == Unacknowledged:
+		if t := k.topics[l.key.topic]; t != nil && t.lookUp != nil && t.lookUp.last != nil {
+			return "no node said who leads it; the last that was asked: " + t.lookUp.last.Error()
+		}
+		return fmt.Sprintf("no node said who leads it, of %d that are known", len(k.order))
+	case l.identity == identityAsked:
+		return "no node gave the client a producer id to number them by"
+	}
+	return "their turn did not come: those before them had no answer, or they lingered for more to share a batch"
 }
 
 // arm sets the timer to the next moment at which there may be something to do.

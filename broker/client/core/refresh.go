@@ -70,11 +70,12 @@ func (c *Client) lookUp(t *topic, linearizable bool, first env.Endpoint) {
 	}
 	t.refreshing, t.linearizable = true, linearizable
 	request := &api.MetadataRequest{Topics: []*api.TopicRef{{Name: t.name}}, Linearizable: linearizable}
-	c.run(&operation{
+	t.lookUp = &operation{
 		request: &api.Request{Body: &api.Request_Metadata{Metadata: request}},
 		effect:  harmless, redirect: first,
 		done: func(r Result) { c.refreshed(t, r) },
-	}, 0)
+	}
+	c.run(t.lookUp, 0)
 }
 
 func (c *Client) refreshed(t *topic, r Result) {

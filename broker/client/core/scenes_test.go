@@ -402,6 +402,41 @@ func TestRedirectIsFollowedAtOnce(t *testing.T) {
 	}
 }
 
+// Records that could not be sent at all end with what was in the way.
+func TestRecordsUnsent(t *testing.T) {
+	for _, one := range []struct {
+		mode core.Mode
+		// answer of the nodes to the requests of which hit is true; nil is silence.
+		hit    func(*api.Request) bool
+		answer *api.Response
+		want   string
+	}{
+		{core.Idempotent, isMetadata, nil, "no node said who leads it, of 3 that are known"},
+		{core.Idempotent, isMetadata, failed(api.Code_META_UNAVAILABLE), "no node said who leads it; the last that was asked: META_UNAVAILABLE: scripted"},
+		{core.Unacknowledged, isMetadata, failed(api.Code_META_UNAVAILABLE), "no node said who leads it; the last that was asked: META_UNAVAILABLE: scripted"},
+		{core.Idempotent, func(q *api.Request) bool { return q.GetInitProducer() != nil }, nil, "no node gave the client a producer id"},
+	} {
+		s := newScene(t, core.Config{})
+		s.script(func(_ api.NodeID, q *api.Request) (*api.Response, bool) { return one.answer, one.hit(q) })
+		r := s.await(func(done func(core.Result)) {
+			s.client.Produce("t", 0, []batch.Record{{}}, core.ProduceOptions{Mode: one.mode, Timeout: env.Second}, done)
+		})
+		s.expect(r, api.Code_NOT_LEADER, true)
+		if !strings.Contains(r.Err.GetMessage(), one.want) {
+			t.Errorf("%q; want %q", r.Err.GetMessage(), one.want)
+		}
+	}
+	s := newScene(t, core.Config{Linger: 10 * env.Second})
+	r := s.await(func(done func(core.Result)) {
+		s.client.Produce("t", 0, []batch.Record{{}}, core.ProduceOptions{Timeout: env.Second}, done)
+	})
+	if s.expect(r, api.Code_NOT_LEADER, true); !strings.Contains(r.Err.GetMessage(), "lingered") {
+		t.Errorf("%q", r.Err.GetMessage())
+	}
+}
+
+func isMetadata(q *api.Request) bool { return q.GetMetadata() != nil }
+
 // With no node up, an operation ends at its deadline; it was never sent.
 func TestNobodyThere(t *testing.T) {
 	s := newScene(t, core.Config{})
