@@ -20,17 +20,16 @@ type progress struct {
 	handed  []*histories.Operation
 	// spells are the times that members read the partition, in the order they began.
 	spells []spell
+	// spellsOf[m] are the spells of member m, by their places in spells.
+	spellsOf map[uint64][]int
 	// processed is how far members were done with it while they read it, in order; tells is
 	// false where no member of the group ever says: then they are done with what they are
 	// handed.
-	processed []processed
+	processed []mark
 	tells     bool
-}
-
-// processed says that a member is done with all that it was handed below an offset.
-type processed struct {
-	at     histories.Index
-	offset api.Offset
+	// known is what was known to be committed; asked when an offset was first asked to be.
+	known marks
+	asked map[api.Offset]histories.Index
 }
 
 type commit struct {
@@ -61,7 +60,7 @@ func (r *run) gatherGroups(h *histories.History, at func(Key) *partition) {
 	find := func(group string, key Key) *progress {
 		p := byPlace[place{group, key}]
 		if p == nil {
-			p = &progress{group: group, of: at(key)}
+			p = &progress{group: group, of: at(key), spellsOf: make(map[uint64][]int), asked: make(map[api.Offset]histories.Index)}
 			byPlace[place{group, key}] = p
 			r.groups = append(r.groups, p)
 		}
@@ -73,6 +72,9 @@ func (r *run) gatherGroups(h *histories.History, at func(Key) *partition) {
 			for _, to := range o.Call.Offsets {
 				p := find(o.Call.Group, Key{to.Topic, to.Partition})
 				p.commits = append(p.commits, commit{o, to.Offset})
+				if _, known := p.asked[to.Offset]; !known && o.Outcome != histories.Fail {
+					p.asked[to.Offset] = o.Invoked
+				}
 			}
 		case o.Call.Op == histories.FetchOffset:
 			p := find(o.Call.Group, Key{o.Call.Topic, o.Call.Partition})
@@ -86,13 +88,12 @@ func (r *run) gatherGroups(h *histories.History, at func(Key) *partition) {
 	for _, e := range h.Notes() {
 		switch n := e.Note; n.Op {
 		case histories.Assigned:
-			p := find(n.Group, Key{n.Topic, n.Partition})
-			p.spells = append(p.spells, spell{member: n.Member, began: e.Index, ended: histories.Never, from: n.Offset, committed: n.Committed})
+			find(n.Group, Key{n.Topic, n.Partition}).begin(n, e.Index)
 		case histories.Processed:
 			telling[n.Group] = true
 			p := find(n.Group, Key{n.Topic, n.Partition})
 			if s := p.open(n.Member); s != nil {
-				p.processed = append(p.processed, processed{e.Index, n.Offset})
+				p.processed = append(p.processed, mark{at: e.Index, offset: n.Offset})
 				s.done = max(s.done, n.Offset)
 			}
 		case histories.Revoked, histories.Lost:
@@ -101,10 +102,20 @@ func (r *run) gatherGroups(h *histories.History, at func(Key) *partition) {
 	}
 	for _, p := range r.groups {
 		p.tells = telling[p.group]
+		p.gatherKnown()
 	}
 	slices.SortFunc(r.groups, func(a, b *progress) int {
 		return cmp.Or(cmp.Compare(a.group, b.group), a.of.key.compare(b.of.key))
 	})
+}
+
+// begin notes that a member begins to read. It reads no more what it read before.
+func (p *progress) begin(n *histories.Note, at histories.Index) {
+	if s := p.open(n.Member); s != nil {
+		s.ended, s.lost = at, true
+	}
+	p.spellsOf[n.Member] = append(p.spellsOf[n.Member], len(p.spells))
+	p.spells = append(p.spells, spell{member: n.Member, began: at, ended: histories.Never, from: n.Offset, committed: n.Committed})
 }
 
 func (p *progress) end(n *histories.Note, at histories.Index) {
@@ -115,12 +126,45 @@ func (p *progress) end(n *histories.Note, at histories.Index) {
 
 // open is the spell of a member that has not ended; nil if there is none.
 func (p *progress) open(member uint64) *spell {
-	for i := len(p.spells) - 1; i >= 0; i-- {
-		if s := &p.spells[i]; s.member == member && s.ended == histories.Never {
-			return s
-		}
+	if i := p.latest(member, histories.Never); i >= 0 && p.spells[i].ended == histories.Never {
+		return &p.spells[i]
 	}
 	return nil
+}
+
+// latest is the place of the last spell of a member that began before an event, or -1.
+func (p *progress) latest(member uint64, event histories.Index) int {
+	own := p.spellsOf[member]
+	n, _ := slices.BinarySearchFunc(own, event, func(place int, i histories.Index) int { return cmp.Compare(p.spells[place].began, i) })
+	if n == 0 {
+		return -1
+	}
+	return own[n-1]
+}
+
+// holder is the spell in which a member was handed something; nil if it read nothing then.
+func (p *progress) holder(o *histories.Operation) *spell {
+	if i := p.latest(o.Call.Member, o.Invoked); i >= 0 && o.Invoked < p.spells[i].ended {
+		return &p.spells[i]
+	}
+	return nil
+}
+
+// gatherKnown gathers what was known to be committed: by a commit that was taken, or by a
+// read.
+func (p *progress) gatherKnown() {
+	var known []mark
+	for _, c := range p.commits {
+		if c.Outcome == histories.Ok {
+			known = append(known, mark{c.Completed, c.offset, c.Operation})
+		}
+	}
+	for _, read := range p.reads {
+		if read.Outcome == histories.Ok {
+			known = append(known, mark{read.Completed, read.Answer.Offset, read})
+		}
+	}
+	p.known = rising(known)
 }
 
 // judge holds a group's progress to its rules.
@@ -138,9 +182,12 @@ func (p *progress) judge() {
 func (p *progress) checkOwners() {
 	for i := range p.spells {
 		a := &p.spells[i]
+		if a.lost || a.ended == histories.Never {
+			continue
+		}
 		for j := i + 1; j < len(p.spells) && p.spells[j].began < a.ended; j++ {
 			b := &p.spells[j]
-			if b.member == a.member || a.lost || a.ended == histories.Never {
+			if b.member == a.member {
 				continue
 			}
 			p.add(TwoOwners, nil, a.from, fmt.Sprintf(
@@ -163,45 +210,31 @@ func (p *progress) checkOwners() {
 // successor is the spell of another member that began before an event, after the last one
 // of a member; nil if there is none.
 func (p *progress) successor(member uint64, before histories.Index) *spell {
-	var next *spell
-	for i := range p.spells {
-		s := &p.spells[i]
-		switch {
-		case s.began > before:
-		case s.member == member:
-			next = nil
-		case next == nil:
-			next = s
-		}
+	if next := p.latest(member, before) + 1; next < len(p.spells) && p.spells[next].began < before {
+		return &p.spells[next]
 	}
-	return next
+	return nil
 }
 
 // checkCommits: nobody commits more than the group is done with. What it was handed and is
 // still at work on, it would miss if who commits it failed. What was trimmed nobody can
 // miss: a member that finds it gone goes on behind it.
 func (p *progress) checkCommits() {
-	trimmed := p.of.trimmed()
+	done := slices.Clone(p.processed)
+	for i := range p.spells {
+		done = append(done, mark{at: p.spells[i].began, offset: p.spells[i].from})
+	}
+	for _, o := range p.handed {
+		if records := given(o); !p.tells && len(records) > 0 {
+			done = append(done, mark{at: o.Completed, offset: records[len(records)-1].Offset + 1})
+		}
+	}
+	trimmed, reached := p.of.trimmed(), rising(done)
 	for _, c := range p.commits {
-		reached := trimmed
-		for i := range p.spells {
-			if p.spells[i].began < c.Invoked {
-				reached = max(reached, p.spells[i].from)
-			}
-		}
-		for _, done := range p.processed {
-			if done.at < c.Invoked {
-				reached = max(reached, done.offset)
-			}
-		}
-		for _, o := range p.handed {
-			if records := given(o); !p.tells && len(records) > 0 && o.Completed < c.Invoked {
-				reached = max(reached, records[len(records)-1].Offset+1)
-			}
-		}
-		if c.Call.Member != 0 && c.offset > reached {
+		most := max(trimmed, reached.before(c.Invoked).offset)
+		if c.Call.Member != 0 && c.offset > most {
 			p.add(CommitAhead, c.Operation, c.offset, fmt.Sprintf(
-				"%s commits offset %d for group %q, which is done with nothing beyond offset %d", describe(c.Operation), c.offset, p.group, reached-1))
+				"%s commits offset %d for group %q, which is done with nothing beyond offset %d", describe(c.Operation), c.offset, p.group, most-1))
 		}
 	}
 }
@@ -215,51 +248,41 @@ func (p *progress) checkReads() {
 			continue
 		}
 		found := read.Answer.Offset
-		if known, by := p.known(read.Invoked); found < known {
-			p.add(CommitRegress, read, max(found, 0), fmt.Sprintf("%s was told %d, though %s had told %d before", describe(read), found, describe(by), known), by)
+		if known := p.known.before(read.Invoked); found < known.offset {
+			p.add(CommitRegress, read, max(found, 0), fmt.Sprintf("%s was told %d, though %s had told %d before",
+				describe(read), found, describe(known.by), known.offset), known.by)
 		}
-		if found != histories.NoOffset && !slices.ContainsFunc(p.commits, func(c commit) bool {
-			return c.offset == found && c.Invoked < read.Completed && c.Outcome != histories.Fail
-		}) {
+		if found != histories.NoOffset && !p.askedFor(found, read.Completed) {
 			p.add(CommitPhantom, read, found, fmt.Sprintf("%s was told %d, which nobody had committed for group %q", describe(read), found, p.group))
 		}
 	}
 }
 
-// known is the most that was known to be committed before an event, and by what.
-func (p *progress) known(before histories.Index) (api.Offset, *histories.Operation) {
-	most, by := histories.NoOffset, (*histories.Operation)(nil)
-	for _, c := range p.commits {
-		if c.Outcome == histories.Ok && c.Completed < before && c.offset > most {
-			most, by = c.offset, c.Operation
-		}
-	}
-	for _, read := range p.reads {
-		if read.Outcome == histories.Ok && read.Completed < before && read.Answer.Offset > most {
-			most, by = read.Answer.Offset, read
-		}
-	}
-	return most, by
+// askedFor: a commit that did not fail had asked for the offset before an event.
+func (p *progress) askedFor(offset api.Offset, before histories.Index) bool {
+	asked, ok := p.asked[offset]
+	return ok && asked < before
 }
 
 // checkStarts: a member begins where the group stands: not behind what was committed
 // before the member ahead of it had ended, nor beyond what anybody committed.
 func (p *progress) checkStarts() {
+	settled := histories.Index(0)
+	ends := make([]histories.Index, 0, len(p.spells))
+	for i := range p.spells {
+		ends = append(ends, p.spells[i].ended)
+	}
+	slices.Sort(ends)
 	for i := range p.spells {
 		s := &p.spells[i]
-		settled := histories.Index(0)
-		for j := range i {
-			if before := &p.spells[j]; before.ended < s.began {
-				settled = max(settled, before.ended)
-			}
+		for ; len(ends) > 0 && ends[0] < s.began; ends = ends[1:] {
+			settled = ends[0]
 		}
-		if known, by := p.known(settled); s.from < known {
-			p.add(StartBehind, by, s.from, fmt.Sprintf("member %d of group %q began at offset %d at event %d, though %s had told %d before",
-				s.member, p.group, s.from, s.began, describe(by), known))
+		if known := p.known.before(settled); s.from < known.offset {
+			p.add(StartBehind, known.by, s.from, fmt.Sprintf("member %d of group %q began at offset %d at event %d, though %s had told %d before",
+				s.member, p.group, s.from, s.began, describe(known.by), known.offset))
 		}
-		if s.committed && !slices.ContainsFunc(p.commits, func(c commit) bool {
-			return c.offset == s.from && c.Invoked < s.began && c.Outcome != histories.Fail
-		}) {
+		if s.committed && !p.askedFor(s.from, s.began) {
 			p.add(CommitPhantom, nil, s.from, fmt.Sprintf("member %d of group %q began at event %d at offset %d as committed, which nobody had committed", s.member, p.group, s.began, s.from))
 		}
 	}
@@ -272,15 +295,13 @@ func (p *progress) checkStarts() {
 func (p *progress) checkHanded() {
 	done := make(map[api.Offset]bool)
 	for _, o := range p.handed {
-		at := slices.IndexFunc(p.spells, func(s spell) bool {
-			return s.member == o.Call.Member && s.began < o.Invoked && o.Invoked < s.ended
-		})
+		s := p.holder(o)
 		for _, r := range given(o) {
-			if !p.tells || at >= 0 && r.Offset < p.spells[at].done {
+			if !p.tells || s != nil && r.Offset < s.done {
 				done[r.Offset] = true
 			}
 		}
-		if at < 0 {
+		if s == nil {
 			p.add(NotOwner, o, o.Call.Offset, fmt.Sprintf("%s was handed to member %d of group %q, which does not read the partition then", describe(o), o.Call.Member, p.group))
 		}
 	}
@@ -291,10 +312,10 @@ func (p *progress) checkHanded() {
 	for i := range p.spells {
 		first = min(first, p.spells[i].from)
 	}
-	end, by := p.known(histories.Never)
-	for offset := max(first, p.of.trimmed()); offset < end; offset++ {
+	known := p.known.before(histories.Never)
+	for offset := max(first, p.of.trimmed()); offset < known.offset; offset++ {
 		if !done[offset] {
-			p.add(Unprocessed, by, offset, fmt.Sprintf("no member of group %q was handed offset %d and done with it, though %s says that the group has come to %d", p.group, offset, describe(by), end))
+			p.add(Unprocessed, known.by, offset, fmt.Sprintf("no member of group %q was handed offset %d and done with it, though %s says that the group has come to %d", p.group, offset, describe(known.by), known.offset))
 			return
 		}
 	}
