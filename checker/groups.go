@@ -150,8 +150,8 @@ func (p *progress) holder(o *histories.Operation) *spell {
 	return nil
 }
 
-// gatherKnown gathers what was known to be committed: by a commit that was taken, or by a
-// read.
+// gatherKnown gathers what was known to be committed: by a commit that was taken, by a read,
+// or by a member that began there because it was.
 func (p *progress) gatherKnown() {
 	var known []mark
 	for _, c := range p.commits {
@@ -164,6 +164,11 @@ func (p *progress) gatherKnown() {
 			known = append(known, mark{read.Completed, read.Answer.Offset, read})
 		}
 	}
+	for i := range p.spells {
+		if s := &p.spells[i]; s.committed {
+			known = append(known, mark{at: s.began, offset: s.from})
+		}
+	}
 	p.known = rising(known)
 }
 
@@ -173,6 +178,7 @@ func (p *progress) judge() {
 	p.checkCommits()
 	p.checkReads()
 	p.checkStarts()
+	p.checkSteps()
 	p.checkHanded()
 }
 
@@ -241,7 +247,8 @@ func (p *progress) checkCommits() {
 
 // checkReads: what is committed is a register that members only move on. A read is at or
 // above every commit, and every read, that was answered before it was asked, and is what
-// some commit asked for before it was answered.
+// some commit asked for before it was answered. That a commit of less is taken says nothing
+// yet: a copy of the last commit is answered as that was, and sets nothing back.
 func (p *progress) checkReads() {
 	for _, read := range p.reads {
 		if read.Outcome != histories.Ok {
@@ -249,8 +256,8 @@ func (p *progress) checkReads() {
 		}
 		found := read.Answer.Offset
 		if known := p.known.before(read.Invoked); found < known.offset {
-			p.add(CommitRegress, read, max(found, 0), fmt.Sprintf("%s was told %d, though %s had told %d before",
-				describe(read), found, describe(known.by), known.offset), known.by)
+			p.add(CommitRegress, read, max(found, 0), fmt.Sprintf("%s was told %d, though %s before",
+				describe(read), found, told(known)), known.by)
 		}
 		if found != histories.NoOffset && !p.askedFor(found, read.Completed) {
 			p.add(CommitPhantom, read, found, fmt.Sprintf("%s was told %d, which nobody had committed for group %q", describe(read), found, p.group))
@@ -264,27 +271,56 @@ func (p *progress) askedFor(offset api.Offset, before histories.Index) bool {
 	return ok && asked < before
 }
 
-// checkStarts: a member begins where the group stands: not behind what was committed
-// before the member ahead of it had ended, nor beyond what anybody committed.
-func (p *progress) checkStarts() {
-	settled := histories.Index(0)
-	ends := make([]histories.Index, 0, len(p.spells))
-	for i := range p.spells {
-		ends = append(ends, p.spells[i].ended)
+// told says in words how an offset was known to be committed.
+func told(known mark) string {
+	if known.by == nil {
+		return fmt.Sprintf("a member had begun at %d as committed at event %d", known.offset, known.at)
 	}
-	slices.Sort(ends)
+	return fmt.Sprintf("%s had told %d", describe(known.by), known.offset)
+}
+
+// checkStarts: a member begins where the group stands. It asks after it was assigned the
+// partition, and from then on nobody else's commit is taken: so it begins not behind what
+// was known to be committed when it began, nor beyond what anybody committed. Where
+// something is committed it begins nowhere else, unless that may be trimmed.
+func (p *progress) checkStarts() {
 	for i := range p.spells {
 		s := &p.spells[i]
-		for ; len(ends) > 0 && ends[0] < s.began; ends = ends[1:] {
-			settled = ends[0]
+		known := p.known.before(s.began)
+		began := fmt.Sprintf("member %d of group %q began at event %d at offset %d", s.member, p.group, s.began, s.from)
+		switch {
+		case s.from < known.offset:
+			p.add(StartBehind, known.by, s.from, fmt.Sprintf("%s, though %s before", began, told(known)))
+		case s.committed && !p.askedFor(s.from, s.began):
+			p.add(CommitPhantom, nil, s.from, began+" as committed, which nobody had committed")
+		case !s.committed && known.offset >= 0 && s.from > known.offset && !p.of.startMayExceed(known.offset, s.began):
+			p.add(StartAhead, known.by, s.from, fmt.Sprintf("%s, though %s before and nothing from there on was deleted", began, told(known)))
 		}
-		if known := p.known.before(settled); s.from < known.offset {
-			p.add(StartBehind, known.by, s.from, fmt.Sprintf("member %d of group %q began at offset %d at event %d, though %s had told %d before",
-				s.member, p.group, s.from, s.began, describe(known.by), known.offset))
+	}
+}
+
+// checkSteps: while a member reads a partition, it is handed what follows: from where it
+// began, and then from one past the last record. Only what may be trimmed is left out.
+func (p *progress) checkSteps() {
+	stands := make(map[*spell]api.Offset)
+	for _, o := range p.handed {
+		s, records := p.holder(o), given(o)
+		if s == nil || len(records) == 0 {
+			continue
 		}
-		if s.committed && !p.askedFor(s.from, s.began) {
-			p.add(CommitPhantom, nil, s.from, fmt.Sprintf("member %d of group %q began at event %d at offset %d as committed, which nobody had committed", s.member, p.group, s.began, s.from))
+		next, before := stands[s]
+		if !before {
+			next = s.from
 		}
+		first := records[0].Offset
+		message := fmt.Sprintf("%s was handed to member %d of group %q, which had come to offset %d", describe(o), s.member, p.group, next)
+		switch {
+		case first < next:
+			p.add(NonmonotonicPoll, o, first, message)
+		case first > next && !p.of.startMayExceed(first-1, o.Deadline()):
+			p.add(PollSkip, o, first, message+"; nothing between was deleted")
+		}
+		stands[s] = records[len(records)-1].Offset + 1
 	}
 }
 

@@ -72,6 +72,16 @@ func (r *reading) takes(member uint64, n int) {
 	r.do(r.reader[member], call, answer)
 }
 
+// jumps sets a member to another offset, in a process of its own.
+func (r *reading) jumps(member uint64, to api.Offset) {
+	r.reader[member], r.at[member] = r.recorder.NewProcess(), to
+}
+
+// deletes deletes the records below an offset.
+func (r *reading) deletes(before api.Offset) {
+	r.do(r.producer, histories.Call{Op: histories.DeleteRecords, Topic: topicOfGroup, Offset: before}, histories.Answer{LogStart: before})
+}
+
 func (r *reading) commitCall(member uint64, offset api.Offset) histories.Call {
 	return histories.Call{Op: histories.Commit, Group: "g", Member: member, Offsets: []histories.GroupOffset{{Topic: topicOfGroup, Offset: offset}}}
 }
@@ -214,6 +224,20 @@ var groupRuns = map[string]struct {
 		r.commits(1, 4)
 		r.asks(2)
 	}, []checker.Name{checker.CommitRegress}},
+	"a commit of less is taken, and sets nothing back": {func(r *reading) {
+		r.assigned(1, 0, false)
+		r.takes(1, 4)
+		r.commits(1, 4)
+		r.commits(1, 2)
+		r.asks(4)
+	}, nil},
+	"a commit of less sets the group back": {func(r *reading) {
+		r.assigned(1, 0, false)
+		r.takes(1, 4)
+		r.commits(1, 4)
+		r.commits(1, 2)
+		r.asks(2)
+	}, []checker.Name{checker.CommitRegress}},
 	"a read that goes back behind another": {func(r *reading) {
 		r.assigned(1, 0, false)
 		r.takes(1, 4)
@@ -244,7 +268,80 @@ var groupRuns = map[string]struct {
 		r.assigned(2, 4, false)
 		r.takes(2, 2)
 		r.commits(2, 6)
-	}, []checker.Name{checker.Unprocessed}},
+	}, []checker.Name{checker.StartAhead, checker.Unprocessed}},
+	"who comes after one that died begins where that had committed": {func(r *reading) {
+		r.assigned(1, 0, false)
+		r.takes(1, 4)
+		r.commits(1, 4)
+		r.assigned(2, 4, true)
+		r.takes(2, 2)
+	}, nil},
+	"what one that died had committed is forgotten": {func(r *reading) {
+		r.assigned(1, 0, false)
+		r.takes(1, 4)
+		r.commits(1, 4)
+		r.assigned(2, 0, false)
+		r.takes(2, 4)
+	}, []checker.Name{checker.StartBehind}},
+	"the next begins beyond the commit, which is trimmed": {func(r *reading) {
+		r.assigned(1, 0, false)
+		r.takes(1, 2)
+		r.commits(1, 2)
+		r.revoked(1)
+		r.deletes(4)
+		r.assigned(2, 4, false)
+		r.takes(2, 2)
+	}, nil},
+	"the next begins beyond the commit, and nobody commits again": {func(r *reading) {
+		r.assigned(1, 0, false)
+		r.takes(1, 2)
+		r.commits(1, 2)
+		r.revoked(1)
+		r.assigned(2, 4, false)
+		r.takes(2, 2)
+	}, []checker.Name{checker.StartAhead}},
+	"a commit of unknown fate that one began at is gone": {func(r *reading) {
+		r.assigned(1, 0, false)
+		r.takes(1, 4)
+		r.tries(1, 4)
+		r.lost(1)
+		r.assigned(2, 4, true)
+		r.revoked(2)
+		r.assigned(3, 0, false)
+	}, []checker.Name{checker.StartBehind}},
+	"a commit of unknown fate that one began at, and the next": {func(r *reading) {
+		r.assigned(1, 0, false)
+		r.takes(1, 4)
+		r.tries(1, 4)
+		r.lost(1)
+		r.assigned(2, 4, true)
+		r.revoked(2)
+		r.assigned(3, 4, true)
+	}, nil},
+	"records twice": {func(r *reading) {
+		r.assigned(1, 0, false)
+		r.takes(1, 4)
+		r.jumps(1, 2)
+		r.takes(1, 2)
+	}, []checker.Name{checker.NonmonotonicPoll}},
+	"records left out": {func(r *reading) {
+		r.assigned(1, 0, false)
+		r.takes(1, 2)
+		r.jumps(1, 4)
+		r.takes(1, 2)
+	}, []checker.Name{checker.PollSkip}},
+	"records left out that were deleted": {func(r *reading) {
+		r.assigned(1, 0, false)
+		r.takes(1, 2)
+		r.deletes(4)
+		r.jumps(1, 4)
+		r.takes(1, 2)
+	}, nil},
+	"the first records are not those where it began": {func(r *reading) {
+		r.assigned(1, 1, false)
+		r.jumps(1, 3)
+		r.takes(1, 2)
+	}, []checker.Name{checker.PollSkip}},
 	"the next begins where nobody committed": {func(r *reading) {
 		r.assigned(1, 0, false)
 		r.takes(1, 2)

@@ -51,11 +51,11 @@ const (
 	IntPollSkip Name = "int-poll-skip"
 	// IntNonmonotonicPoll: a fetch's records are not in order.
 	IntNonmonotonicPoll Name = "int-nonmonotonic-poll"
-	// PollSkip: a fetch began beyond where its process stood, or beyond what was
-	// asked for.
+	// PollSkip: a fetch began beyond where its process, or the member of a group that
+	// it was handed to, stood, or beyond what was asked for.
 	PollSkip Name = "poll-skip"
-	// NonmonotonicPoll: a fetch began before where its process stood, or before
-	// what was asked for.
+	// NonmonotonicPoll: a fetch began before where its process, or the member of a
+	// group, stood, or before what was asked for.
 	NonmonotonicPoll Name = "nonmonotonic-poll"
 	// IntSendSkip: the values of one batch do not stand at consecutive offsets.
 	IntSendSkip Name = "int-send-skip"
@@ -99,6 +99,8 @@ const (
 	CommitPhantom Name = "commit-phantom"
 	// StartBehind: a member began below what was committed before it.
 	StartBehind Name = "start-behind-commit"
+	// StartAhead: a member passed over what its group had committed, and began beyond it.
+	StartAhead Name = "start-ahead-of-commit"
 	// Unprocessed: no member was handed a record below what its group has committed, and
 	// done with it.
 	Unprocessed Name = "unprocessed"
