@@ -184,7 +184,8 @@ func (p *progress) judge() {
 
 // checkOwners: who gives a partition up in order has stopped before another begins, and
 // nobody commits after another has begun. That a member which was expired reads on, as
-// far as it does not know yet, no group can help.
+// far as it does not know yet, no group can help: it hears of it, and has lost the partition.
+// One that never does has stopped, and is handed nothing more.
 func (p *progress) checkOwners() {
 	for i := range p.spells {
 		a := &p.spells[i]
@@ -199,6 +200,19 @@ func (p *progress) checkOwners() {
 			p.add(TwoOwners, nil, a.from, fmt.Sprintf(
 				"member %d of group %q read from event %d to %d, when it gave the partition up, and member %d had begun at event %d",
 				a.member, p.group, a.began, a.ended, b.member, b.began))
+		}
+	}
+	told := make(map[*spell]bool)
+	for _, o := range p.handed {
+		s := p.holder(o)
+		if s == nil || s.ended != histories.Never || told[s] {
+			continue
+		}
+		if next := p.successor(s.member, o.Invoked); next != nil {
+			told[s] = true
+			p.add(TwoOwners, o, o.Call.Offset, fmt.Sprintf(
+				"member %d of group %q, which never gave the partition up nor lost it, was handed records by %s, and member %d had begun at event %d",
+				s.member, p.group, describe(o), next.member, next.began))
 		}
 	}
 	for _, c := range p.commits {

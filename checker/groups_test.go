@@ -158,6 +158,20 @@ var groupRuns = map[string]struct {
 		r.revoked(1)
 		r.takes(2, 2)
 	}, []checker.Name{checker.TwoOwners}},
+	"two read at once, and never end": {func(r *reading) {
+		r.assigned(1, 0, false)
+		r.assigned(2, 0, false)
+		for range 3 {
+			r.takes(1, 2)
+			r.takes(2, 2)
+		}
+	}, []checker.Name{checker.TwoOwners}},
+	"one that died had read before another begins": {func(r *reading) {
+		r.assigned(1, 0, false)
+		r.takes(1, 2)
+		r.assigned(2, 0, false)
+		r.takes(2, 2)
+	}, nil},
 	"a commit after another has begun": {func(r *reading) {
 		r.assigned(1, 0, false)
 		r.takes(1, 2)

@@ -84,7 +84,7 @@ const (
 	// first record that is not before it.
 	WrongTimeOffset Name = "wrong-time-offset"
 	// TwoOwners: a member of a consumer group read a partition that it gave up in order
-	// only after another had begun to.
+	// only after another had begun to, or never.
 	TwoOwners Name = "two-owners"
 	// NotOwner: a member was handed records of a partition that it did not have.
 	NotOwner Name = "not-owner"
