@@ -30,6 +30,8 @@ type progress struct {
 	// known is what was known to be committed; asked when an offset was first asked to be.
 	known marks
 	asked map[api.Offset]histories.Index
+	// unjudged: see GroupReport.
+	unjudged int
 }
 
 type commit struct {
@@ -249,7 +251,7 @@ func (p *progress) checkCommits() {
 			done = append(done, mark{at: o.Completed, offset: records[len(records)-1].Offset + 1})
 		}
 	}
-	trimmed, reached := p.of.trimmed(), rising(done)
+	trimmed, reached := p.of.mayBeTrimmed(), rising(done)
 	for _, c := range p.commits {
 		most := max(trimmed, reached.before(c.Invoked).offset)
 		if c.Call.Member != 0 && c.offset > most {
@@ -362,11 +364,22 @@ func (p *progress) checkHanded() {
 	for i := range p.spells {
 		first = min(first, p.spells[i].from)
 	}
+	p.checkProcessed(first, done)
+}
+
+// checkProcessed goes through the records below what is committed in the end. Those that a
+// delete records of unknown outcome may have deleted are unjudged.
+func (p *progress) checkProcessed(first api.Offset, done map[api.Offset]bool) {
 	known := p.known.before(histories.Never)
+	mayBeTrimmed := p.of.mayBeTrimmed()
 	for offset := max(first, p.of.trimmed()); offset < known.offset; offset++ {
-		if !done[offset] {
-			p.add(Unprocessed, known.by, offset, fmt.Sprintf("no member of group %q was handed offset %d and done with it, though %s says that the group has come to %d", p.group, offset, describe(known.by), known.offset))
+		switch {
+		case done[offset]:
+		case offset >= api.Offset(len(p.of.slots)) || offset >= mayBeTrimmed:
+			p.add(Unprocessed, known.by, offset, fmt.Sprintf("no member of group %q was handed offset %d and done with it, though %s", p.group, offset, told(known)))
 			return
+		default:
+			p.unjudged++
 		}
 	}
 }
@@ -377,6 +390,22 @@ func given(o *histories.Operation) []histories.Record {
 		return nil
 	}
 	return o.Answer.Records
+}
+
+// mayBeTrimmed is the highest log start that there may have been, were it only by a delete
+// records of unknown outcome; noMost if one asked for all.
+func (p *partition) mayBeTrimmed() api.Offset {
+	start := p.trimmed()
+	for _, o := range p.deletes {
+		switch {
+		case o.Outcome != histories.Info:
+		case o.Call.Offset < 0:
+			return noMost
+		default:
+			start = max(start, o.Call.Offset)
+		}
+	}
+	return start
 }
 
 // trimmed is the highest log start that anybody was told.
@@ -402,7 +431,7 @@ func (p *partition) trimmed() api.Offset {
 func (p *progress) summary() GroupReport {
 	g := GroupReport{
 		Group: p.group, Topic: p.of.key.Topic, Partition: p.of.key.Partition,
-		Commits: len(p.commits), Reads: len(p.reads), Spells: len(p.spells),
+		Commits: len(p.commits), Reads: len(p.reads), Spells: len(p.spells), Unjudged: p.unjudged,
 	}
 	for _, o := range p.handed {
 		g.Handed += len(given(o))

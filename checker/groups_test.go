@@ -82,6 +82,13 @@ func (r *reading) deletes(before api.Offset) {
 	r.do(r.producer, histories.Call{Op: histories.DeleteRecords, Topic: topicOfGroup, Offset: before}, histories.Answer{LogStart: before})
 }
 
+// triesToDelete is a delete whose fate nobody knows.
+func (r *reading) triesToDelete(before api.Offset) {
+	p := r.recorder.NewProcess()
+	r.recorder.Invoke(0, p, histories.Call{Op: histories.DeleteRecords, Topic: topicOfGroup, Offset: before})
+	r.recorder.Info(0, p, api.Code_TIMED_OUT)
+}
+
 func (r *reading) commitCall(member uint64, offset api.Offset) histories.Call {
 	return histories.Call{Op: histories.Commit, Group: "g", Member: member, Offsets: []histories.GroupOffset{{Topic: topicOfGroup, Offset: offset}}}
 }
@@ -351,6 +358,27 @@ var groupRuns = map[string]struct {
 		r.jumps(1, 4)
 		r.takes(1, 2)
 	}, nil},
+	"records are left out that a delete of unknown fate may have deleted": {func(r *reading) {
+		r.triesToDelete(2)
+		r.assigned(1, 0, false)
+		r.jumps(1, 2)
+		r.takes(1, 2)
+		r.commits(1, 4)
+	}, nil},
+	"records are left out, and all may be deleted": {func(r *reading) {
+		r.triesToDelete(-1)
+		r.assigned(1, 0, false)
+		r.jumps(1, 2)
+		r.takes(1, 2)
+		r.commits(1, 4)
+	}, nil},
+	"a record is left out beyond what a delete of unknown fate asked for": {func(r *reading) {
+		r.triesToDelete(2)
+		r.assigned(1, 0, false)
+		r.jumps(1, 3)
+		r.takes(1, 2)
+		r.commits(1, 5)
+	}, []checker.Name{checker.PollSkip, checker.Unprocessed}},
 	"the first records are not those where it began": {func(r *reading) {
 		r.assigned(1, 1, false)
 		r.jumps(1, 3)
@@ -431,4 +459,15 @@ func TestGroupsThatKeepToTheRules(t *testing.T) {
 			t.Fatalf("found %v", got)
 		}
 	})
+}
+
+// What a delete of unknown fate may have deleted is unjudged, and that is weak.
+func TestUnjudgedRecordsOfGroup(t *testing.T) {
+	r := newReading()
+	r.produce(6)
+	groupRuns["records are left out, and all may be deleted"].run(r)
+	report := checker.Check(&r.h, nil, checker.Options{})
+	if report.Verdict != checker.Weak || report.Groups[0].Unjudged != 2 {
+		t.Errorf("%v, %d unjudged, want weak and 2", report.Verdict, report.Groups[0].Unjudged)
+	}
 }

@@ -45,7 +45,8 @@ type Thresholds struct {
 	Cuts          int
 	// FinalRead: every partition must have been read whole at the end.
 	FinalRead bool
-	// Trimmed values that nobody read are allowed to be unjudged.
+	// Trimmed values that nobody read, or no member of a group was done with, are allowed
+	// to be unjudged.
 	AllowUnjudged bool
 }
 
@@ -92,6 +93,11 @@ func (t *Thresholds) shortfalls(r *Report, run *Run) []string {
 		}
 		if !t.AllowUnjudged && p.Unjudged > 0 {
 			reasons = append(reasons, fmt.Sprintf("%v: %d acknowledged values were trimmed before anyone read them", key, p.Unjudged))
+		}
+	}
+	for _, g := range r.Groups {
+		if !t.AllowUnjudged && g.Unjudged > 0 {
+			reasons = append(reasons, fmt.Sprintf("group %q in %v: %d records that nobody was done with may have been deleted", g.Group, Key{g.Topic, g.Partition}, g.Unjudged))
 		}
 	}
 	return reasons

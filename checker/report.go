@@ -202,6 +202,9 @@ type GroupReport struct {
 	// members were handed.
 	Spells int `json:"spells"`
 	Handed int `json:"handed"`
+	// Unjudged is the records below what is committed that nobody is known to have been
+	// done with, and that a delete records of unknown outcome may have deleted.
+	Unjudged int `json:"unjudged,omitempty"`
 }
 
 // Report is the verdict on a history, with its reasons.
