@@ -109,6 +109,8 @@ func (p *partition) outOfRange(o *histories.Operation) side {
 	switch {
 	case asked < 0:
 		return neither
+	case asked == 0:
+		return belowStart // no log ends before it
 	case o.Answer != nil && o.Answer.LogStart > asked:
 		return belowStart
 	case o.Answer != nil && o.Answer.LogStart >= 0 && o.Answer.HighWatermark >= 0:

@@ -111,11 +111,13 @@ func prepare(h *histories.History, facts *Facts, options Options) (*run, error) 
 	r := &run{operations: operations, findings: newFindings()}
 	origins := make(map[histories.Value]origin, len(operations))
 	byKey := make(map[Key]*partition)
+	retained := retainedTopics(h)
 	at := func(key Key) *partition {
 		if byKey[key] == nil {
 			byKey[key] = &partition{
-				key: key, origins: origins, findings: r.findings, retention: options.Retention,
-				report: PartitionReport{Topic: key.Topic, Partition: key.Partition},
+				key: key, origins: origins, findings: r.findings,
+				retention: options.Retention || retained[""] || retained[key.Topic],
+				report:    PartitionReport{Topic: key.Topic, Partition: key.Partition},
 			}
 			r.partitions = append(r.partitions, byKey[key])
 		}
@@ -143,6 +145,17 @@ func prepare(h *histories.History, facts *Facts, options Options) (*run, error) 
 	}
 	slices.SortFunc(r.partitions, func(a, b *partition) int { return a.key.compare(b.key) })
 	return r, nil
+}
+
+// retainedTopics are the topics that the history says the broker trims; "" is all.
+func retainedTopics(h *histories.History) map[string]bool {
+	topics := make(map[string]bool)
+	for _, e := range h.Notes() {
+		if e.Op == histories.Retention {
+			topics[e.Note.Topic] = true
+		}
+	}
+	return topics
 }
 
 // markDeleted tells partitions that their topic may be gone at the end.

@@ -127,6 +127,10 @@ func note(n *histories.Note) string {
 		return fmt.Sprintf("node %d leads meta in term %d", n.Node, n.Term)
 	case n.Op == histories.Leader:
 		return fmt.Sprintf("node %d leads %s/%d in term %d", n.Node, n.Topic, n.Partition, n.Term)
+	case n.Op == histories.Retention && n.Topic == "":
+		return "the broker gives old records up"
+	case n.Op == histories.Retention:
+		return fmt.Sprintf("the broker gives old records of %s up", n.Topic)
 	case n.Op == histories.Assigned:
 		return fmt.Sprintf("member %d of group %q begins to read %s/%d at offset %d", n.Member, n.Group, n.Topic, n.Partition, n.Offset)
 	case n.Op == histories.Processed:

@@ -65,7 +65,8 @@ type Options struct {
 	Thresholds Thresholds
 	// Run is nil where nobody counted: then what it holds is not asked for.
 	Run *Run
-	// Retention: the broker trims by itself, not only when it is told to.
+	// Retention: the broker trims every topic by itself, not only when it is told to. A
+	// history may say so itself, and of which topics.
 	Retention bool
 }
 

@@ -154,7 +154,11 @@ func (p *partition) judgeLogStart() {
 		case told && o.Outcome == histories.Ok && (o.Call.Op == histories.ListOffsets || o.Call.Op == histories.DeleteRecords):
 			x.upper = x.lower
 		case o.Call.Op == histories.Fetch && o.Outcome == histories.Fail && o.Code == api.Code_OFFSET_OUT_OF_RANGE && p.outOfRange(o) == belowStart:
-			x.lower = max(x.lower, rank(2*(min(o.Call.Offset, mostOffset)+1)))
+			above := min(o.Call.Offset, mostOffset) + 1
+			x.lower = max(x.lower, rank(2*above))
+			if start < above {
+				p.checkExplained(o, above)
+			}
 		case o.Call.Op == histories.Fetch && o.Outcome == histories.Ok && len(o.Answer.Records) == 0:
 			x.upper = rank(2 * min(max(o.Call.Offset, -1), mostOffset))
 		}
@@ -188,6 +192,6 @@ func (p *partition) checkExplained(o *histories.Operation, start api.Offset) {
 	}
 	p.add(Anomaly{
 		Name: UnexplainedLogStart, Offset: start, Value: -1, Witness: witness(o),
-		Message: fmt.Sprintf("%s was told the log start %d, and no delete records had asked for that", describe(o), start),
+		Message: fmt.Sprintf("%s was told a log start of at least %d, and no delete records had asked for that", describe(o), start),
 	})
 }

@@ -162,6 +162,8 @@ func (v *view) annotations(h *histories.History, list []porcupine.Operation) []p
 				continue
 			}
 			a.Tag, a.BackgroundColor = "leaders", "#cfe8cf"
+		case n.Op == histories.Retention:
+			continue
 		case n.Group != "":
 			if (Key{n.Topic, n.Partition}) != v.p.key {
 				continue

@@ -81,6 +81,12 @@
 //	{"index":14,"time":8000,"process":-1,"kind":"note","op":"fault","name":"crash","target":"node 2","phase":"begin"}
 //	{"index":15,"time":8500,"process":-1,"kind":"note","op":"leader","topic":"t0","partition":2,"term":7,"node":3}
 //
+// Retention: the broker gives old records of a topic up by itself at any time of the run
+// (those of every topic, where topic is left out). Without such a note only delete records
+// does, unless whoever judges the history says otherwise.
+//
+//	{"index":0,"time":0,"process":-1,"kind":"note","op":"retention","topic":"t0"}
+//
 // Time stamps: those of a produce's records stand beside their values, where they are
 // known; the first record from a time on is looked for, from the log start on. Without
 // found, there is none, and offset is the end.

@@ -182,6 +182,8 @@ func ednNote(n *Note) string {
 		return fmt.Sprintf("{:group %q, :member %d, :topic %q, :partition %d, :offset %d}", n.Group, n.Member, n.Topic, n.Partition, n.Offset)
 	case Revoked, Lost:
 		return fmt.Sprintf("{:group %q, :member %d, :topic %q, :partition %d}", n.Group, n.Member, n.Topic, n.Partition)
+	case Retention:
+		return fmt.Sprintf("{:topic %q}", n.Topic)
 	case Leader:
 		return fmt.Sprintf("{:topic %q, :partition %d, :term %d, :node %d}", n.Topic, n.Partition, n.Term, n.Node)
 	}

@@ -80,6 +80,8 @@ const (
 	Processed
 	Revoked
 	Lost
+	// Retention notes that the broker gives records of a topic up by itself.
+	Retention
 )
 
 var opNames = [...]string{
@@ -87,6 +89,7 @@ var opNames = [...]string{
 	CreateTopic: "create_topic", DeleteTopic: "delete_topic", InitProducer: "init_producer",
 	Commit: "commit", FetchOffset: "fetch_offset",
 	Fault: "fault", Leader: "leader", Assigned: "assigned", Processed: "processed", Revoked: "revoked", Lost: "lost",
+	Retention: "retention",
 }
 
 // String is the operation's name in a history.
@@ -207,7 +210,7 @@ type Note struct {
 	Target string
 	Phase  Phase
 	// Topic and Partition that a Leader leads; an empty topic is the meta group. Those of
-	// an Assigned, Processed, Revoked or Lost too.
+	// an Assigned, Processed, Revoked or Lost too; a Retention has a topic, or is of all.
 	Topic     string
 	Partition api.Partition
 	Term      api.Term

@@ -124,6 +124,7 @@ var (
 		Processed: {noteGroup, noteMember, noteTopic, notePartition, noteOffset},
 		Revoked:   {noteGroup, noteMember, noteTopic, notePartition},
 		Lost:      {noteGroup, noteMember, noteTopic, notePartition},
+		Retention: {ledTopic},
 	}
 	failedFetch   = append([]field{code}, answers[Fetch]...)
 	failedAnother = []field{code}

@@ -11,7 +11,7 @@ import (
 // The example lines of the package doc are lines of the format byte for byte.
 func TestDocumentedLines(t *testing.T) {
 	lines := documentedLines(t)
-	if len(lines) != 33 {
+	if len(lines) != 34 {
 		t.Errorf("the package doc has %d example lines", len(lines))
 	}
 	for _, line := range lines {

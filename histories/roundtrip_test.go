@@ -173,6 +173,9 @@ func drawNote(t *rapid.T) histories.Note {
 		}
 		return n
 	}
+	if rapid.Bool().Draw(t, "retention") {
+		return histories.Note{Op: histories.Retention, Topic: rapid.String().Draw(t, "topic")}
+	}
 	n := histories.Note{Op: histories.Leader, Topic: rapid.String().Draw(t, "topic"), Term: api.Term(rapid.Uint64().Draw(t, "term")), Node: 3}
 	if n.Topic != "" {
 		n.Partition = 4
@@ -221,6 +224,7 @@ func TestEDN(t *testing.T) {
 	r.Note(9, histories.Note{Op: histories.Assigned, Group: "g", Member: 7, Topic: "t", Partition: 2, Offset: 34, Committed: true})
 	r.Note(9, histories.Note{Op: histories.Processed, Group: "g", Member: 7, Topic: "t", Partition: 2, Offset: 36})
 	r.Note(9, histories.Note{Op: histories.Lost, Group: "g", Member: 7, Topic: "t", Partition: 2})
+	r.Note(9, histories.Note{Op: histories.Retention, Topic: "t"})
 	r.Note(9, histories.Note{Op: histories.Fault, Name: "crash", Target: "node 1", Phase: histories.Begin})
 	r.Note(9, histories.Note{Op: histories.Leader, Topic: "t", Partition: 2, Term: 3, Node: 1})
 	want := strings.TrimPrefix(`
@@ -243,8 +247,9 @@ func TestEDN(t *testing.T) {
 {:index 16, :time 9, :type :info, :process :nemesis, :f :assigned, :value {:group "g", :member 7, :topic "t", :partition 2, :offset 34, :committed true}}
 {:index 17, :time 9, :type :info, :process :nemesis, :f :processed, :value {:group "g", :member 7, :topic "t", :partition 2, :offset 36}}
 {:index 18, :time 9, :type :info, :process :nemesis, :f :lost, :value {:group "g", :member 7, :topic "t", :partition 2}}
-{:index 19, :time 9, :type :info, :process :nemesis, :f :fault, :value {:name "crash", :target "node 1", :phase :begin}}
-{:index 20, :time 9, :type :info, :process :nemesis, :f :leader, :value {:topic "t", :partition 2, :term 3, :node 1}}
+{:index 19, :time 9, :type :info, :process :nemesis, :f :retention, :value {:topic "t"}}
+{:index 20, :time 9, :type :info, :process :nemesis, :f :fault, :value {:name "crash", :target "node 1", :phase :begin}}
+{:index 21, :time 9, :type :info, :process :nemesis, :f :leader, :value {:topic "t", :partition 2, :term 3, :node 1}}
 `, "\n")
 	var got bytes.Buffer
 	if err := h.WriteEDN(&got); err != nil {

@@ -143,7 +143,7 @@ func (r *run) countActs() {
 // options say how the history is judged. A plan that someone has cut down is not
 // asked for much.
 func (r *run) options() checker.Options {
-	o := checker.Options{Retention: r.plan.Workload.Retains()}
+	var o checker.Options
 	if r.plan.Small || r.plan.Unrestricted {
 		return o
 	}

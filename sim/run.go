@@ -209,6 +209,9 @@ func (n noted) Write(line []byte) (int, error) {
 
 // safety lets clients work and faults strike, until the time is over.
 func (r *run) safety() {
+	if r.plan.Workload.Retains() {
+		r.recorder.Note(r.now(), histories.Note{Op: histories.Retention, Topic: r.plan.Workload.Topic})
+	}
 	for i := range r.plan.Faults {
 		f := &r.plan.Faults[i]
 		r.world.Agenda.At(r.at(f.At), func() { r.arm(i, f) })

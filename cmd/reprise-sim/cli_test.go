@@ -139,6 +139,39 @@ func TestKeptRun(t *testing.T) {
 	}
 }
 
+// retained is a history whose broker gave records up by itself; the note that says so is
+// the first line.
+const retained = `{"index":0,"time":0,"process":-1,"kind":"note","op":"retention","topic":"t"}
+{"index":1,"time":0,"process":0,"kind":"invoke","op":"produce","topic":"t","partition":0,"values":[100,101],"acks":"all"}
+{"index":2,"time":1,"process":0,"kind":"ok","op":"produce","offset":0,"log_start":0}
+{"index":3,"time":2,"process":0,"kind":"invoke","op":"fetch","topic":"t","partition":0,"offset":0}
+{"index":4,"time":3,"process":0,"kind":"ok","op":"fetch","records":[[0,100],[1,101]],"high_watermark":2,"log_start":0}
+{"index":5,"time":4,"process":0,"kind":"invoke","op":"list_offsets","topic":"t","partition":0,"spec":"earliest"}
+{"index":6,"time":5,"process":0,"kind":"ok","op":"list_offsets","offset":1}
+`
+
+// A history says that its topic gives records up, or who has it judged does.
+func TestRetentionOfHistory(t *testing.T) {
+	silent := strings.Replace(retained, `"note","op":"retention","topic":"t"`, `"note","op":"fault","name":"","target":"","phase":"point"`, 1)
+	for _, c := range []struct {
+		history, flag, verdict string
+	}{
+		{retained, "--retention=false", "pass"},
+		{silent, "--retention", "pass"},
+		{silent, "--retention=false", "fail"},
+	} {
+		file := filepath.Join(t.TempDir(), "h.jsonl")
+		if err := os.WriteFile(file, []byte(c.history), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		for _, command := range []string{"check", "inspect"} {
+			if _, stdout, stderr := call(command, file, c.flag); !strings.Contains(stdout, "Verdict: "+c.verdict) {
+				t.Errorf("%s %s: want %s:\n%s%s", command, c.flag, c.verdict, stdout, stderr)
+			}
+		}
+	}
+}
+
 // A run that crashes or says nonsense fails its own seed, and the next one runs.
 func TestCrashIsContained(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "no.plan.json")

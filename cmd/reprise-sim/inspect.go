@@ -17,8 +17,20 @@ import (
 	"github.com/reprise-mq/reprise/sim/plan"
 )
 
+// judging says how a recorded history is judged.
+type judging struct{ retention bool }
+
+// on gives a command the flags.
+func (j *judging) on(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&j.retention, "retention", false,
+		"topics give old records up by themselves, which a history from elsewhere may not say")
+}
+
+func (j *judging) options() checker.Options { return checker.Options{Retention: j.retention} }
+
 func newCheck() *cobra.Command {
-	return &cobra.Command{
+	var how judging
+	cmd := &cobra.Command{
 		Use:     "check FILE...",
 		Short:   "Judge recorded histories again",
 		Long:    "Judge recorded histories (JSON Lines) again, from what the clients saw alone.",
@@ -31,7 +43,7 @@ func newCheck() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				report := checker.Check(h, nil, checker.Options{})
+				report := checker.Check(h, nil, how.options())
 				fmt.Fprintf(cmd.OutOrStdout(), "%s\n", name)
 				if err := checker.Explain(cmd.OutOrStdout(), h, &report); err != nil {
 					return err
@@ -44,6 +56,8 @@ func newCheck() *cobra.Command {
 			return nil
 		},
 	}
+	how.on(cmd)
+	return cmd
 }
 
 func readHistory(name string) (*histories.History, error) {
@@ -61,6 +75,7 @@ func readHistory(name string) (*histories.History, error) {
 
 func newInspect() *cobra.Command {
 	var of chosen
+	var how judging
 	var out string
 	var text bool
 	cmd := &cobra.Command{
@@ -76,7 +91,7 @@ verdict is about is written too.`,
   reprise-sim inspect --workload group --seed 7
   reprise-sim inspect failures/seed-7.plan.json --out report.html`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			a, err := inspected(args, &of)
+			a, err := inspected(args, &of, &how)
 			if err != nil {
 				return err
 			}
@@ -93,6 +108,7 @@ verdict is about is written too.`,
 		},
 	}
 	of.on(cmd, "run this seed and show it")
+	how.on(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&out, "out", "", "write the picture of the partition concerned to this HTML `file`")
 	flags.BoolVar(&text, "text", false, "print the account (the default without --out)")
@@ -112,7 +128,7 @@ func newAccount(p *plan.Plan, r *sim.Result) *account {
 }
 
 // inspected runs what is to be shown, or reads it.
-func inspected(args []string, of *chosen) (*account, error) {
+func inspected(args []string, of *chosen, how *judging) (*account, error) {
 	if len(args) == 0 {
 		p, err := of.generate()
 		if err != nil {
@@ -126,7 +142,7 @@ func inspected(args []string, of *chosen) (*account, error) {
 		return newAccount(p, sim.Run(p, sim.Options{})), nil
 	}
 	if h, other := readHistory(args[0]); other == nil {
-		return &account{history: h, report: checker.Check(h, nil, checker.Options{})}, nil
+		return &account{history: h, report: checker.Check(h, nil, how.options())}, nil
 	}
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, err

@@ -1,0 +1,80 @@
+package checker_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/checker"
+	"github.com/reprise-mq/reprise/histories"
+)
+
+// call is an operation on the partition.
+func call(op histories.Op, offset api.Offset) histories.Call {
+	return histories.Call{Op: op, Topic: topicOfGroup, Offset: offset}
+}
+
+// fails records an operation that did not happen.
+func (r *reading) fails(c histories.Call, code api.Code) {
+	p := r.recorder.NewProcess()
+	r.recorder.Invoke(0, p, c)
+	r.recorder.Fail(0, p, code)
+}
+
+// reads fetches the records from one offset up to another, told a high watermark and a log
+// start.
+func (r *reading) reads(from, to, highWatermark, start api.Offset) {
+	answer := histories.Answer{HighWatermark: highWatermark, LogStart: start}
+	for o := from; o < to; o++ {
+		answer.Records = append(answer.Records, histories.Record{Offset: o, Value: histories.Value(o) + 100})
+	}
+	r.do(r.producer, call(histories.Fetch, from), answer)
+}
+
+// earliest asks for the log start.
+func (r *reading) earliest(found api.Offset) {
+	c := call(histories.ListOffsets, 0)
+	c.Spec = api.OffsetSpec_EARLIEST
+	r.do(r.producer, c, histories.Answer{Offset: found})
+}
+
+// smallRuns are what may happen to a partition of six records, with the numbers 100 to 105,
+// and the names of what is wrong with it.
+var smallRuns = map[string]struct {
+	run  func(*reading)
+	want []checker.Name
+}{
+	"retention moves the log start": {func(r *reading) {
+		r.recorder.Note(0, histories.Note{Op: histories.Retention, Topic: topicOfGroup})
+		r.earliest(3)
+		r.fails(call(histories.Fetch, 1), api.Code_OFFSET_OUT_OF_RANGE)
+		r.fails(call(histories.Fetch, 0), api.Code_OFFSET_OUT_OF_RANGE)
+		r.reads(3, 6, 6, 3)
+	}, nil},
+	"retention of every topic moves the log start": {func(r *reading) {
+		r.recorder.Note(0, histories.Note{Op: histories.Retention})
+		r.earliest(3)
+	}, nil},
+	"retention of another topic moves nothing": {func(r *reading) {
+		r.recorder.Note(0, histories.Note{Op: histories.Retention, Topic: "another"})
+		r.earliest(3)
+	}, []checker.Name{checker.UnexplainedLogStart}},
+	"out of range at offset 0 is below a log start that nobody moved": {func(r *reading) {
+		r.fails(call(histories.Fetch, 0), api.Code_OFFSET_OUT_OF_RANGE)
+	}, []checker.Name{checker.UnexplainedLogStart}},
+}
+
+// Each way in which a partition may go wrong has its name, and no other; and what looks
+// like it, but is as it should be, has none.
+func TestSmallRuns(t *testing.T) {
+	for name, test := range smallRuns {
+		t.Run(name, func(t *testing.T) {
+			r := newReading()
+			r.produce(6)
+			test.run(r)
+			if got := r.names(); !slices.Equal(got, test.want) {
+				t.Errorf("found %v, want %v", got, test.want)
+			}
+		})
+	}
+}
