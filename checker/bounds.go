@@ -121,14 +121,19 @@ func (p *partition) outOfRange(o *histories.Operation) side {
 	return eitherEnd
 }
 
-// gatherAsked prepares startMayExceed.
+// gatherAsked prepares startMayExceed. A delete that failed asked for nothing.
 func (p *partition) gatherAsked() {
 	highest := api.Offset(0)
 	for _, o := range p.deletes {
-		if o.Call.Offset < 0 {
+		switch {
+		case o.Outcome == histories.Fail:
+		case o.Call.Offset >= 0:
+			highest = max(highest, o.Call.Offset)
+		case o.Outcome == histories.Ok && o.Answer.LogStart >= 0:
+			highest = max(highest, o.Answer.LogStart) // all that was there, once
+		default:
 			highest = noMost
 		}
-		highest = max(highest, o.Call.Offset)
 		p.asked = append(p.asked, highest)
 	}
 }

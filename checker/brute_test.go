@@ -97,7 +97,7 @@ func apply(o *histories.Operation, log []histories.Value) ([]histories.Value, bo
 		}
 		next++
 	}
-	return log, o.Answer.HighWatermark <= end
+	return log, next <= o.Answer.HighWatermark && o.Answer.HighWatermark <= end
 }
 
 // show writes a history for a failing test, or its beginning.

@@ -62,6 +62,7 @@ func Check(h *histories.History, facts *Facts, options Options) Report {
 		run.checkError(&run.operations[i])
 	}
 	run.checkProducerIDs()
+	run.checkTopics()
 	report.Anomalies = run.findings.sorted()
 	report.Verdict, report.Reasons = conclude(&report, options)
 	return report
@@ -233,6 +234,44 @@ func (r *run) checkProducerIDs() {
 			continue
 		}
 		owners[id] = o
+	}
+}
+
+// checkTopics reports a partition that somebody had seen and that is unknown later, though
+// nobody can have deleted its topic: a node says so only when a quorum has confirmed it.
+func (r *run) checkTopics() {
+	// seen[k] is the first operation that showed a partition; deleted[t] is when a topic may
+	// have been deleted at the earliest.
+	seen := make(map[Key]*histories.Operation)
+	deleted := make(map[string]histories.Index)
+	for i := range r.operations {
+		o := &r.operations[i]
+		key := Key{o.Call.Topic, o.Call.Partition}
+		switch o.Call.Op {
+		case histories.DeleteTopic:
+			if _, before := deleted[key.Topic]; !before && o.Outcome != histories.Fail {
+				deleted[key.Topic] = o.Invoked
+			}
+		case histories.Produce, histories.Fetch, histories.ListOffsets, histories.DeleteRecords:
+			if first := seen[key]; o.Outcome == histories.Ok && (first == nil || o.Completed < first.Completed) {
+				seen[key] = o
+			}
+		}
+	}
+	for i := range r.operations {
+		o := &r.operations[i]
+		key := Key{o.Call.Topic, o.Call.Partition}
+		first, at := seen[key], histories.Never
+		if i, ok := deleted[key.Topic]; ok {
+			at = i
+		}
+		if o.Outcome != histories.Fail || o.Code != api.Code_UNKNOWN_TOPIC_OR_PARTITION || first == nil || first.Completed > o.Invoked || at < o.Completed {
+			continue
+		}
+		r.findings.add(key, Anomaly{
+			Name: LostTopic, Offset: -1, Value: -1, Witness: witness(first, o),
+			Message: fmt.Sprintf("%s, though %s had found the partition and nobody had deleted its topic", describe(o), describe(first)),
+		})
 	}
 }
 

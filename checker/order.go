@@ -162,6 +162,10 @@ func (p *partition) judgeLogStart() {
 		case o.Call.Op == histories.Fetch && o.Outcome == histories.Ok && len(o.Answer.Records) == 0:
 			x.upper = rank(2 * min(max(o.Call.Offset, -1), mostOffset))
 		}
+		if o.Call.Op == histories.DeleteRecords && o.Outcome == histories.Ok {
+			p.checkDeleted(o)
+			x.lower = max(x.lower, rank(2*min(o.Call.Offset, mostOffset)))
+		}
 		if x.lower > 0 || x.upper != noUpper {
 			items = append(items, x)
 		}
@@ -181,6 +185,17 @@ func (p *partition) judgeLogStart() {
 			Name: LogStartRegress, Offset: api.Offset(v.x.upper / 2), Value: -1, Witness: witness(v.x.Operation, v.y.Operation),
 			Message: fmt.Sprintf("%s was told a log start of at most %d, though %s, which was over before, had shown at least %d",
 				describe(v.x.Operation), v.x.upper/2, describe(v.y.Operation), v.y.lower/2),
+		})
+	}
+}
+
+// checkDeleted reports an acknowledged delete that was told a log start below what it asked
+// for.
+func (p *partition) checkDeleted(o *histories.Operation) {
+	if start, told := startSeen(o); told && start < o.Call.Offset {
+		p.add(Anomaly{
+			Name: LostDelete, Offset: start, Value: -1, Witness: witness(o),
+			Message: fmt.Sprintf("%s asked for the deletion of all below offset %d and was told the log start %d", describe(o), o.Call.Offset, start),
 		})
 	}
 }

@@ -52,9 +52,16 @@ func (p *partition) jump(o, before *histories.Operation, got, want api.Offset) {
 	p.add(a)
 }
 
-// checkRecords checks the order of one fetch's records.
+// checkRecords checks the order of one fetch's records, and that they are committed as far
+// as it was told itself.
 func (p *partition) checkRecords(o *histories.Operation) {
 	records := o.Answer.Records
+	if last, mark := records[len(records)-1], o.Answer.HighWatermark; mark != histories.NoOffset && last.Offset >= mark {
+		p.add(Anomaly{
+			Name: UncommittedRead, Offset: last.Offset, Value: last.Value, Witness: witness(o),
+			Message: fmt.Sprintf("%s was given offset %d, and its high watermark is %d", describe(o), last.Offset, mark),
+		})
+	}
 	for i := 1; i < len(records); i++ {
 		last, here := records[i-1], records[i]
 		a := Anomaly{Offset: here.Offset, Value: here.Value, Witness: witness(o)}

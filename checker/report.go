@@ -77,6 +77,13 @@ const (
 	LogStartRegress Name = "log-start-regress"
 	// UnexplainedLogStart: a log start that no delete records asked for.
 	UnexplainedLogStart Name = "unexplained-log-start"
+	// LostDelete: delete records was acknowledged, and the log starts below what it asked
+	// for.
+	LostDelete Name = "lost-delete"
+	// LostTopic: a partition is unknown that was there before, and nobody deleted its topic.
+	LostTopic Name = "lost-topic"
+	// UncommittedRead: a fetch returned records from its own high watermark on.
+	UncommittedRead Name = "uncommitted-read"
 	// StaleRead: a fetch was told that there is nothing, where there was a record
 	// before it was invoked.
 	StaleRead Name = "stale-read"

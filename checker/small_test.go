@@ -38,12 +38,79 @@ func (r *reading) earliest(found api.Offset) {
 	r.do(r.producer, c, histories.Answer{Offset: found})
 }
 
+// finds looks for a time stamp and is told an offset and a log start.
+func (r *reading) finds(found, start api.Offset) {
+	c := call(histories.ListOffsets, 0)
+	c.Spec, c.Time = api.OffsetSpec_AT_TIME, 5
+	r.do(r.producer, c, histories.Answer{Offset: found, Found: true, Time: 5, LogStart: start})
+}
+
 // smallRuns are what may happen to a partition of six records, with the numbers 100 to 105,
 // and the names of what is wrong with it.
 var smallRuns = map[string]struct {
 	run  func(*reading)
 	want []checker.Name
 }{
+	"a topic is deleted and unknown": {func(r *reading) {
+		r.reads(0, 6, 6, 0)
+		r.do(r.producer, call(histories.DeleteTopic, 0), histories.Answer{})
+		r.fails(call(histories.Fetch, 0), api.Code_UNKNOWN_TOPIC_OR_PARTITION)
+	}, nil},
+	"a topic vanishes": {func(r *reading) {
+		r.reads(0, 6, 6, 0)
+		r.fails(call(histories.Fetch, 0), api.Code_UNKNOWN_TOPIC_OR_PARTITION)
+		r.do(r.producer, call(histories.DeleteTopic, 0), histories.Answer{})
+	}, []checker.Name{checker.LostTopic}},
+	"a topic vanishes whose deletion failed": {func(r *reading) {
+		r.fails(call(histories.DeleteTopic, 0), api.Code_NOT_LEADER)
+		r.fails(call(histories.Fetch, 0), api.Code_UNKNOWN_TOPIC_OR_PARTITION)
+	}, []checker.Name{checker.LostTopic}},
+	"records are deleted": {func(r *reading) {
+		r.do(r.producer, call(histories.DeleteRecords, 3), histories.Answer{LogStart: 3})
+		r.earliest(3)
+		r.do(r.producer, call(histories.DeleteRecords, -1), histories.Answer{LogStart: 6})
+		r.earliest(6)
+		r.do(r.producer, call(histories.DeleteRecords, 2), histories.Answer{LogStart: 6})
+	}, nil},
+	"a deletion failed and happened": {func(r *reading) {
+		r.fails(call(histories.DeleteRecords, 3), api.Code_NOT_LEADER)
+		r.earliest(3)
+	}, []checker.Name{checker.UnexplainedLogStart}},
+	"a deletion that is acknowledged has no effect": {func(r *reading) {
+		r.do(r.producer, call(histories.DeleteRecords, 3), histories.Answer{LogStart: 0})
+	}, []checker.Name{checker.LostDelete}},
+	"a deletion that is acknowledged, without its log start, has no effect": {func(r *reading) {
+		r.do(r.producer, call(histories.DeleteRecords, 3), histories.Answer{LogStart: histories.NoOffset})
+		r.earliest(0)
+	}, []checker.Name{checker.LogStartRegress}},
+	"what comes after a deletion of all is deleted too": {func(r *reading) {
+		r.do(r.producer, call(histories.DeleteRecords, -1), histories.Answer{LogStart: 6})
+		r.produce(3)
+		r.earliest(9)
+	}, []checker.Name{checker.UnexplainedLogStart}},
+	"what comes after a deletion of all is deleted by another of unknown fate": {func(r *reading) {
+		r.do(r.producer, call(histories.DeleteRecords, -1), histories.Answer{LogStart: 6})
+		r.triesToDelete(-1)
+		r.produce(3)
+		r.earliest(9)
+	}, nil},
+	"out of range inside the log": {func(r *reading) {
+		r.do(r.producer, call(histories.DeleteRecords, -1), histories.Answer{LogStart: 6})
+		r.produce(3)
+		r.fails(call(histories.Fetch, 7), api.Code_OFFSET_OUT_OF_RANGE)
+	}, []checker.Name{checker.StaleRead}},
+	"records up to the high watermark": {func(r *reading) { r.reads(0, 2, 2, 0) }, nil},
+	"records beyond the high watermark": {func(r *reading) {
+		r.reads(0, 6, 2, 0)
+	}, []checker.Name{checker.UncommittedRead}},
+	"a time stamp is found": {func(r *reading) {
+		r.do(r.producer, call(histories.DeleteRecords, 3), histories.Answer{LogStart: 3})
+		r.finds(3, 3)
+	}, nil},
+	"a time stamp is found below the log start": {func(r *reading) {
+		r.do(r.producer, call(histories.DeleteRecords, 3), histories.Answer{LogStart: 3})
+		r.finds(2, 3)
+	}, []checker.Name{checker.WrongTimeOffset}},
 	"retention moves the log start": {func(r *reading) {
 		r.recorder.Note(0, histories.Note{Op: histories.Retention, Topic: topicOfGroup})
 		r.earliest(3)

@@ -29,6 +29,8 @@ func (p *partition) checkTime(o *histories.Operation, all stamps) {
 	if o.Answer.Found {
 		stamp, known := p.timeAt(found)
 		switch {
+		case found < o.Answer.LogStart:
+			p.wrongTime(o, found, fmt.Sprintf("was told offset %d, which is below the log start %d that it was told", found, o.Answer.LogStart))
 		case o.Answer.Time < o.Call.Time:
 			p.wrongTime(o, found, fmt.Sprintf("was told the time stamp %d, which is before it", o.Answer.Time))
 		case known && stamp != o.Answer.Time:
