@@ -23,6 +23,9 @@ const (
 	// stepsPerOperation and stepsAtLeast bound the steps of a search.
 	stepsPerOperation = 20
 	stepsAtLeast      = 500_000
+	// mostPiece is the most operations that are searched at once: at each step porcupine
+	// keeps a set of them, so that its memory grows with their square, to 200 MB here.
+	mostPiece = 40_000
 )
 
 // move is an operation as porcupine's model sees it. The state of the model is
@@ -122,17 +125,62 @@ func (p *partition) search(list []porcupine.Operation, free func(api.Offset) boo
 
 // searchFrom runs porcupine within a budget of steps.
 func (p *partition) searchFrom(begin api.Offset, list []porcupine.Operation, free func(api.Offset) bool) Judgement {
-	budget := stepsAtLeast + stepsPerOperation*len(list)
-	left := budget
-	legal := porcupine.CheckOperations(model(begin, free, &left), list)
-	p.report.Steps += budget - max(left, 0)
+	left := stepsAtLeast + stepsPerOperation*len(list)
+	return p.searchWithin(&left, begin, list, free)
+}
+
+// searchWithin runs porcupine within what is left of a budget of steps.
+func (p *partition) searchWithin(left *int, begin api.Offset, list []porcupine.Operation, free func(api.Offset) bool) Judgement {
+	budget := *left
+	legal := porcupine.CheckOperations(model(begin, free, left), list)
+	p.report.Steps += budget - max(*left, 0)
 	switch {
 	case legal:
 		return Linearizable
-	case left < 0:
+	case *left < 0:
 		return OutOfBudget
 	}
 	return Illegal
+}
+
+// searchPieces runs porcupine on a log that begins empty, piece by piece: where no
+// operation is under way the log can be cut, for what is behind begins where all that is
+// before has brought the end.
+func (p *partition) searchPieces(list []porcupine.Operation) Judgement {
+	slices.SortStableFunc(list, func(a, b porcupine.Operation) int { return cmp.Compare(a.Call, b.Call) })
+	left := stepsAtLeast + stepsPerOperation*len(list)
+	begin, all := api.Offset(0), Linearizable
+	for len(list) > 0 {
+		piece := list[:cut(list)]
+		found := OutOfBudget
+		if len(piece) <= mostPiece {
+			found = p.searchWithin(&left, begin, piece, noneFree)
+		}
+		switch {
+		case found == Illegal || left < 0:
+			return found
+		case found == OutOfBudget:
+			all = found
+		}
+		for i := range piece {
+			begin += piece[i].Input.(*move).size
+		}
+		list = list[len(piece):]
+	}
+	return all
+}
+
+// cut is how many of the operations, which are in the order of their calls, are under way
+// before there is a moment without any.
+func cut(list []porcupine.Operation) int {
+	latest := list[0].Return
+	for i := range list {
+		if list[i].Call > latest {
+			return i
+		}
+		latest = max(latest, list[i].Return)
+	}
+	return len(list)
 }
 
 // secondOpinion is porcupine's judgement: of the raw search if that came to an
@@ -146,7 +194,7 @@ func (p *partition) secondOpinion(raw Judgement, bounds []bound) Judgement {
 	if !p.tighten(list) {
 		return Illegal
 	}
-	return p.search(list, noneFree)
+	return p.searchPieces(list)
 }
 
 // tighten narrows every operation to the time when it can have taken effect:
