@@ -27,6 +27,7 @@ func (p *partition) checkFinalRead() {
 	p.checkFacts()
 	f := p.readFinal()
 	p.report.FinalRead = p.finalReadIsEnough(&f)
+	p.report.Unread = p.unread(&f)
 	if p.deleted {
 		return
 	}
@@ -45,6 +46,16 @@ func (p *partition) checkFinalRead() {
 			p.report.Unjudged++
 		}
 	}
+}
+
+// unread counts the acknowledged values that no fetch returned.
+func (p *partition) unread(f *finalRead) (n int) {
+	for i := range p.slots {
+		if send := p.slots[i].send; send != noSend && p.sends[send].Outcome == histories.Ok && !f.any[i] {
+			n++
+		}
+	}
+	return n
 }
 
 // readFinal follows the final fetches from the lowest offset on.

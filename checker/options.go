@@ -45,6 +45,9 @@ type Thresholds struct {
 	Cuts          int
 	// FinalRead: every partition must have been read whole at the end.
 	FinalRead bool
+	// Read: every partition must have been read whole at the end, or every acknowledged
+	// value of it by somebody.
+	Read bool
 	// Trimmed values that nobody read, or no member of a group was done with, are allowed
 	// to be unjudged.
 	AllowUnjudged bool
@@ -59,6 +62,10 @@ func Standard() Thresholds {
 		FinalRead: true,
 	}
 }
+
+// Recorded is what a history from anywhere must reach: something was acknowledged, and what
+// was has been read.
+func Recorded() Thresholds { return Thresholds{Acknowledged: 1, Read: true} }
 
 // Options say how to judge.
 type Options struct {
@@ -91,6 +98,9 @@ func (t *Thresholds) shortfalls(r *Report, run *Run) []string {
 		key := Key{p.Topic, p.Partition}
 		if t.FinalRead && !p.FinalRead {
 			reasons = append(reasons, fmt.Sprintf("%v: the final read did not go through from the log start to the end", key))
+		}
+		if t.Read && !p.FinalRead && p.Unread > 0 {
+			reasons = append(reasons, fmt.Sprintf("%v: nobody read %d acknowledged values, and no final read went through from the log start to the end", key, p.Unread))
 		}
 		if !t.AllowUnjudged && p.Unjudged > 0 {
 			reasons = append(reasons, fmt.Sprintf("%v: %d acknowledged values were trimmed before anyone read them", key, p.Unjudged))

@@ -183,6 +183,8 @@ type PartitionReport struct {
 	// Unjudged is the acknowledged values that were trimmed before anyone read
 	// them, where no facts tell either.
 	Unjudged int `json:"unjudged"`
+	// Unread is the acknowledged values that nobody ever read.
+	Unread int `json:"unread"`
 	// Ambiguous is the OUT_OF_RANGE answers that may have been of either end.
 	Ambiguous int `json:"ambiguous"`
 	// FinalRead: the final read went through from the log start to the end.

@@ -5,7 +5,33 @@ import (
 	"testing"
 
 	"github.com/reprise-mq/reprise/checker"
+	"github.com/reprise-mq/reprise/histories"
 )
+
+// Of a history that ends without a final read, what was acknowledged must have been read.
+func TestWeakWhereNobodyRead(t *testing.T) {
+	for name, c := range map[string]struct {
+		run  func(*reading)
+		want string
+	}{
+		"nothing":                {func(*reading) {}, "operations acknowledged: 0, and at least 1"},
+		"nobody read":            {func(r *reading) { r.produce(6) }, "t/0: nobody read 6 acknowledged values"},
+		"somebody read the half": {func(r *reading) { r.produce(6); r.reads(0, 3, 6, 0) }, "t/0: nobody read 3 acknowledged values"},
+		"somebody read all":      {func(r *reading) { r.produce(6); r.reads(0, 3, 6, 0); r.reads(3, 6, 6, 0) }, ""},
+		"deleted unread": {func(r *reading) {
+			r.produce(6)
+			r.do(r.producer, call(histories.DeleteRecords, 6), histories.Answer{LogStart: 6})
+		}, "t/0: nobody read 6 acknowledged values"},
+	} {
+		r := newReading()
+		c.run(r)
+		report := checker.Check(&r.h, nil, checker.Options{Thresholds: checker.Recorded()})
+		reasons := strings.Join(report.Reasons, "\n")
+		if (report.Verdict == checker.Weak) != (c.want != "") || !strings.Contains(reasons, c.want) {
+			t.Errorf("%s: %v because of %q, want %q", name, report.Verdict, reasons, c.want)
+		}
+	}
+}
 
 // A run that proves too little is weak, and says in which way.
 func TestWeak(t *testing.T) {
@@ -24,6 +50,7 @@ func TestWeak(t *testing.T) {
 		{"crashes", enough, &checker.Run{ProcessFaults: true, LeaderChanges: 2}, "crashes that lost unsynced bytes: 0, and at least 1"},
 		{"cuts", enough, &checker.Run{NetworkFaults: true}, "cuts that hit an operation under way: 0"},
 		{"operations", checker.Thresholds{Operations: 5000}, nil, "operations: "},
+		{"a recorded history", checker.Recorded(), nil, ""},
 		{"the standard plan", checker.Standard(), nil, "operations acknowledged: "},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -172,6 +172,38 @@ func TestRetentionOfHistory(t *testing.T) {
 	}
 }
 
+// A history that cannot be read is named with its line, and the others are judged. One that
+// proves nothing is no success.
+func TestCheckSeveral(t *testing.T) {
+	folder := t.TempDir()
+	file := func(name, text string) string {
+		name = filepath.Join(folder, name)
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	good := file("good.jsonl", retained)
+	bad := file("bad.jsonl", strings.Replace(retained, `"kind":"ok"`, `"kind":"okk"`, 1))
+	empty := file("empty.jsonl", "")
+	code, stdout, stderr := call("check", good, bad, good)
+	if code != cli.Failed || strings.Count(stdout, "Verdict: pass") != 2 || !strings.Contains(stderr, "bad.jsonl: malformed history: line 3") {
+		t.Errorf("check: exit %d\n%s%s", code, stdout, stderr)
+	}
+	if code, stdout, _ := call("check", empty); code != cli.Failed || !strings.Contains(stdout, "Verdict: weak") {
+		t.Errorf("check of nothing: exit %d\n%s", code, stdout)
+	}
+	if code, _, _ := call("check", good); code != 0 {
+		t.Errorf("check: exit %d", code)
+	}
+	if code, _, stderr := call("inspect", bad); code != cli.Failed || !strings.Contains(stderr, "bad.jsonl: malformed history: line 3") {
+		t.Errorf("inspect: exit %d, %s", code, stderr)
+	}
+	if code, _, stderr := call("inspect", file("neither", "{")); code != cli.Failed || !strings.Contains(stderr, "neither a plan nor a history") || !strings.Contains(stderr, "line 1") {
+		t.Errorf("inspect: exit %d, %s", code, stderr)
+	}
+}
+
 // A run that crashes or says nonsense fails its own seed, and the next one runs.
 func TestCrashIsContained(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "no.plan.json")

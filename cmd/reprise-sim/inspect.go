@@ -26,14 +26,21 @@ func (j *judging) on(cmd *cobra.Command) {
 		"topics give old records up by themselves, which a history from elsewhere may not say")
 }
 
-func (j *judging) options() checker.Options { return checker.Options{Retention: j.retention} }
+func (j *judging) options() checker.Options {
+	return checker.Options{Thresholds: checker.Recorded(), Retention: j.retention}
+}
 
 func newCheck() *cobra.Command {
 	var how judging
 	cmd := &cobra.Command{
-		Use:     "check FILE...",
-		Short:   "Judge recorded histories again",
-		Long:    "Judge recorded histories (JSON Lines) again, from what the clients saw alone.",
+		Use:   "check FILE...",
+		Short: "Judge recorded histories again",
+		Long: `Judge recorded histories (JSON Lines) again, from what the clients saw alone.
+
+A history in which nothing is wrong passes if something was acknowledged in it and all
+that was has been read, by a final read or by anybody; otherwise it proves too little and
+is weak. Where a judge ran out of its budget it is unknown. The exit code is 0 only if all
+FILEs pass.`,
 		Example: "  reprise-sim check failures/seed-7.history.jsonl",
 		Args:    files(1 << 20),
 		RunE: func(cmd *cobra.Command, names []string) error {
@@ -41,14 +48,16 @@ func newCheck() *cobra.Command {
 			for _, name := range names {
 				h, err := readHistory(name)
 				if err != nil {
-					return err
+					fmt.Fprintf(cmd.ErrOrStderr(), "%s: %v\n", cmd.Root().Name(), err)
+					failed = true
+					continue
 				}
 				report := checker.Check(h, nil, how.options())
 				fmt.Fprintf(cmd.OutOrStdout(), "%s\n", name)
 				if err := checker.Explain(cmd.OutOrStdout(), h, &report); err != nil {
 					return err
 				}
-				failed = failed || report.Verdict == checker.Fail
+				failed = failed || report.Verdict != checker.Pass
 			}
 			if failed {
 				return cli.ErrSilent
@@ -141,13 +150,16 @@ func inspected(args []string, of *chosen, how *judging) (*account, error) {
 	if err == nil {
 		return newAccount(p, sim.Run(p, sim.Options{})), nil
 	}
-	if h, other := readHistory(args[0]); other == nil {
+	h, other := readHistory(args[0])
+	switch {
+	case other == nil:
 		return &account{history: h, report: checker.Check(h, nil, how.options())}, nil
-	}
-	if errors.Is(err, os.ErrNotExist) {
+	case strings.HasSuffix(args[0], ".jsonl"):
+		return nil, other
+	case errors.Is(err, os.ErrNotExist):
 		return nil, err
 	}
-	return nil, fmt.Errorf("%s is neither a plan nor a history: %w", args[0], err)
+	return nil, fmt.Errorf("%s is neither a plan nor a history: %w; and %w", args[0], err, other)
 }
 
 // write writes the account in plain words.
