@@ -242,7 +242,7 @@ func putValues(b []byte, e *Event) []byte {
 }
 
 func getValues(raw []byte, e *Event) error {
-	if json.Unmarshal(raw, &e.Call.Values) != nil || len(e.Call.Values) == 0 {
+	if !integers(raw, &e.Call.Values) || len(e.Call.Values) == 0 {
 		return fmt.Errorf("is %s and should be a list of at least one integer", short(raw))
 	}
 	return nil
@@ -261,10 +261,22 @@ func putTimes(b []byte, e *Event) []byte {
 
 // getTimes reads the time stamps: as many as values, which stand before them.
 func getTimes(raw []byte, e *Event) error {
-	if json.Unmarshal(raw, &e.Call.Times) != nil || len(e.Call.Times) != len(e.Call.Values) {
+	if !integers(raw, &e.Call.Times) || len(e.Call.Times) != len(e.Call.Values) {
 		return fmt.Errorf("is %s and should be a list of as many integers as there are values", short(raw))
 	}
 	return nil
+}
+
+// integers reads a list of integers, and says whether it is one: null is none.
+func integers[T ~int64](raw []byte, list *[]T) bool {
+	var read []*T
+	if json.Unmarshal(raw, &read) != nil || slices.Contains(read, nil) {
+		return false
+	}
+	for _, v := range read {
+		*list = append(*list, *v)
+	}
+	return true
 }
 
 func putRecords(b []byte, e *Event) []byte {
@@ -334,7 +346,8 @@ func getOffsets(raw []byte, e *Event) error {
 	}
 	for _, parts := range list {
 		var o GroupOffset
-		if len(parts) != 3 || json.Unmarshal(parts[0], &o.Topic) != nil ||
+		null := func(part json.RawMessage) bool { return string(part) == "null" }
+		if len(parts) != 3 || slices.ContainsFunc(parts, null) || json.Unmarshal(parts[0], &o.Topic) != nil ||
 			json.Unmarshal(parts[1], &o.Partition) != nil || json.Unmarshal(parts[2], &o.Offset) != nil || o.Partition < 0 || o.Offset < 0 {
 			return bad()
 		}

@@ -70,9 +70,9 @@ func shape(e *Event) ([]field, error) {
 // parseLine reads one line.
 func parseLine(line []byte) (Event, error) {
 	var e Event
-	var raw map[string]json.RawMessage
-	if err := json.Unmarshal(line, &raw); err != nil || raw == nil {
-		return e, fmt.Errorf("not a JSON object: %s", short(line))
+	raw, err := object(line)
+	if err != nil {
+		return e, err
 	}
 	for _, f := range header {
 		if err := getField(raw, f, &e); err != nil {
@@ -104,6 +104,40 @@ func parseLine(line []byte) (Event, error) {
 		return e, fmt.Errorf("field %q does not belong to %v %v", slices.Sorted(maps.Keys(raw))[0], e.Kind, e.Op)
 	}
 	return e, nil
+}
+
+// object gives the fields of a line, each of which may stand there once.
+func object(line []byte) (map[string]json.RawMessage, error) {
+	var raw map[string]json.RawMessage
+	if err := json.Unmarshal(line, &raw); err != nil || raw == nil {
+		return nil, fmt.Errorf("not a JSON object: %s", short(line))
+	}
+	if members(line) != len(raw) {
+		return nil, fmt.Errorf("a field stands there twice: %s", short(line))
+	}
+	return raw, nil
+}
+
+// members counts the fields of a JSON object with their repetitions, of which decoding keeps
+// one: each has a colon outside of texts and of what is inside the object.
+func members(object []byte) (n int) {
+	depth, text := 0, false
+	for i := 0; i < len(object); i++ {
+		switch c := object[i]; {
+		case c == '"':
+			text = !text
+		case text && c == '\\':
+			i++
+		case text:
+		case c == '{' || c == '[':
+			depth++
+		case c == '}' || c == ']':
+			depth--
+		case c == ':' && depth == 1:
+			n++
+		}
+	}
+	return n
 }
 
 // getField takes a field off what is left of a line.
