@@ -124,8 +124,14 @@ func prepare(h *histories.History, facts *Facts, options Options) (*run, error) 
 		}
 		return byKey[key]
 	}
+	if err := r.checkIncarnations(); err != nil {
+		return nil, err
+	}
 	for i := range operations {
 		o := &operations[i]
+		if o.Call.Op == histories.Produce && o.Call.Acks == api.Acks_NONE && o.Outcome == histories.Ok {
+			o.Outcome, o.Answer = histories.Info, nil // nobody has acknowledged it
+		}
 		switch o.Call.Op {
 		case histories.Produce, histories.Fetch, histories.ListOffsets, histories.DeleteRecords:
 			p := at(Key{o.Call.Topic, o.Call.Partition})
@@ -146,6 +152,26 @@ func prepare(h *histories.History, facts *Facts, options Options) (*run, error) 
 	}
 	slices.SortFunc(r.partitions, func(a, b *partition) int { return a.key.compare(b.key) })
 	return r, nil
+}
+
+// checkIncarnations refuses a history in which one name stands for two topics.
+func (r *run) checkIncarnations() error {
+	deleted := make(map[string]*histories.Operation)
+	for i := range r.operations {
+		o := &r.operations[i]
+		if o.Outcome != histories.Ok {
+			continue
+		}
+		before := deleted[o.Call.Topic]
+		switch {
+		case o.Call.Op == histories.DeleteTopic && before == nil:
+			deleted[o.Call.Topic] = o
+		case o.Call.Op == histories.CreateTopic && before != nil && before.Completed < o.Invoked:
+			return fmt.Errorf("topic %q is created again by %s after %s: a name stands for one incarnation, so the second must be recorded under another name",
+				o.Call.Topic, describe(o), describe(before))
+		}
+	}
+	return nil
 }
 
 // retainedTopics are the topics that the history says the broker trims; "" is all.

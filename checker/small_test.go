@@ -38,6 +38,23 @@ func (r *reading) earliest(found api.Offset) {
 	r.do(r.producer, c, histories.Answer{Offset: found})
 }
 
+// latest asks for the end.
+func (r *reading) latest(found api.Offset) {
+	r.do(r.producer, call(histories.ListOffsets, 0), histories.Answer{Offset: found})
+}
+
+// glimpses produces a record that nobody acknowledges, and that a fetch sees which breaks
+// off.
+func (r *reading) glimpses() {
+	p := r.recorder.NewProcess()
+	r.recorder.Invoke(0, p, histories.Call{Op: histories.Produce, Topic: topicOfGroup, Values: []histories.Value{7}})
+	r.recorder.Info(0, p, api.Code_TIMED_OUT)
+	p = r.recorder.NewProcess()
+	r.recorder.Invoke(0, p, call(histories.Fetch, 6))
+	r.recorder.Info(0, p, api.Code_TIMED_OUT)
+	r.h.Events[len(r.h.Events)-1].Answer = &histories.Answer{Records: []histories.Record{{Offset: 6, Value: 7}}, HighWatermark: 7}
+}
+
 // finds looks for a time stamp and is told an offset and a log start.
 func (r *reading) finds(found, start api.Offset) {
 	c := call(histories.ListOffsets, 0)
@@ -51,6 +68,31 @@ var smallRuns = map[string]struct {
 	run  func(*reading)
 	want []checker.Name
 }{
+	"a topic is deleted, and another is created": {func(r *reading) {
+		r.do(r.producer, call(histories.DeleteTopic, 0), histories.Answer{})
+		r.do(r.producer, histories.Call{Op: histories.CreateTopic, Topic: "another"}, histories.Answer{})
+	}, nil},
+	"a topic is deleted, and its name is used again": {func(r *reading) {
+		r.do(r.producer, call(histories.DeleteTopic, 0), histories.Answer{})
+		r.do(r.producer, call(histories.CreateTopic, 0), histories.Answer{})
+		r.do(r.producer, histories.Call{Op: histories.Produce, Topic: topicOfGroup, Values: []histories.Value{7}}, histories.Answer{})
+	}, []checker.Name{checker.MalformedHistory}},
+	"a record without acknowledgement is not there": {func(r *reading) {
+		r.do(r.recorder.NewProcess(), histories.Call{Op: histories.Produce, Topic: topicOfGroup, Values: []histories.Value{7}, Acks: api.Acks_NONE}, histories.Answer{Offset: 6})
+		r.latest(6)
+	}, nil},
+	"an acknowledged record is not there": {func(r *reading) {
+		r.do(r.producer, histories.Call{Op: histories.Produce, Topic: topicOfGroup, Values: []histories.Value{7}}, histories.Answer{Offset: 6})
+		r.latest(6)
+	}, []checker.Name{checker.EndOffsetRegress}},
+	"a fetch of unknown outcome sees the end": {func(r *reading) {
+		r.glimpses()
+		r.latest(7)
+	}, nil},
+	"a fetch of unknown outcome sees more than comes after": {func(r *reading) {
+		r.glimpses()
+		r.latest(6)
+	}, []checker.Name{checker.EndOffsetRegress}},
 	"a topic is deleted and unknown": {func(r *reading) {
 		r.reads(0, 6, 6, 0)
 		r.do(r.producer, call(histories.DeleteTopic, 0), histories.Answer{})

@@ -61,9 +61,10 @@ type Operation struct {
 }
 
 // Deadline is the index before which the operation took effect if ever it did: its
-// completion, or Never if that does not tell.
+// completion, or Never if that does not tell. What a fetch was given it had seen by then,
+// however it ended.
 func (o *Operation) Deadline() Index {
-	if o.Outcome == Info {
+	if o.Outcome == Info && o.Answer == nil {
 		return Never
 	}
 	return o.Completed
