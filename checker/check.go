@@ -18,12 +18,14 @@
 //     interval lies above another's had returned before that other was invoked.
 //     Two sorts and a running maximum find it, and name the two.
 //  4. porcupine searches for an order of the same operations: of a small partition
-//     as they were, of a large one with the intervals tightened by rank, and of
-//     some windows of it as they were. The two judges must agree.
+//     as they were, of a large one with the intervals tightened by rank, in pieces
+//     between which nothing is under way, and of some windows of it as they were. The
+//     two judges must agree.
 //  5. The log start is a second register that only grows, swept the same way.
-//  6. Of a consumer group: one owner at a time, commits by owners alone, a committed
-//     offset that only grows and is never ahead of the work, and every record below it
-//     handed to somebody who was done with it.
+//  6. Of a consumer group: one owner at a time, who begins where the group stands and
+//     is handed what follows, commits by owners alone, a committed offset that only
+//     grows and is never ahead of the work, and every record below it handed to
+//     somebody who was done with it.
 //
 // Beside these, anomalies by the names of jepsen.tests.kafka, each with its
 // witness: duplicate, lost-write, unseen, G1a, and so on (see the constants).
