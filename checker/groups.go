@@ -177,6 +177,7 @@ func (p *progress) gatherKnown() {
 // judge holds a group's progress to its rules.
 func (p *progress) judge() {
 	p.checkOwners()
+	p.checkNeverEnded()
 	p.checkCommits()
 	p.checkReads()
 	p.checkStarts()
@@ -187,7 +188,6 @@ func (p *progress) judge() {
 // checkOwners: who gives a partition up in order has stopped before another begins, and
 // nobody commits after another has begun. That a member which was expired reads on, as
 // far as it does not know yet, no group can help: it hears of it, and has lost the partition.
-// One that never does has stopped, and is handed nothing more.
 func (p *progress) checkOwners() {
 	for i := range p.spells {
 		a := &p.spells[i]
@@ -204,19 +204,6 @@ func (p *progress) checkOwners() {
 				a.member, p.group, a.began, a.ended, b.member, b.began))
 		}
 	}
-	told := make(map[*spell]bool)
-	for _, o := range p.handed {
-		s := p.holder(o)
-		if s == nil || s.ended != histories.Never || told[s] {
-			continue
-		}
-		if next := p.successor(s.member, o.Invoked); next != nil {
-			told[s] = true
-			p.add(TwoOwners, o, o.Call.Offset, fmt.Sprintf(
-				"member %d of group %q, which never gave the partition up nor lost it, was handed records by %s, and member %d had begun at event %d",
-				s.member, p.group, describe(o), next.member, next.began))
-		}
-	}
 	for _, c := range p.commits {
 		if c.Outcome != histories.Ok || c.Call.Member == 0 {
 			continue
@@ -225,6 +212,24 @@ func (p *progress) checkOwners() {
 			p.add(ZombieCommit, c.Operation, c.offset, fmt.Sprintf(
 				"%s of group %q was taken, though member %d had begun to read the partition at event %d, after member %d",
 				describe(c.Operation), p.group, s.member, s.began, c.Call.Member))
+		}
+	}
+}
+
+// checkNeverEnded: a member that neither gave a partition up nor heard that it has lost it
+// stopped without a word, and is handed nothing after another has begun.
+func (p *progress) checkNeverEnded() {
+	reported := make(map[*spell]bool)
+	for _, o := range p.handed {
+		s := p.holder(o)
+		if s == nil || s.ended != histories.Never || reported[s] {
+			continue
+		}
+		if next := p.successor(s.member, o.Invoked); next != nil {
+			reported[s] = true
+			p.add(TwoOwners, o, o.Call.Offset, fmt.Sprintf(
+				"member %d of group %q, which never gave the partition up nor lost it, was handed records by %s, and member %d had begun at event %d",
+				s.member, p.group, describe(o), next.member, next.began))
 		}
 	}
 }
