@@ -31,9 +31,10 @@ func Usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 var ErrSilent = errors.New("failed")
 
 // Main carries out the program's command line, until a signal asks it to stop,
-// and exits.
+// and exits. A second signal ends the program at once, whatever it waits for.
 func Main(root *cobra.Command) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
 	code := Run(ctx, root, os.Args[1:])
 	stop()
 	os.Exit(code)
