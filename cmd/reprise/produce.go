@@ -3,12 +3,15 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"sync"
 
 	"github.com/spf13/cobra"
 
+	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/batch"
 	"github.com/reprise-mq/reprise/broker/client"
 	"github.com/reprise-mq/reprise/cmd/cli"
@@ -35,7 +38,10 @@ func newProduce() *cobra.Command {
 		Short: "Append records: one value, or the lines of standard input",
 		Long: `Append one record, or one for each line of standard input. With acks=all, the
 default, each is synced on a majority before the command says so; with acks=none
-the outcome is not known.`,
+the outcome is not known.
+
+Lines are read until one fails, if it is not for its size, or the command is stopped;
+it waits for those under way then, and says how many were acknowledged.`,
 		Example: `  reprise produce --topic orders --bootstrap 127.0.0.1:9001 hello
   seq 1000 | reprise produce --topic orders --bootstrap 127.0.0.1:9001`,
 		Args: cli.Arguments(0, 1, "at most one value"),
@@ -105,41 +111,114 @@ func (p *producer) one(ctx context.Context, value string, out io.Writer) error {
 	return nil
 }
 
-// lines produces each line without waiting for the one before; they stay in order.
+// lines produces each line without waiting for the one before; they stay in order. It reads
+// no more once ctx is done, or a record has failed in a way that the next ones would, and
+// waits for what is under way, which ends within the client's timeout.
 func (p *producer) lines(ctx context.Context, in io.Reader, out io.Writer) error {
+	reading, stop := context.WithCancel(ctx)
+	defer stop()
 	underWay := make(chan *client.Produced, maxUnderWay)
-	var acked, failed int
-	var first error
+	var t tally
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for produced := range underWay {
-			if _, err := produced.Wait(ctx); err != nil {
-				if failed++; first == nil {
-					first = err
-				}
-				continue
+			_, err := produced.Wait(context.WithoutCancel(ctx))
+			if t.count(err); hopeless(err) {
+				stop()
 			}
-			acked++
 		}
 	})
-	scanner := bufio.NewScanner(in)
-	scanner.Buffer(nil, maxLine)
-	for scanner.Scan() && ctx.Err() == nil {
-		value := append([]byte(nil), scanner.Bytes()...)
-		underWay <- p.client.ProduceAsync(ctx, p.mode, p.topic, p.partition, p.record(value))
+	var unreadable error
+	for line := range readLines(reading, in) {
+		if unreadable = line.err; unreadable == nil {
+			underWay <- p.client.ProduceAsync(reading, p.mode, p.topic, p.partition, p.record(line.value))
+		}
 	}
+	stopped := reading.Err() != nil
 	close(underWay)
 	wg.Wait()
 	if p.mode == client.Idempotent {
-		fmt.Fprintf(out, "%d records acknowledged\n", acked)
+		fmt.Fprintf(out, "%d records acknowledged\n", t.acked)
 	} else {
-		fmt.Fprintf(out, "%d records sent\n", acked)
+		fmt.Fprintf(out, "%d records sent\n", t.acked)
 	}
-	if failed > 0 {
-		return fmt.Errorf("%d records were not acknowledged, the first: %w", failed, first)
+	switch {
+	case t.failed > 0 && stopped:
+		return fmt.Errorf("%d of %d records were not acknowledged, and no more were sent; the first: %w", t.failed, t.acked+t.failed, t.first)
+	case t.failed > 0:
+		return fmt.Errorf("%d of %d records were not acknowledged, the first: %w", t.failed, t.acked+t.failed, t.first)
+	case unreadable != nil:
+		return fmt.Errorf("read standard input: %w (a record is a line of at most %d bytes)", unreadable, maxLine)
+	case stopped:
+		return errors.New("stopped before the end of standard input; what else it has was not sent")
+	}
+	return nil
+}
+
+// tally is what became of records.
+type tally struct {
+	acked, failed int
+	first         error // of those that failed
+}
+
+func (t *tally) count(err error) {
+	switch {
+	case err == nil:
+		t.acked++
+	case errors.Is(err, context.Canceled):
+		// It was read when the command had stopped sending, and went nowhere.
+	default:
+		if t.failed++; t.first == nil {
+			t.first = err
+		}
+	}
+}
+
+// hopeless reports whether a record failed for a reason that the next ones have too: all
+// but its size.
+func hopeless(err error) bool {
+	return err != nil && !errors.Is(err, &client.Error{Code: api.Code_BATCH_TOO_LARGE})
+}
+
+// line is one of standard input, or why there are no more.
+type line struct {
+	value []byte
+	err   error
+}
+
+// readLines gives the lines of in until they end or ctx does. They are read in a goroutine
+// of their own, which is left behind if ctx ends first: nothing ends a read of a terminal.
+func readLines(ctx context.Context, in io.Reader) iter.Seq[line] {
+	lines := make(chan line)
+	go scanLines(ctx, in, lines)
+	return func(yield func(line) bool) {
+		for {
+			select {
+			case l, more := <-lines:
+				if !more || !yield(l) {
+					return
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+func scanLines(ctx context.Context, in io.Reader, to chan<- line) {
+	defer close(to)
+	give := func(l line) {
+		select {
+		case to <- l:
+		case <-ctx.Done():
+		}
+	}
+	scanner := bufio.NewScanner(in)
+	scanner.Buffer(nil, maxLine)
+	for ctx.Err() == nil && scanner.Scan() {
+		give(line{value: append([]byte(nil), scanner.Bytes()...)})
 	}
 	if err := scanner.Err(); err != nil {
-		return fmt.Errorf("read standard input: %w (a record is a line of at most %d bytes)", err, maxLine)
+		give(line{err: err})
 	}
-	return ctx.Err()
 }
