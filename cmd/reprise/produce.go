@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -40,8 +41,10 @@ func newProduce() *cobra.Command {
 default, each is synced on a majority before the command says so; with acks=none
 the outcome is not known.
 
-Lines are read until one fails, if it is not for its size, or the command is stopped;
-it waits for those under way then, and says how many were acknowledged.`,
+A line is a record as it stands: an empty one has an empty value, and a carriage return
+before the newline is the record's. Lines are read until one fails, if it is not for its
+size, or the command is stopped; it waits for those under way then, and says how many
+were acknowledged.`,
 		Example: `  reprise produce --topic orders --bootstrap 127.0.0.1:9001 hello
   seq 1000 | reprise produce --topic orders --bootstrap 127.0.0.1:9001`,
 		Args: cli.Arguments(0, 1, "at most one value"),
@@ -215,10 +218,23 @@ func scanLines(ctx context.Context, in io.Reader, to chan<- line) {
 	}
 	scanner := bufio.NewScanner(in)
 	scanner.Buffer(nil, maxLine)
+	scanner.Split(splitLines)
 	for ctx.Err() == nil && scanner.Scan() {
-		give(line{value: append([]byte(nil), scanner.Bytes()...)})
+		give(line{value: bytes.Clone(scanner.Bytes())})
 	}
 	if err := scanner.Err(); err != nil {
 		give(line{err: err})
 	}
+}
+
+// splitLines is bufio.ScanLines, but for the carriage return at the end of a line, which stays:
+// it is the record's.
+func splitLines(data []byte, atEOF bool) (advance int, token []byte, err error) {
+	if end := bytes.IndexByte(data, '\n'); end >= 0 {
+		return end + 1, data[:end], nil
+	}
+	if atEOF && len(data) > 0 {
+		return len(data), data, nil
+	}
+	return 0, nil, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -183,5 +184,28 @@ func TestProduceGoesOnAfterALargeRecord(t *testing.T) {
 	got := ended(t, done)
 	if got.code != cli.Failed || got.stdout != "3 records acknowledged\n" || !strings.Contains(got.says, "1 of 4 records were not acknowledged, the first: ") {
 		t.Errorf("%+v", got)
+	}
+}
+
+// A line is a record as it stands.
+func TestProduceKeepsLines(t *testing.T) {
+	_, cl, flags := oneTopic(t)
+	if got := call(t.Context(), strings.NewReader("\n\r\none\r\ntwo"), append(flags, "produce", "--topic", "t")...); got.code != 0 {
+		t.Fatalf("%+v", got)
+	}
+	awaitEnd(t, cl, 4)
+	var values []string
+	for consumer := cl.Consume("t", 0, client.Earliest); len(values) < 4; {
+		m, err := consumer.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.Value == nil {
+			t.Errorf("the value at offset %d is null", m.Offset)
+		}
+		values = append(values, string(m.Value))
+	}
+	if want := []string{"", "\r", "one\r", "two"}; !slices.Equal(values, want) {
+		t.Errorf("%q, want %q", values, want)
 	}
 }
