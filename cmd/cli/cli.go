@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // Exit codes.
@@ -44,6 +46,7 @@ func Main(root *cobra.Command) {
 func Run(ctx context.Context, root *cobra.Command, args []string) int {
 	root.SilenceUsage, root.SilenceErrors = true, true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return refuseEmpty(cmd.Flags()) }
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	var usage usageError
@@ -57,6 +60,23 @@ func Run(ctx context.Context, root *cobra.Command, args []string) int {
 		fmt.Fprintf(root.ErrOrStderr(), "%s: %v\n", root.Name(), err)
 	}
 	return Failed
+}
+
+// refuseEmpty refuses flags that were given with an empty value, such as --topic "$TOPIC" where
+// there is no TOPIC. What most flags leave open when they are not given is everything, and
+// whoever gives one does not mean that.
+func refuseEmpty(flags *pflag.FlagSet) error {
+	var errs []error
+	flags.Visit(func(f *pflag.Flag) {
+		values := []string{f.Value.String()}
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			values = list.GetSlice()
+		}
+		if len(values) == 0 || slices.Contains(values, "") {
+			errs = append(errs, Usagef("--%s was given with an empty value; give it one, or leave the flag out", f.Name))
+		}
+	})
+	return errors.Join(errs...)
 }
 
 // NoArguments refuses arguments, as an error of usage.

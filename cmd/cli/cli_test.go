@@ -2,10 +2,13 @@ package cli_test
 
 import (
 	"bufio"
+	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -77,4 +80,36 @@ func TestSecondSignal(t *testing.T) {
 	if status, ok := program.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGINT {
 		t.Errorf("it ended with %v, want the second signal to end it", program.ProcessState)
 	}
+}
+
+// A flag that was given with an empty value is an error of usage, in whatever way it is given;
+// one that was not given may be empty.
+func TestEmptyValues(t *testing.T) {
+	for _, args := range [][]string{
+		{"sub", "--name", ""}, {"sub", "--name="}, {"sub", "-n", ""}, {"sub", "--list", ""}, {"sub", "--list", "a,"},
+		{"sub", "--list="}, {"sub", "--all", ""}, {"sub", "--all", "a", "--all", ""}, {"sub", "--name", "a", "--list", ""},
+	} {
+		if code, says := runEmpty(args); code != cli.Usage || !strings.Contains(says, "was given with an empty value") {
+			t.Errorf("%q: exit code %d, %s", args, code, says)
+		}
+	}
+	for _, args := range [][]string{{"sub"}, {"sub", "--name", "a", "--list", "b,c", "--all", "d", "--count", "0"}} {
+		if code, says := runEmpty(args); code != 0 {
+			t.Errorf("%q: exit code %d, %s", args, code, says)
+		}
+	}
+}
+
+func runEmpty(args []string) (code int, says string) {
+	sub := &cobra.Command{Use: "sub", RunE: func(*cobra.Command, []string) error { return nil }}
+	sub.Flags().StringP("name", "n", "", "")
+	sub.Flags().StringSlice("list", nil, "")
+	sub.Flags().StringArray("all", nil, "")
+	sub.Flags().Int("count", 0, "")
+	root := &cobra.Command{Use: "test"}
+	root.AddCommand(sub)
+	var errs bytes.Buffer
+	root.SetErr(&errs)
+	code = cli.Run(context.Background(), root, args)
+	return code, errs.String()
 }

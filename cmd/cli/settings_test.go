@@ -63,6 +63,14 @@ func TestPrecedence(t *testing.T) {
 	}
 }
 
+// An empty variable says nothing in the place of what the file says.
+func TestEmptyVariable(t *testing.T) {
+	t.Setenv("SETTINGS_TEST_JOIN", "")
+	if got := run(t, "join: [a:1]"); len(got.join) != 0 || got.code != 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
 // The file can be named by the environment.
 func TestConfigFromTheEnvironment(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "settings.yaml")
