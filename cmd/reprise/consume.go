@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -44,7 +45,9 @@ partitions, and go on where the group has committed, which is said on standard e
 
 --format is a text in which %v is a record's value, %k its key, %o its offset, %p
 its partition, %t the topic, %T its time in milliseconds, %% a percent sign and
-\n, \t what they usually are; or json, which prints one object a line.`,
+\n, \t what they usually are; or json, which prints one object a line. There, what is not
+UTF-8 is in key_base64 and value_base64, with key and value null, and time is null beside
+time_ms outside the years 0 to 9999.`,
 		Example: `  reprise consume --topic orders --from earliest --bootstrap 127.0.0.1:9001
   reprise consume --topic orders --format '%p/%o %k=%v\n' --bootstrap 127.0.0.1:9001`,
 		Args: cli.NoArguments,
@@ -211,46 +214,71 @@ func (p *printer) print(m client.Message, partition int32) error {
 	if p.limited && p.left == 0 {
 		return nil
 	}
-	if p.left--; p.limited && p.left == 0 {
-		defer p.stop(errEnough)
-	}
 	if p.format == "json" {
-		if err := p.json(m, partition); err != nil {
+		if err := json.NewEncoder(p.out).Encode(viewRecord(p.topic, m, partition)); err != nil {
 			return err
 		}
 	} else {
 		p.expand(m, partition)
 	}
-	return p.out.Flush()
+	if err := p.out.Flush(); err != nil {
+		return err
+	}
+	if p.left--; p.limited && p.left == 0 {
+		p.stop(errEnough)
+	}
+	return nil
 }
 
-func (p *printer) json(m client.Message, partition int32) error {
-	type header struct{ Key, Value string }
-	line := struct {
-		Topic     string    `json:"topic"`
-		Partition int32     `json:"partition"`
-		Offset    int64     `json:"offset"`
-		Time      time.Time `json:"time"`
-		Key       *string   `json:"key"`
-		Value     *string   `json:"value"`
-		Headers   []header  `json:"headers,omitempty"`
-	}{
-		Topic: p.topic, Partition: partition, Offset: int64(m.Offset), Time: time.UnixMilli(int64(m.Timestamp)).UTC(),
-		Key: text(m.Key), Value: text(m.Value),
+// recordView is a record as JSON. Bytes that are not UTF-8, which JSON cannot have, stand in
+// the field for base64, and the one for text is null, as it is for a null.
+type recordView struct {
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
+	Offset    int64  `json:"offset"`
+	// Time is null where RFC 3339 has no word for it: outside the years 0 to 9999.
+	Time        *time.Time   `json:"time"`
+	TimeMS      int64        `json:"time_ms"`
+	Key         *string      `json:"key"`
+	KeyBase64   []byte       `json:"key_base64,omitempty"`
+	Value       *string      `json:"value"`
+	ValueBase64 []byte       `json:"value_base64,omitempty"`
+	Headers     []headerView `json:"headers,omitempty"`
+}
+
+type headerView struct {
+	Key         *string
+	KeyBase64   []byte `json:",omitempty"`
+	Value       *string
+	ValueBase64 []byte `json:",omitempty"`
+}
+
+func viewRecord(topic string, m client.Message, partition int32) recordView {
+	v := recordView{Topic: topic, Partition: partition, Offset: int64(m.Offset), TimeMS: int64(m.Timestamp)}
+	if at := time.UnixMilli(v.TimeMS).UTC(); at.Year() >= 0 && at.Year() <= 9999 {
+		v.Time = &at
 	}
+	v.Key, v.KeyBase64 = text(m.Key)
+	v.Value, v.ValueBase64 = text(m.Value)
 	for _, h := range m.Headers {
-		line.Headers = append(line.Headers, header{h.Key, string(h.Value)})
+		var view headerView
+		view.Key, view.KeyBase64 = text([]byte(h.Key))
+		view.Value, view.ValueBase64 = text(h.Value)
+		v.Headers = append(v.Headers, view)
 	}
-	return json.NewEncoder(p.out).Encode(line)
+	return v
 }
 
-// text is nil for a null.
-func text(b []byte) *string {
+// text gives bytes as text, nil for a null, or as they are if they are none.
+func text(b []byte) (*string, []byte) {
 	if b == nil {
-		return nil
+		return nil, nil
+	}
+	if !utf8.Valid(b) {
+		return nil, b
 	}
 	s := string(b)
-	return &s
+	return &s, nil
 }
 
 func (p *printer) expand(m client.Message, partition int32) {
