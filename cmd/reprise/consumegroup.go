@@ -37,15 +37,26 @@ func (f *consumeFlags) checkGroup(changed func(string) bool) (core.ResetPolicy, 
 	return 0, cli.Usagef("--from %q: with --group it is earliest or latest, and counts where the group has committed nothing", f.from)
 }
 
+// member is what a groupConsumer needs of a client.Subscription.
+type member interface {
+	Poll(ctx context.Context) ([]client.GroupRecord, error)
+	CommitOffsets(ctx context.Context, positions []core.CommitPosition) error
+	Close(ctx context.Context) error
+}
+
 // groupConsumer prints what a member of a group is given, and commits it.
 type groupConsumer struct {
-	ctx          context.Context
-	subscription *client.Subscription
-	printer      *printer
-	log          io.Writer
-	// printed and not committed: the offsets of the next records, by partition.
+	ctx     context.Context
+	member  member
+	printer *printer
+	log     io.Writer
+	// owned are the partitions that the member has been given, and has not lost.
+	owned map[core.TopicPartition]bool
+	// printed and not committed: the offsets of the next records, by partition that is owned.
 	printed  map[core.TopicPartition]api.Offset
 	lastTime time.Time
+	// failed is why the last commit was not made; nil if it was.
+	failed error
 }
 
 // consumeGroup reads as a member of a group until enough was printed.
@@ -53,7 +64,7 @@ func (f *consumeFlags) consumeGroup(ctx context.Context, cl *client.Client, rese
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	g := &groupConsumer{
-		ctx: ctx, log: log, printed: map[core.TopicPartition]api.Offset{}, lastTime: time.Now(),
+		ctx: ctx, log: log, owned: map[core.TopicPartition]bool{}, printed: map[core.TopicPartition]api.Offset{}, lastTime: time.Now(),
 		printer: &printer{out: bufio.NewWriter(out), format: f.format, topic: f.topic, left: f.max, limited: f.max > 0, stop: stop},
 	}
 	options := client.SubscribeOptions{
@@ -64,16 +75,26 @@ func (f *consumeFlags) consumeGroup(ctx context.Context, cl *client.Client, rese
 		// No more is taken than is printed.
 		options.MaxPoll = 1
 	}
-	var err error
-	if g.subscription, err = cl.Subscribe(ctx, options); err != nil {
+	subscription, err := cl.Subscribe(ctx, options)
+	if err != nil {
 		return err
 	}
-	err = g.follow()
-	// What was printed is committed also when the command is stopped.
-	var cancel context.CancelFunc
-	g.ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), f.timeout)
+	g.member = subscription
+	return g.run(f.timeout)
+}
+
+// run prints and commits until it is enough. What was printed is committed also when the
+// command is stopped, within a time.
+func (g *groupConsumer) run(timeout time.Duration) error {
+	err := g.follow()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(g.ctx), timeout)
 	defer cancel()
-	return errors.Join(err, g.subscription.Close(g.ctx), g.printer.out.Flush())
+	g.ctx = ctx
+	err = errors.Join(err, g.member.Close(ctx), g.printer.out.Flush())
+	if g.failed != nil {
+		err = errors.Join(err, fmt.Errorf("what was printed last is not committed, and the group reads it again: %w", g.failed))
+	}
+	return err
 }
 
 func (g *groupConsumer) follow() error {
@@ -91,7 +112,10 @@ func (g *groupConsumer) follow() error {
 			if err := g.printer.print(r.Record, int32(r.Partition)); err != nil {
 				return err
 			}
-			g.printed[r.TopicPartition] = r.Offset + 1
+			// A partition may be lost while another one's commit keeps a poll waiting.
+			if g.owned[r.TopicPartition] {
+				g.printed[r.TopicPartition] = r.Offset + 1
+			}
 		}
 		if time.Since(g.lastTime) >= commitEvery {
 			g.commit(func(core.TopicPartition) bool { return true })
@@ -103,15 +127,15 @@ func (g *groupConsumer) follow() error {
 func (g *groupConsumer) poll() ([]client.GroupRecord, error) {
 	ctx, cancel := context.WithDeadline(g.ctx, g.lastTime.Add(commitEvery))
 	defer cancel()
-	records, err := g.subscription.Poll(ctx)
+	records, err := g.member.Poll(ctx)
 	if ctx.Err() != nil {
 		return records, nil
 	}
 	return records, err
 }
 
-// commit commits what was printed of some partitions. That it failed is said and no more:
-// the next one may not, and what is not committed is read again.
+// commit commits what was printed of some partitions. That it failed is said and no more,
+// but at the end: the next one may not, and what is not committed is read again.
 func (g *groupConsumer) commit(of func(core.TopicPartition) bool) {
 	g.lastTime = time.Now()
 	var list []core.CommitPosition
@@ -126,10 +150,12 @@ func (g *groupConsumer) commit(of func(core.TopicPartition) bool) {
 	if len(list) == 0 {
 		return
 	}
-	if err := g.subscription.CommitOffsets(g.ctx, list); err != nil {
+	if err := g.member.CommitOffsets(g.ctx, list); err != nil {
 		fmt.Fprintln(g.log, "not committed:", err)
+		g.failed = err
 		return
 	}
+	g.failed = nil
 	for _, p := range list {
 		fmt.Fprintf(g.log, "committed %s/%d at offset %d\n", p.Topic, p.Partition, p.Offset)
 		delete(g.printed, p.TopicPartition)
@@ -139,6 +165,7 @@ func (g *groupConsumer) commit(of func(core.TopicPartition) bool) {
 func (g *groupConsumer) assigned(list []core.AssignedPartition) {
 	for _, p := range list {
 		fmt.Fprintf(g.log, "assigned %s/%d from offset %d\n", p.Topic, p.Partition, p.Offset)
+		g.owned[p.TopicPartition] = true
 	}
 }
 
@@ -153,5 +180,6 @@ func (g *groupConsumer) forget(word string, list []core.TopicPartition) {
 	for _, p := range list {
 		fmt.Fprintf(g.log, "%s %s/%d\n", word, p.Topic, p.Partition)
 	}
+	maps.DeleteFunc(g.owned, func(p core.TopicPartition, _ bool) bool { return slices.Contains(list, p) })
 	maps.DeleteFunc(g.printed, func(p core.TopicPartition, _ api.Offset) bool { return slices.Contains(list, p) })
 }
