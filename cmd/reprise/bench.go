@@ -24,6 +24,9 @@ import (
 	"github.com/reprise-mq/reprise/cmd/cli"
 )
 
+// maxPipeline bounds the records under way. The client has a bound of its own below it.
+const maxPipeline = 1 << 16
+
 type benchFlags struct {
 	security   security
 	bootstrap  []string
@@ -54,8 +57,11 @@ makes a topic of its own and deletes it at the end.`,
 			if f.dev == (len(f.bootstrap) > 0) {
 				return cli.Usagef("bench needs --bootstrap or --dev, and not both")
 			}
-			if f.size < 1 || f.size > 1<<19 || f.partitions < 1 || f.pipeline < 1 || f.each <= 0 {
-				return cli.Usagef("--size is 1 to %d bytes, and --partitions, --pipeline and --each are above 0", 1<<19)
+			if f.size < 1 || f.size > 1<<19 || f.partitions < 1 || f.each <= 0 {
+				return cli.Usagef("--size is 1 to %d bytes, and --partitions and --each are above 0", 1<<19)
+			}
+			if f.pipeline < 1 || f.pipeline > maxPipeline {
+				return cli.Usagef("--pipeline %d: it is 1 to %d records; a client has no more under way", f.pipeline, maxPipeline)
 			}
 			return f.run(cmd.Context(), cmd.OutOrStdout())
 		},

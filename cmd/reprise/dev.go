@@ -45,6 +45,9 @@ data in a temporary folder that is removed at the end. For trying things out.`,
 // startCluster starts a cluster in this process with the settings of real nodes, its data
 // in a new folder below the one given.
 func startCluster(nodes int, log *slog.Logger, below string) (*embed.Cluster, error) {
+	if nodes == 0 { // which leaves the number to embed
+		return nil, cli.Usagef("--nodes: %v: 0", embed.ErrNodes)
+	}
 	c, err := embed.Start(embed.Config{Nodes: nodes, Dir: below, Log: log, Node: func(_ int, c *broker.Config) {
 		real := server.NodeConfig(version)
 		real.Address, real.Init, real.Join = c.Address, c.Init, c.Join

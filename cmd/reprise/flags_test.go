@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/reprise-mq/reprise/cmd/cli"
 )
@@ -19,6 +21,24 @@ func TestEmptyFlags(t *testing.T) {
 		got := call(t.Context(), strings.NewReader(""), append(args, "--bootstrap", "127.0.0.1:1", "--timeout", "1ms")...)
 		if got.code != cli.Usage || !strings.Contains(got.says, "was given with an empty value") {
 			t.Errorf("reprise %q: %+v", args, got)
+		}
+	}
+}
+
+// Numbers that nothing can be made of are refused before anything is.
+func TestAbsurdNumbers(t *testing.T) {
+	for args, says := range map[string]string{
+		"bench --dev --pipeline 4611686018427387904": "--pipeline 4611686018427387904",
+		"bench --dev --pipeline 0":                   "--pipeline 0",
+		"bench --dev --nodes 0 --each 1ms":           "1 to 9 nodes: 0",
+		"dev --nodes 0":                              "1 to 9 nodes: 0",
+		"dev --nodes 10":                             "1 to 9 nodes: 10",
+	} {
+		ctx, stop := context.WithTimeout(t.Context(), 3*time.Second)
+		got := call(ctx, strings.NewReader(""), strings.Fields(args)...)
+		stop()
+		if got.code != cli.Usage || !strings.Contains(got.says, says) {
+			t.Errorf("reprise %s: %+v, want %q", args, got, says)
 		}
 	}
 }
