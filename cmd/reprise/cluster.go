@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -47,14 +48,14 @@ partitions the others lead, until another node is elected, or it gives its repli
 With --nobody, who leads is the cluster's affair again, which evens out what nodes lead.`,
 		Args: cli.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if nobody == (node != 0) || meta == (t.topic != "") {
+			if nobody == (node != 0) || meta == (t.topic != "") || meta == cmd.Flags().Changed("partition") {
 				return cli.Usagef("elect needs either --node or --nobody, and either --topic with --partition or --meta")
 			}
 			return t.with(cmd.Context(), batch.None, func(cl *client.Client) error {
 				ctx, cancel := context.WithTimeout(cmd.Context(), t.timeout)
 				defer cancel()
 				if err := cl.ElectLeader(ctx, t.topic, t.partition, node); err != nil {
-					return err
+					return t.elected(node, err)
 				}
 				if nobody {
 					return nil
@@ -72,6 +73,20 @@ With --nobody, who leads is the cluster's affair again, which evens out what nod
 	return cmd
 }
 
+// elected says what was asked for in an error of ElectLeader, which only knows partitions.
+func (t *target) elected(node uint64, err error) error {
+	var failed *client.Error
+	if t.topic != "" || !errors.As(err, &failed) {
+		return err
+	}
+	ofMeta := *failed
+	ofMeta.Op = fmt.Sprintf("elect node %d leader of the meta group", node)
+	if node == 0 {
+		ofMeta.Op = "elect nobody leader of the meta group"
+	}
+	return &ofMeta
+}
+
 func newMove() *cobra.Command {
 	var t target
 	var from, to uint64
@@ -86,7 +101,7 @@ With one node for both its replica is renewed: it gets the whole log from the ot
 A node does that by itself when its disk has lost a log.`,
 		Args: cli.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if t.topic == "" || from == 0 && to == 0 {
+			if t.topic == "" || !cmd.Flags().Changed("partition") || from == 0 && to == 0 {
 				return cli.Usagef("move needs --topic, --partition, and --from, --to or both")
 			}
 			return t.with(cmd.Context(), batch.None, func(cl *client.Client) error {

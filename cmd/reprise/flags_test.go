@@ -42,3 +42,28 @@ func TestAbsurdNumbers(t *testing.T) {
 		}
 	}
 }
+
+// A partition is not chosen by leaving it out.
+func TestPartitionIsNamed(t *testing.T) {
+	for _, args := range []string{
+		"cluster move --topic t --to 1", "cluster elect --topic t --node 1", "cluster elect --meta --partition 0 --node 1",
+	} {
+		got := call(t.Context(), strings.NewReader(""), append(strings.Fields(args), "--bootstrap", "127.0.0.1:1", "--timeout", "1ms")...)
+		if got.code != cli.Usage || !strings.Contains(got.says, "--partition") {
+			t.Errorf("reprise %s: %+v", args, got)
+		}
+	}
+}
+
+// What is said of the meta group does not speak of a partition.
+func TestElectionOfMeta(t *testing.T) {
+	for args, says := range map[string]string{
+		"--node 9": "elect node 9 leader of the meta group: DISCONNECTED",
+		"--nobody": "elect nobody leader of the meta group: DISCONNECTED",
+	} {
+		args := append([]string{"cluster", "elect", "--meta", "--bootstrap", "127.0.0.1:1", "--timeout", "50ms"}, strings.Fields(args)...)
+		if got := call(t.Context(), strings.NewReader(""), args...); got.code != cli.Failed || !strings.Contains(got.says, says) {
+			t.Errorf("%v: %+v, want %q", args, got, says)
+		}
+	}
+}
