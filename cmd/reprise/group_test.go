@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"math"
 	"strings"
 	"testing"
 
@@ -58,5 +59,16 @@ orders             1          7       ?    ?    4
 `
 	if out.String() != want {
 		t.Errorf("got\n%swant\n%s", out.String(), want)
+	}
+}
+
+func TestShifted(t *testing.T) {
+	for _, c := range []struct{ from, by, want int64 }{
+		{5, 3, 8}, {5, -3, 2}, {5, -9, -4}, {5, math.MaxInt64, math.MaxInt64}, {math.MaxInt64, 1, math.MaxInt64},
+		{0, math.MaxInt64, math.MaxInt64}, {0, math.MinInt64, math.MinInt64},
+	} {
+		if got := shifted(c.from, c.by); got != c.want {
+			t.Errorf("offset %d shifted by %d is %d, want %d", c.from, c.by, got, c.want)
+		}
 	}
 }

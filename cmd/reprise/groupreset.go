@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"time"
 
@@ -178,7 +179,10 @@ func (f *resetFlags) target(ctx context.Context, cl *client.Client, v resetView)
 		if v.From == nil {
 			return 0, fmt.Errorf("group has committed nothing in %s partition %d, so there is nothing to shift; use another target for it", v.Topic, v.Partition)
 		}
-		to = *v.From + f.shiftBy
+		to = shifted(*v.From, f.shiftBy)
 	}
 	return min(max(to, start), end), nil
 }
+
+// shifted is an offset so many records further on, or the last that there can be.
+func shifted(from, by int64) int64 { return from + min(by, math.MaxInt64-from) }
