@@ -129,25 +129,36 @@ func settled(p *api.PartitionInfo) bool {
 	return p != nil
 }
 
-// wait looks at the cluster until it is as wanted, or the time is up.
+// wait looks at the cluster until it is as wanted, the time is up, or looking is in vain. late
+// says how things stand then.
 func (t *target) wait(ctx context.Context, cl *client.Client, late string, done func(*api.MetadataResponse, *api.PartitionInfo) bool) error {
+	var topics []string
+	if t.topic != "" {
+		topics = append(topics, t.topic)
+	}
 	for {
-		var topics []string
-		if t.topic != "" {
-			topics = append(topics, t.topic)
-		}
 		m, err := cl.Metadata(ctx, topics...)
-		if err == nil {
-			if done(m, t.find(m)) {
-				return nil
-			}
+		if err == nil && done(m, t.find(m)) {
+			return nil
+		}
+		if lasting(err) {
+			return fmt.Errorf("it was asked for, and whether it is done cannot be seen: %w", err)
 		}
 		select {
 		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.Canceled) {
+				return fmt.Errorf("this command was stopped: %s; see cluster status", late)
+			}
 			return fmt.Errorf("after %v %s; see cluster status", t.timeout, late)
 		case <-time.After(lookEvery):
 		}
 	}
+}
+
+// lasting reports whether an error comes again however often one asks.
+func lasting(err error) bool {
+	var failed *client.Error
+	return errors.As(err, &failed) && !failed.Code.Retriable()
 }
 
 // find gives the partition in a metadata answer, nil if it is not there.
