@@ -197,7 +197,7 @@ func serve(ctx context.Context, cfg server.Config, monitor string) error {
 			return err
 		}
 		cfg.Log.Error("the node starts again when there is room", "reserve", cfg.Node.ReserveBytes, "err", err)
-		if err := awaitRoom(ctx, cfg); err != nil {
+		if err := awaitRoom(ctx, cfg); err != nil || ctx.Err() != nil {
 			return err
 		}
 	}
