@@ -67,3 +67,26 @@ func TestElectionOfMeta(t *testing.T) {
 		}
 	}
 }
+
+// Others are not told an address at which each finds itself.
+func TestAdvertisedHost(t *testing.T) {
+	for args, says := range map[string]string{
+		"--listen :9001":                                   "at :9001, which is themselves",
+		"--listen 0.0.0.0:9001":                            "at 0.0.0.0:9001, which is themselves",
+		"--listen [::]:9001":                               "at [::]:9001, which is themselves",
+		"--listen [::ffff:0.0.0.0]:9001":                   "which is themselves",
+		"--listen 127.0.0.1:9001 --advertise :9001":        "at :9001, which is themselves",
+		"--listen :9001 --advertise [::]:9001":             "at [::]:9001, which is themselves",
+		"--listen :9001 --advertise n1.example:9001":       "--log-level",
+		"--listen 127.0.0.1:9001":                          "--log-level",
+		"--listen [::1]:9001":                              "--log-level",
+		"--listen localhost:9001":                          "--log-level",
+		"--listen 0.0.0.0:9001 --advertise 127.0.0.1:9001": "--log-level",
+	} {
+		// What is refused last shows that nothing was before.
+		args := append(strings.Fields("serve --init --insecure --log-level none --data nowhere"), strings.Fields(args)...)
+		if got := call(t.Context(), strings.NewReader(""), args...); got.code != cli.Usage || !strings.Contains(got.says, says) {
+			t.Errorf("%v: %+v, want %q", args, got, says)
+		}
+	}
+}

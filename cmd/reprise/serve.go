@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -77,7 +78,7 @@ certificates of super users. --first-user makes the user with whom all begins.`,
 	flags := cmd.Flags()
 	flags.StringVar(&f.data, "data", "", "folder of the node's data, made if it is not there")
 	flags.StringVar(&f.listen, "listen", "", "HOST:PORT to take connections at")
-	flags.StringVar(&f.advertise, "advertise", "", "HOST:PORT that others are told (default: that of --listen)")
+	flags.StringVar(&f.advertise, "advertise", "", "HOST:PORT that others are told (default: that of --listen, unless it is for all addresses of this machine)")
 	flags.BoolVar(&f.init, "init", false, "found a new cluster, if the folder is empty")
 	flags.StringSliceVar(&f.join, "join", nil, "nodes of the cluster to join, if the folder is empty")
 	flags.Uint64Var(&f.segmentBytes, "segment-bytes", meta.DefaultSegmentBytes, "with --init: size at which segments roll, where a topic does not say")
@@ -128,6 +129,9 @@ func (f *serveFlags) config(cmd *cobra.Command) (server.Config, error) {
 	if err != nil {
 		return server.Config{}, err
 	}
+	if told := cmp.Or(f.advertise, f.listen); unspecified(told) {
+		return server.Config{}, cli.Usagef("others would be told to find this node at %s, which is themselves; give --advertise HOST:PORT with the host that they know it by", told)
+	}
 	log, err := newLog(cmd.ErrOrStderr(), f.logLevel)
 	if err != nil {
 		return server.Config{}, err
@@ -168,6 +172,13 @@ func (f *serveFlags) credentials() (rpc.Credentials, error) {
 		return rpc.Credentials{}, nil
 	}
 	return rpc.Credentials{}, cli.Usagef("--listen %s: other machines could reach this node in plain text, and do everything; give --tls-cert and --tls-key (and --tls-ca) or --auth, or say --insecure", f.listen)
+}
+
+// unspecified reports whether an address is of no machine in particular: it can be listened
+// at, and whoever connects to it comes out at itself.
+func unspecified(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	return err == nil && (host == "" || net.ParseIP(host).IsUnspecified())
 }
 
 // loopback reports whether an address is for this machine alone.
