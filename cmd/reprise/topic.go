@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -120,26 +121,39 @@ func newTopicDescribe() *cobra.Command {
 	return cmd
 }
 
-// describeTopic asks for a topic, and for the ends of its partitions.
+// describeTopic asks for a topic, and for the ends of all its partitions at once: what is
+// asked of one without a leader waits for one to come.
 func describeTopic(ctx context.Context, cl *client.Client, name string) (*topicView, error) {
 	m, err := cl.Metadata(ctx, name)
 	if err != nil {
 		return nil, err
 	}
 	t := viewTopic(m.Topics[0])
+	errs := make([]error, len(t.Partitions))
+	var wg sync.WaitGroup
 	for i := range t.Partitions {
-		p := &t.Partitions[i]
-		start, err := cl.ListOffsets(ctx, name, p.Partition, api.OffsetSpec_EARLIEST)
-		if err != nil {
-			return nil, err
-		}
-		end, err := cl.ListOffsets(ctx, name, p.Partition, api.OffsetSpec_LATEST)
-		if err != nil {
-			return nil, err
-		}
-		p.Start, p.End = &start, &end
+		wg.Go(func() { errs[i] = t.Partitions[i].ask(ctx, cl) })
 	}
-	return &t, nil
+	wg.Wait()
+	return &t, cmp.Or(errs...)
+}
+
+// ask asks for the ends of the partition. That nobody who leads it answers in time is no
+// error: it is shown without a leader then.
+func (p *partitionView) ask(ctx context.Context, cl *client.Client) error {
+	start, err := cl.ListOffsets(ctx, p.Topic, p.Partition, api.OffsetSpec_EARLIEST)
+	if err == nil {
+		var end int64
+		if end, err = cl.ListOffsets(ctx, p.Topic, p.Partition, api.OffsetSpec_LATEST); err == nil {
+			p.Start, p.End = &start, &end
+			return nil
+		}
+	}
+	if lasting(err) || ctx.Err() != nil {
+		return err
+	}
+	p.Leader = 0
+	return nil
 }
 
 // table prints the topic for people.
