@@ -56,7 +56,7 @@ func newServe() *cobra.Command {
 		Use:   "serve --data DIR --listen HOST:PORT (--init | --join HOST:PORT,...)",
 		Short: "Run a node",
 		Long: `Run a node until it is told to stop (SIGINT or SIGTERM), when it hands the
-leadership of its partitions over first.
+leadership of its partitions over first. A second signal ends it at once.
 
 The first node of a new cluster takes --init, every further one --join with the
 address of any node. A node that has data needs neither: it knows who it is.
