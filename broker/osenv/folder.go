@@ -95,13 +95,22 @@ func (f *Folder) List(folder string) ([]env.FileInfo, error) {
 	if err != nil {
 		return nil, err
 	}
+	return f.describe(folder, names)
+}
+
+// describe tells files from folders among the names found in a folder. Somebody else may
+// have removed one since: that one is not there, and nothing follows for the folder.
+func (f *Folder) describe(folder string, names []string) ([]env.FileInfo, error) {
 	entries := make([]env.FileInfo, 0, len(names))
 	for _, name := range names {
+		if env.CheckFile(folder+name) != nil {
+			continue
+		}
 		info, err := f.root.Lstat(folder + name)
 		switch {
+		case errors.Is(err, fs.ErrNotExist):
 		case err != nil:
 			return nil, err
-		case env.CheckFile(folder+name) != nil:
 		case info.IsDir():
 			entries = append(entries, env.FileInfo{Name: folder + name + "/"})
 		case info.Mode().IsRegular():

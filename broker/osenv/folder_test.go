@@ -1,6 +1,8 @@
 package osenv
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -64,6 +66,22 @@ func TestListLeavesOutForeignFiles(t *testing.T) {
 	slices.SortFunc(entries, func(a, b env.FileInfo) int { return strings.Compare(a.Name, b.Name) })
 	if want := []env.FileInfo{{Name: "folder/"}, {Name: "kept", Size: 3}}; err != nil || !slices.Equal(entries, want) {
 		t.Fatalf("listed %v, %v", entries, err)
+	}
+}
+
+// A name that goes while a folder is listed does not make the folder one that is not there,
+// which would be an empty one: a node would take its journal for a new one.
+func TestListWhileFilesGo(t *testing.T) {
+	path := t.TempDir()
+	f := mustOpen(t, path)
+	os.Mkdir(filepath.Join(path, "journal"), 0o700)
+	os.WriteFile(filepath.Join(path, "journal", "00"), []byte("123"), 0o600)
+	entries, err := f.describe("journal/", []string{".Foreign.swp", "gone", "00"})
+	if want := []env.FileInfo{{Name: "journal/00", Size: 3}}; err != nil || !slices.Equal(entries, want) {
+		t.Fatalf("listed %v, %v", entries, err)
+	}
+	if entries, err := f.List("nowhere/"); !errors.Is(err, fs.ErrNotExist) {
+		t.Fatalf("of no folder: %v, %v", entries, err)
 	}
 }
 

@@ -21,7 +21,8 @@ type FS interface {
 	MakeFolder(name string) error
 	// Remove removes a file, or an empty folder.
 	Remove(name string) error
-	// List gives the files and folders directly in a folder, in any order.
+	// List gives the files and folders directly in a folder, in any order. It fails with
+	// fs.ErrNotExist only where the folder itself is not there: that is taken to be empty.
 	List(folder string) ([]env.FileInfo, error)
 	// SyncFolder makes the names in a folder durable.
 	SyncFolder(name string) error
