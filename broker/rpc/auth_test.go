@@ -77,7 +77,7 @@ func TestCertificatesArePrincipals(t *testing.T) {
 		Name: "t", Pattern: api.Acl_LITERAL, Permission: api.Acl_ALLOW}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := app.Produce(ctx, "t", 0, client.Record{Value: []byte("x")}); err != nil {
+	if _, err := app.Produce(ctx, "t", 0, client.Record{Value: make([]byte, 200<<10)}); err != nil {
 		t.Errorf("what is allowed: %v", err)
 	}
 	if err := app.DeleteTopic(ctx, "t"); !errors.Is(err, client.ErrTopicAuthorization) {

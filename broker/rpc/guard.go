@@ -44,8 +44,8 @@ const (
 	failurePause = 100 * time.Millisecond
 	// refusalTime is how long the link of somebody who is not let in still says so.
 	refusalTime = time.Second
-	// maxStrangers is how many links may wait at a time for the other end to say who it is,
-	// so that strangers take no places from clients.
+	// maxStrangers is how many links of clients, and how many of peers, may wait at a time for
+	// the other end to say who it is, so that strangers take no places from those known.
 	maxStrangers = 1024
 	// maxGranted bounds what a link remembers of what it may do.
 	maxGranted = 1024
@@ -56,12 +56,30 @@ type gate struct {
 	Guard
 	secret access.Credential
 	pause  time.Duration // failurePause
-	// strangers are the links whose other end has yet to say who it is; at most places.
-	strangers atomic.Int64
-	places    int64 // maxStrangers
-	current   atomic.Pointer[indexed]
-	mu        sync.Mutex // to make current
+	// strangers and callers are the links of clients and of peers whose other end has yet to
+	// say who it is.
+	strangers, callers crowd
+	current            atomic.Pointer[indexed]
+	mu                 sync.Mutex // to make current
 }
+
+// crowd is how many there are, of at most so many places.
+type crowd struct {
+	present atomic.Int64
+	places  int64
+}
+
+// enter takes a place; false if there is none.
+func (c *crowd) enter() bool {
+	if c.present.Add(1) > c.places {
+		c.leave()
+		return false
+	}
+	return true
+}
+
+// leave gives a place back.
+func (c *crowd) leave() { c.present.Add(-1) }
 
 // indexed is a view with its ACLs indexed.
 type indexed struct {
@@ -76,7 +94,9 @@ func newGate(g Guard) (*gate, error) {
 	if g.Report == nil {
 		g.Report = func(string, string, string) {}
 	}
-	made := &gate{Guard: g, pause: failurePause, places: maxStrangers}
+	made := &gate{Guard: g, pause: failurePause}
+	made.strangers.places = maxStrangers
+	made.callers.places = maxStrangers
 	if g.PeerSecret == "" {
 		return made, nil
 	}
@@ -118,6 +138,11 @@ func (at *indexed) user(name string) (access.Credential, bool) {
 		return access.Decoy(at.view.Decoy, name), false
 	}
 	return users[i].Credential, true
+}
+
+// asks reports whether a method is only for those who say who they are.
+func (g *gate) asks(method string) bool {
+	return g.Required || g.PeerSecret != "" && method == Peer_Exchange_FullMethodName
 }
 
 func (g *gate) super(principal string) bool { return slices.Contains(g.SuperUsers, principal) }
@@ -167,6 +192,8 @@ type visitor struct {
 	gate *gate
 	// from is its address.
 	from string
+	// trust has its connection trusted.
+	trust func()
 	// who is nil for nobody.
 	who atomic.Pointer[identity]
 	// waiting: it is one of the gate's strangers.
@@ -180,7 +207,7 @@ type visitor struct {
 }
 
 func (g *gate) visitor(ctx context.Context) *visitor {
-	v := &visitor{gate: g, from: from(ctx)}
+	v := &visitor{gate: g, from: from(ctx), trust: func() { trust(ctx) }}
 	if principal := certified(ctx); principal != "" {
 		v.who.Store(&identity{principal: principal, super: g.super(principal)})
 	}
@@ -192,8 +219,7 @@ func (v *visitor) enter() bool {
 	if !v.stranger() {
 		return true
 	}
-	if v.gate.strangers.Add(1) > v.gate.places {
-		v.gate.strangers.Add(-1)
+	if !v.gate.strangers.enter() {
 		return false
 	}
 	v.waiting.Store(true)
@@ -203,7 +229,7 @@ func (v *visitor) enter() bool {
 // settled says that it is a stranger no more: it has said who it is, or the link has ended.
 func (v *visitor) settled() {
 	if v.waiting.Swap(false) {
-		v.gate.strangers.Add(-1)
+		v.gate.strangers.leave()
 	}
 }
 
@@ -321,6 +347,7 @@ func (v *visitor) hear(m *Sasl) ([]byte, *api.Error) {
 	if err == nil && v.login.proven() {
 		u := v.login.user
 		v.who.Store(&identity{principal: u.Principal(), super: v.gate.super(u.Principal()), user: u})
+		v.trust()
 		v.settled()
 		return data, nil
 	}

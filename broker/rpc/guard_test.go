@@ -230,7 +230,7 @@ func TestStrangersAreFew(t *testing.T) {
 	d := &doorkeeper{}
 	d.view.Store(&access.View{Version: 1, Users: users(t, "root"), Decoy: decoySecret})
 	s := serveGuarded(t, d.guard()).echoes()
-	s.gate.places = 2
+	s.gate.strangers.places = 2
 	clients := []*asker{s.asker(Password("root", "toor")), s.asker(Password("root", "toor")), s.asker(Password("root", "toor"))}
 	for _, a := range clients {
 		a.want("a client", read("t"), api.Code_OK)
@@ -238,14 +238,14 @@ func TestStrangersAreFew(t *testing.T) {
 	for range 2 {
 		s.link() // which says nothing
 	}
-	s.await("two strangers", func() bool { return s.gate.strangers.Load() == 2 })
+	s.await("two strangers", func() bool { return s.gate.strangers.present.Load() == 2 })
 	if _, err := s.link().Recv(); status.Code(err) != codes.ResourceExhausted {
 		t.Errorf("a third stranger: %v", err)
 	}
 	for _, a := range clients {
 		a.want("a client that was let in before", read("t"), api.Code_OK)
 	}
-	s.await("the strangers' end", func() bool { return s.gate.strangers.Load() == 0 })
+	s.await("the strangers' end", func() bool { return s.gate.strangers.present.Load() == 0 })
 	s.asker(Password("root", "toor")).want("a client after all that", read("t"), api.Code_OK)
 }
 

@@ -46,7 +46,6 @@ func NewNetwork(address env.Endpoint, inbox Inbox, c Credentials) *Network {
 	n := &Network{
 		address: address,
 		inbox:   inbox,
-		server:  grpc.NewServer(serverOptions(c)...),
 		peers: dialer{
 			inbox: inbox, options: dialOptions(c), pauses: true,
 			links: make(map[env.Endpoint]*link), refused: make(map[env.Endpoint]refusal),
@@ -54,6 +53,7 @@ func NewNetwork(address env.Endpoint, inbox Inbox, c Credentials) *Network {
 		clients: make(map[env.Endpoint]client),
 		closing: make(chan struct{}),
 	}
+	n.server = grpc.NewServer(serverOptions(c, n.meet)...)
 	n.peers.open = n.openExchange
 	n.gate, _ = newGate(Guard{}) // which has nothing that could be wrong
 	RegisterBrokerServer(n.server, &brokerService{network: n})
@@ -79,7 +79,7 @@ func (n *Network) ObserveBy(observer func(Answered)) { n.observer = observer }
 // Serve takes connections from the listener, and closes it, until Close. It
 // returns nil after Close, otherwise what is wrong with the listener.
 func (n *Network) Serve(l net.Listener) error {
-	if err := n.server.Serve(l); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+	if err := n.server.Serve(&listener{l, strangerTime}); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 		return fmt.Errorf("serve at %s: %w", l.Addr(), err)
 	}
 	return nil

@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"net"
+	"sync"
 	"time"
 
 	"github.com/reprise-mq/reprise/broker/access"
@@ -28,8 +29,14 @@ var (
 // link, and the peer opens another. As with a client's link, the reader ends with
 // the link, and not the other way round.
 func (s *peerService) Exchange(stream grpc.BidiStreamingServer[Frames, Sasl]) error {
+	callers := &s.network.gate.callers
+	if !callers.enter() {
+		return errFull
+	}
+	settled := sync.OnceFunc(callers.leave)
+	defer settled()
 	ended, admitted := make(chan error, 1), make(chan struct{})
-	go func() { ended <- s.read(stream, admitted) }()
+	go func() { ended <- s.read(stream, func() { close(admitted); settled() }) }()
 	late := time.NewTimer(handshakeTime)
 	defer late.Stop()
 	for {
@@ -49,12 +56,12 @@ func (s *peerService) Exchange(stream grpc.BidiStreamingServer[Frames, Sasl]) er
 }
 
 // read admits a peer and takes what it sends.
-func (s *peerService) read(stream grpc.BidiStreamingServer[Frames, Sasl], admitted chan<- struct{}) error {
+func (s *peerService) read(stream grpc.BidiStreamingServer[Frames, Sasl], admitted func()) error {
 	batch, err := s.network.gate.admitPeer(stream)
 	if err != nil {
 		return err
 	}
-	close(admitted)
+	admitted()
 	from := batch.From
 	if _, port, err := net.SplitHostPort(from); err != nil || port == "" || isClient(env.Endpoint(from)) {
 		return errFrom
@@ -116,6 +123,9 @@ func (g *gate) hearPeer(stream grpc.BidiStreamingServer[Frames, Sasl], batch *Fr
 			time.Sleep(g.pause)
 			g.Report("a peer is not let in", from(stream.Context()), "it shows another peer secret; all nodes of a cluster have the same")
 			return nil, errStranger
+		}
+		if login.proven() {
+			trust(stream.Context())
 		}
 		if err := stream.Send(&Sasl{Data: data}); err != nil {
 			return nil, err

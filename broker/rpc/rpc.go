@@ -30,6 +30,7 @@ import (
 	_ "google.golang.org/grpc/encoding/proto" // registers the codec that is wrapped here
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/tap"
 )
 
 // Bounds of a link.
@@ -53,6 +54,11 @@ const (
 	maxClients = 16384
 	// maxDialed is how many links a process opens.
 	maxDialed = 1024
+	// maxStreams is how many links and calls a connection carries at a time. Ours carry one;
+	// of others' calls the next waits for its turn where it is made.
+	maxStreams = 128
+	// maxHeaders bounds the headers of a link or call, in bytes.
+	maxHeaders = 16 << 10
 )
 
 // Times of a link.
@@ -119,12 +125,14 @@ func (c Credentials) client() grpc.DialOption {
 	return grpc.WithTransportCredentials(c.Client)
 }
 
-func serverOptions(c Credentials) []grpc.ServerOption {
+func serverOptions(c Credentials, meet tap.ServerInHandle) []grpc.ServerOption {
 	return []grpc.ServerOption{
 		c.server(),
 		grpc.ForceServerCodecV2(newCodec()),
 		grpc.MaxRecvMsgSize(maxReceive),
-		grpc.MaxConcurrentStreams(maxPending),
+		grpc.InTapHandle(meet),
+		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.MaxHeaderListSize(maxHeaders),
 		grpc.InitialWindowSize(windowSize),
 		grpc.InitialConnWindowSize(windowSize),
 		grpc.ReadBufferSize(bufferSize),
