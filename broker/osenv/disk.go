@@ -28,6 +28,8 @@ type Disk struct {
 	workers sync.WaitGroup
 	making  sync.Mutex // held while folders are made
 	free    atomic.Int64
+	// poolFiles is how many files of one top folder stay open.
+	poolFiles int
 	// measuring: somebody asks the file system how much is free.
 	measuring atomic.Bool
 
@@ -44,11 +46,12 @@ var _ env.Disk = (*Disk)(nil)
 // NewDisk makes the disk of the process that the driver will run.
 func NewDisk(fs FS, d *Driver) *Disk {
 	disk := &Disk{
-		fs:     fs,
-		driver: d,
-		lanes:  make(map[string]*lane),
-		pools:  make(map[string]*pool),
-		made:   map[string]bool{"": true},
+		fs:        fs,
+		driver:    d,
+		poolFiles: poolFilesOf(fileLimit()),
+		lanes:     make(map[string]*lane),
+		pools:     make(map[string]*pool),
+		made:      map[string]bool{"": true},
 	}
 	disk.measure()
 	return disk

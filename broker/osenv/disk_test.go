@@ -236,6 +236,24 @@ func TestOpenFilesAreBounded(t *testing.T) {
 	}
 }
 
+// Where a process may have few files, a disk takes few, and some are left for connections.
+func TestFewFilesAreSpared(t *testing.T) {
+	for _, limit := range []int{64, 150, 1024, 1 << 20} {
+		if left := limit - 2*(poolFilesOf(limit)+poolWorkers); left < limit/4 {
+			t.Errorf("of %d files the disk leaves %d", limit, left)
+		}
+	}
+	r := newRig(t)
+	r.disk.poolFiles = 3
+	for _, name := range strings.Split("abcdefghijklmnopqrst", "") {
+		r.calls(func(d *Disk) { d.Create("x/"+name, 0) })
+		r.wantFile("x/"+name, "")
+	}
+	if n := r.fs.mostOpen(); n > r.disk.poolFiles+poolWorkers {
+		t.Fatalf("%d files were open", n)
+	}
+}
+
 // What a sync before closing finds is told at the file's own next sync.
 func TestErrorAtEvictionIsRemembered(t *testing.T) {
 	r := newRig(t)

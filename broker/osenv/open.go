@@ -1,8 +1,34 @@
 package osenv
 
-// poolFiles is how many files of one top folder stay open; each worker may have
-// one more in hand.
+import (
+	"math"
+	"syscall"
+)
+
+// poolFiles is how many files of one top folder stay open, where the process may have
+// many more; each worker may have one more in hand.
 const poolFiles = 256
+
+// poolFilesOf is how many files of one top folder stay open where the process may have so
+// many. Two folders have half of them, and leave the rest to connections.
+func poolFilesOf(limit int) int { return min(poolFiles, limit/4) }
+
+// fileLimit is how many files and connections this process may have open; the Go runtime
+// has raised it as far as it is allowed to.
+func fileLimit() int {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return math.MaxInt32 // opening will tell
+	}
+	return int(min(uint64(limit.Cur), math.MaxInt32))
+}
+
+// SpareFiles is how many files and connections this process can have open beside those of
+// a Disk with so many top folders.
+func SpareFiles(folders int) int {
+	limit := fileLimit()
+	return limit - folders*(poolFilesOf(limit)+poolWorkers)
+}
 
 // open opens the lane's file, if it is not open.
 func (d *Disk) open(l *lane) error {
@@ -62,7 +88,7 @@ func (d *Disk) trim(own *lane) {
 
 func (d *Disk) surplus(own *lane) *lane {
 	open := &own.pool.open
-	if own.file == nil || open.Len() <= poolFiles {
+	if own.file == nil || open.Len() <= d.poolFiles {
 		return nil
 	}
 	for e := open.Front(); e != nil; e = e.Next() {

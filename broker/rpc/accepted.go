@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,27 +24,66 @@ const (
 // errTooMuch ends a connection; nobody but gRPC hears of it.
 var errTooMuch = errors.New("rpc: a stranger has sent more than it takes to say who it is")
 
-// listener makes accepted connections of those that another one gives.
+// listener makes accepted connections of those that another one gives, and takes no more
+// than so many at a time: the others wait in the operating system.
 type listener struct {
 	net.Listener
 	// patience is how long a connection stays open on which nobody was let in.
 	patience time.Duration
+	// places has a token for every open connection, and perhaps one for the next.
+	places chan struct{}
+	// full is called when there is no place for the next.
+	full   func()
+	once   sync.Once
+	closed chan struct{}
+}
+
+func newListener(l net.Listener, places int, full func()) *listener {
+	return &listener{Listener: l, patience: strangerTime, places: make(chan struct{}, places), full: full, closed: make(chan struct{})}
 }
 
 // Accept is net.Listener.
 func (l *listener) Accept() (net.Conn, error) {
+	if !l.enter() {
+		return nil, net.ErrClosed
+	}
 	conn, err := l.Listener.Accept()
 	if err != nil {
+		l.leave()
 		return nil, err
 	}
 	giveUpAfter(conn, aliveTimeout)
-	c := &accepted{Conn: conn}
+	c := &accepted{Conn: conn, leave: sync.OnceFunc(l.leave)}
 	c.late = time.AfterFunc(l.patience, func() {
 		if !c.trusted.Load() {
 			_ = conn.Close() // gRPC finds it closed, and lets go of it
 		}
 	})
 	return c, nil
+}
+
+// enter waits for a place; false if the listener is closed.
+func (l *listener) enter() bool {
+	select {
+	case l.places <- struct{}{}:
+		return true
+	default:
+		l.full()
+	}
+	select {
+	case l.places <- struct{}{}:
+		return true
+	case <-l.closed:
+		return false
+	}
+}
+
+func (l *listener) leave() { <-l.places }
+
+// Close is net.Listener.
+func (l *listener) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return l.Listener.Close()
 }
 
 // accepted is a connection from a client or a peer.
@@ -55,6 +95,7 @@ type accepted struct {
 	// the reader alone.
 	heard int
 	late  *time.Timer
+	leave func() // gives its place back
 }
 
 // Read is net.Conn. Of a stranger it reads no more than it may send.
@@ -73,6 +114,7 @@ func (c *accepted) Read(b []byte) (int, error) {
 
 // Close is net.Conn.
 func (c *accepted) Close() error {
+	defer c.leave()
 	c.late.Stop()
 	return c.Conn.Close()
 }

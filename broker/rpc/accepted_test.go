@@ -5,11 +5,15 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/reprise-mq/reprise/broker/access"
 	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/env"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -65,7 +69,8 @@ func TestOthersSendMuch(t *testing.T) {
 
 // A connection on which nobody was let in ends after a while, and one is enough for it to stay.
 func TestSilentConnectionsEnd(t *testing.T) {
-	l := &listener{listen(t, "127.0.0.1:0"), 50 * time.Millisecond}
+	l := newListener(listen(t, "127.0.0.1:0"), 2, func() {})
+	l.patience = 50 * time.Millisecond
 	defer l.Close()
 	dial := func() (ours, theirs net.Conn) {
 		theirs, err := net.Dial("tcp", l.Addr().String())
@@ -109,4 +114,46 @@ func TestStrangePeersAreFew(t *testing.T) {
 	peer.Send(s.address, batchFrom(1))
 	s.await("a peer's message", func() bool { return s.count() == 2 })
 	s.await("a place for the next", func() bool { return s.gate.callers.present.Load() == 0 })
+}
+
+// A node takes so many connections at a time, says so once, and takes the next when one ends.
+func TestConnectionsAreFew(t *testing.T) {
+	l, n := listen(t, "127.0.0.1:0"), &notes{}
+	s := served{NewNetwork(env.Endpoint(l.Addr().String()), n, Credentials{}), n, t}
+	var full atomic.Int64
+	s.LimitTo(2, func() { full.Add(1) })
+	go s.Serve(l)
+	t.Cleanup(s.Close)
+	send := func(link grpc.BidiStreamingClient[Requests, Responses], id uint64) {
+		if err := link.Send(&Requests{Requests: []*api.Request{produce(id, api.Acks_ALL)}}); err != nil {
+			t.Error(err)
+		}
+	}
+	conn, second := s.conn(), s.link()
+	first, err := NewBrokerClient(conn).Link(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	send(first, 1)
+	send(second, 2)
+	s.await("two clients", func() bool { return s.count() == 2 })
+	waits, err := net.Dial("tcp", string(s.address))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer waits.Close()
+	waits.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+	if _, err := waits.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("a third connection: %v", err)
+	}
+	send(first, 3)
+	s.await("a client's next request", func() bool { return s.count() == 3 })
+	waits.Close()
+	conn.Close()
+	third := s.link()
+	send(third, 4)
+	s.await("a client in its place", func() bool { return s.count() == 4 })
+	if n := full.Load(); n != 1 {
+		t.Errorf("it was said %d times that there are too many", n)
+	}
 }

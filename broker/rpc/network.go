@@ -22,6 +22,9 @@ type Network struct {
 	server  *grpc.Server
 	peers   dialer
 	gate    *gate
+	// places is how many connections it takes at a time; full hears once that there are as many.
+	places int
+	full   func()
 	// observer is told of every request that was answered; nil is nobody.
 	observer func(Answered)
 
@@ -50,6 +53,8 @@ func NewNetwork(address env.Endpoint, inbox Inbox, c Credentials) *Network {
 			inbox: inbox, options: dialOptions(c), pauses: true,
 			links: make(map[env.Endpoint]*link), refused: make(map[env.Endpoint]refusal),
 		},
+		places:  maxConnections,
+		full:    func() {},
 		clients: make(map[env.Endpoint]client),
 		closing: make(chan struct{}),
 	}
@@ -72,6 +77,13 @@ func (n *Network) GuardBy(g Guard) (err error) {
 	return err
 }
 
+// LimitTo has the node take no more than so many connections at a time, and never more than
+// it has places for links. Further ones wait until another ends; full is called when that
+// happens first, and must not wait. It is for use before Serve.
+func (n *Network) LimitTo(connections int, full func()) {
+	n.places, n.full = min(connections, maxConnections), sync.OnceFunc(full)
+}
+
 // ObserveBy has every request of a client that was answered told to observer, which must
 // not wait. It is for use before Serve.
 func (n *Network) ObserveBy(observer func(Answered)) { n.observer = observer }
@@ -79,7 +91,7 @@ func (n *Network) ObserveBy(observer func(Answered)) { n.observer = observer }
 // Serve takes connections from the listener, and closes it, until Close. It
 // returns nil after Close, otherwise what is wrong with the listener.
 func (n *Network) Serve(l net.Listener) error {
-	if err := n.server.Serve(&listener{l, strangerTime}); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+	if err := n.server.Serve(newListener(l, n.places, n.full)); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 		return fmt.Errorf("serve at %s: %w", l.Addr(), err)
 	}
 	return nil

@@ -4,12 +4,11 @@ import (
 	"net"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // What gRPC sets where it finds a bare connection is set behind the listener too.
 func TestAcceptedConnectionsGiveUp(t *testing.T) {
-	l := &listener{listen(t, "127.0.0.1:0"), time.Minute}
+	l := newListener(listen(t, "127.0.0.1:0"), 1, func() {})
 	defer l.Close()
 	theirs, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {

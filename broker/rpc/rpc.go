@@ -54,6 +54,8 @@ const (
 	maxClients = 16384
 	// maxDialed is how many links a process opens.
 	maxDialed = 1024
+	// maxConnections is how many connections of clients and peers a node has at a time.
+	maxConnections = maxClients + maxDialed
 	// maxStreams is how many links and calls a connection carries at a time. Ours carry one;
 	// of others' calls the next waits for its turn where it is made.
 	maxStreams = 128
@@ -69,7 +71,8 @@ const (
 	// doubles with each failure, and ends when the peer itself calls.
 	retryMin = 50 * time.Millisecond
 	retryMax = time.Second
-	// idleTime is how long a link without traffic stays up, at least.
+	// idleTime is how long a link without traffic stays up, at least, and a connection
+	// without a link.
 	idleTime = time.Minute
 	// drainTime is how long Close waits for clients to take their last answers.
 	drainTime = time.Second
@@ -138,7 +141,7 @@ func serverOptions(c Credentials, meet tap.ServerInHandle) []grpc.ServerOption {
 		grpc.ReadBufferSize(bufferSize),
 		grpc.WriteBufferSize(bufferSize),
 		grpc.ConnectionTimeout(handshakeTime),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: aliveTime, Timeout: aliveTimeout}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idleTime, Time: aliveTime, Timeout: aliveTimeout}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: aliveTime / 2, PermitWithoutStream: true}),
 	}
 }

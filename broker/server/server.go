@@ -118,6 +118,7 @@ func Start(cfg Config) (*Server, error) {
 	s.disk = osenv.NewDisk(fs, s.driver)
 	s.network = rpc.NewNetwork(cfg.Node.Address, s.driver, cfg.Credentials)
 	s.network.ObserveBy(s.answered)
+	s.limitConnections()
 	if err := s.guard(cfg.Auth); err != nil {
 		return nil, errors.Join(err, listener.Close(), folder.Close())
 	}
@@ -139,6 +140,26 @@ func Start(cfg Config) (*Server, error) {
 		}
 	}()
 	return s, nil
+}
+
+const (
+	// dataFolders is how many folders of a node's disk have many files: the journal's and the
+	// groups'.
+	dataFolders = 2
+	// otherFiles is what a node has open beside its disk and the connections it takes:
+	// connections to peers and of the monitor, and what there is once.
+	otherFiles = 64
+)
+
+// limitConnections leaves the disk the files that it needs: one that cannot be opened, for
+// there are too many connections, would end the node.
+func (s *Server) limitConnections() {
+	spare := osenv.SpareFiles(dataFolders)
+	connections := max(1, spare/2, spare-otherFiles)
+	s.network.LimitTo(connections, func() {
+		s.log.Warn("further connections have to wait until others end", "connections", connections,
+			"try", "fewer clients, or a higher limit on open files (ulimit -n)")
+	})
 }
 
 // unusable says why a server cannot listen, and what to try.
