@@ -25,8 +25,8 @@ var _ env.Network = (*ClientNetwork)(nil)
 // NewClientNetwork makes the network of a client.
 func NewClientNetwork(inbox Inbox, c Credentials) *ClientNetwork {
 	n := &ClientNetwork{login: c.Login, nodes: dialer{
-		inbox: inbox, options: dialOptions(c),
-		links: make(map[env.Endpoint]*link), refused: make(map[env.Endpoint]refusal),
+		inbox: inbox, options: dialOptions(c), patience: dialTimeout,
+		links: make(map[env.Endpoint]*link), troubles: make(map[env.Endpoint]trouble),
 	}}
 	n.nodes.open = n.openLink
 	return n

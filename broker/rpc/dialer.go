@@ -24,18 +24,23 @@ type dialer struct {
 	options []grpc.DialOption
 	// open opens a stream on a connection that is up.
 	open func(context.Context, *grpc.ClientConn) (stream, error)
+	// patience is how long a link may take to come up that had no trouble before.
+	patience time.Duration
 	// pauses says whether a link that broke is opened again only after a pause.
 	pauses bool
 
-	running sync.WaitGroup
-	mu      sync.Mutex
-	closed  bool
-	links   map[env.Endpoint]*link   // at most maxDialed
-	refused map[env.Endpoint]refusal // at most maxDialed
+	running  sync.WaitGroup
+	mu       sync.Mutex
+	closed   bool
+	links    map[env.Endpoint]*link   // at most maxDialed
+	troubles map[env.Endpoint]trouble // at most maxDialed
 }
 
-// refusal is why nothing is sent to an endpoint: it could not be reached.
-type refusal struct {
+// trouble is what the last link with an endpoint says about the next.
+type trouble struct {
+	// patience is how long it may take to come up.
+	patience time.Duration
+	// pause is how long nothing is sent: until then.
 	pause time.Duration
 	until time.Time
 }
@@ -58,10 +63,11 @@ func (d *dialer) send(to env.Endpoint, piece []byte) {
 
 // dial begins a link; nil if that cannot be now.
 func (d *dialer) dial(to env.Endpoint) *link {
-	if d.closed || len(d.links) >= maxDialed || time.Now().Before(d.refused[to].until) {
+	last := d.troubles[to]
+	if d.closed || len(d.links) >= maxDialed || d.pauses && time.Now().Before(last.until) {
 		return nil
 	}
-	l := &link{dialer: d, to: to, out: newOutbox()}
+	l := &link{dialer: d, to: to, out: newOutbox(), patience: max(d.patience, last.patience)}
 	d.links[to] = l
 	d.running.Go(l.run)
 	return l
@@ -71,36 +77,41 @@ func (d *dialer) dial(to env.Endpoint) *link {
 func (d *dialer) calls(from env.Endpoint) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	delete(d.refused, from)
+	delete(d.troubles, from)
 }
 
 // end takes a link away and says so. The next message dials again: after a pause,
 // if the dialer makes them.
-func (d *dialer) end(l *link, opened bool) {
+func (d *dialer) end(l *link) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.links, l.to)
-	if d.pauses {
-		d.refuse(l.to, opened)
-	}
+	d.remember(l)
 	d.inbox.Lost(l.to)
 }
 
-func (d *dialer) refuse(to env.Endpoint, opened bool) {
+// remember keeps what a link that has ended says about the next. One that was up only for a
+// moment was refused by the other end, which is no better than one that did not come up.
+func (d *dialer) remember(l *link) {
 	now := time.Now()
-	pause := min(2*d.refused[to].pause, retryMax)
-	if opened || pause == 0 {
-		pause = retryMin
+	next := d.troubles[l.to]
+	switch {
+	case l.lasted > retryMax:
+		next = trouble{}
+	case l.late:
+		next.patience = min(2*l.patience, maxDialTimeout)
 	}
-	if len(d.refused) >= maxDialed {
-		for e, r := range d.refused {
-			if r.until.Before(now) {
-				delete(d.refused, e)
+	next.pause = min(max(retryMin, 2*next.pause), retryMax)
+	next.until = now.Add(next.pause)
+	if len(d.troubles) >= maxDialed {
+		for e, t := range d.troubles {
+			if t.until.Before(now) {
+				delete(d.troubles, e)
 			}
 		}
 	}
-	if len(d.refused) < maxDialed {
-		d.refused[to] = refusal{pause: pause, until: now.Add(pause)}
+	if len(d.troubles) < maxDialed {
+		d.troubles[l.to] = next
 	}
 }
 
@@ -125,30 +136,35 @@ type link struct {
 	to     env.Endpoint
 	out    *outbox
 	used   atomic.Bool // since the last look
+	// patience is how long it may take to come up, and late says that it took longer.
+	patience time.Duration
+	late     bool
+	// lasted is how long it was up.
+	lasted time.Duration
 }
 
 func (l *link) run() {
-	opened := l.talk()
+	l.talk()
 	l.out.abort()
-	l.dialer.end(l, opened)
+	l.dialer.end(l)
 }
 
-// talk carries messages until the link breaks or the outbox is aborted; it
-// reports whether the link came up.
-func (l *link) talk() bool {
+// talk carries messages until the link breaks or the outbox is aborted.
+func (l *link) talk() {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	conn, err := grpc.NewClient(passthrough+string(l.to), l.dialer.options...)
 	if err != nil {
-		return false
+		return
 	}
 	defer conn.Close()
 	go l.watch(cancel)
-	late := time.AfterFunc(dialTimeout, cancel)
+	late := time.AfterFunc(l.patience, cancel)
 	s, err := l.dialer.open(ctx, conn)
-	if !late.Stop() || err != nil {
-		return false
+	if l.late = !late.Stop(); l.late || err != nil {
+		return
 	}
+	began := time.Now()
 	sent := make(chan struct{})
 	go func() {
 		defer close(sent)
@@ -156,9 +172,9 @@ func (l *link) talk() bool {
 		cancel()
 	}()
 	s.receive(l.to, func() { l.used.Store(true) })
+	l.lasted = time.Since(began)
 	l.out.abort()
 	<-sent
-	return true
 }
 
 // watch breaks a link that nobody uses, and ends the stream of one that is broken.

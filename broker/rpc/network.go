@@ -50,8 +50,8 @@ func NewNetwork(address env.Endpoint, inbox Inbox, c Credentials) *Network {
 		address: address,
 		inbox:   inbox,
 		peers: dialer{
-			inbox: inbox, options: dialOptions(c), pauses: true,
-			links: make(map[env.Endpoint]*link), refused: make(map[env.Endpoint]refusal),
+			inbox: inbox, options: dialOptions(c), patience: dialTimeout, pauses: true,
+			links: make(map[env.Endpoint]*link), troubles: make(map[env.Endpoint]trouble),
 		},
 		places:  maxConnections,
 		full:    func() {},

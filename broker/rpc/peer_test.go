@@ -103,7 +103,7 @@ func TestCallingPeerIsReached(t *testing.T) {
 	address := l.Addr().String()
 	l.Close()
 	a.peers.mu.Lock()
-	a.peers.refused[env.Endpoint(address)] = refusal{pause: retryMax, until: time.Now().Add(time.Hour)}
+	a.peers.troubles[env.Endpoint(address)] = trouble{pause: retryMax, until: time.Now().Add(time.Hour)}
 	a.peers.mu.Unlock()
 	a.Send(env.Endpoint(address), batchFrom(1))
 	a.await("the loss", func() bool { return a.hasLost(env.Endpoint(address)) })
@@ -148,23 +148,69 @@ func TestTooLargeAMessageBreaksTheLink(t *testing.T) {
 	s.await("another request", func() bool { return s.count() == 2 })
 }
 
-func TestRefusalsAreBounded(t *testing.T) {
-	d := dialer{refused: make(map[env.Endpoint]refusal)}
+// A peer that takes a link, and ends it at once, is not dialed at every message either.
+func TestDialsPauseWhereRefused(t *testing.T) {
+	a, b := serve(t), serveGuarded(t, Guard{PeerSecret: "secret"})
+	var dialed atomic.Int64
+	a.DialBy(func(ctx context.Context, to string) (net.Conn, error) {
+		dialed.Add(1)
+		return (&net.Dialer{}).DialContext(ctx, "tcp", to)
+	})
+	for began := time.Now(); time.Since(began) < 700*time.Millisecond; time.Sleep(time.Millisecond) {
+		a.Send(b.address, batchFrom(1))
+	}
+	if n := dialed.Load(); n < 2 || n > 6 {
+		t.Fatalf("dialed %d times", n)
+	}
+}
+
+// A link that takes longer than the first may is given more time, until it comes up.
+func TestSlowLinksComeUp(t *testing.T) {
+	s, inbox := serve(t), &notes{}
+	for _, pauses := range []bool{true, false} {
+		c := NewClientNetwork(inbox, Credentials{})
+		c.nodes.patience, c.nodes.pauses = 20*time.Millisecond, pauses
+		c.nodes.options = append(c.nodes.options, grpc.WithContextDialer(func(ctx context.Context, to string) (net.Conn, error) {
+			select {
+			case <-time.After(100 * time.Millisecond):
+			case <-ctx.Done():
+			}
+			return (&net.Dialer{}).DialContext(ctx, "tcp", to)
+		}))
+		before := s.count()
+		s.await("a request over a slow link", func() bool {
+			c.Send(s.address, requestMessage(produce(1, api.Acks_NONE)))
+			time.Sleep(time.Millisecond)
+			return s.count() > before
+		})
+		c.Close()
+	}
+}
+
+func TestTroublesAreBounded(t *testing.T) {
+	d := dialer{troubles: make(map[env.Endpoint]trouble)}
 	for i := range 3 * maxDialed {
-		d.refuse(env.Endpoint(net.JoinHostPort("host", string(rune(i)))), false)
+		d.remember(&link{to: env.Endpoint(net.JoinHostPort("host", string(rune(i))))})
 	}
-	if len(d.refused) > maxDialed {
-		t.Fatalf("%d refusals are kept", len(d.refused))
+	if len(d.troubles) > maxDialed {
+		t.Fatalf("%d troubles are kept", len(d.troubles))
 	}
-	d = dialer{refused: make(map[env.Endpoint]refusal)}
+	d = dialer{troubles: make(map[env.Endpoint]trouble)}
 	for _, want := range []time.Duration{50, 100, 200, 400, 800, 1000, 1000} {
-		d.refuse("host:1", false)
-		if got := d.refused["host:1"].pause; got != want*time.Millisecond {
+		d.remember(&link{to: "host:1", lasted: retryMin})
+		if got := d.troubles["host:1"].pause; got != want*time.Millisecond {
 			t.Fatalf("the pause is %v, want %v ms", got, want)
 		}
 	}
-	d.refuse("host:1", true)
-	if got := d.refused["host:1"].pause; got != retryMin {
-		t.Fatalf("the pause after a link is %v", got)
+	last := dialTimeout
+	for _, want := range []time.Duration{4, 8, 10, 10} {
+		d.remember(&link{to: "host:1", patience: last, late: true})
+		if last = d.troubles["host:1"].patience; last != want*time.Second {
+			t.Fatalf("the patience is %v, want %v s", last, want)
+		}
+	}
+	d.remember(&link{to: "host:1", lasted: 2 * retryMax})
+	if got := d.troubles["host:1"]; got.pause != retryMin || got.patience != 0 {
+		t.Fatalf("after a link that lasted: %v", got)
 	}
 }

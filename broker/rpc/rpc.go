@@ -65,8 +65,10 @@ const (
 
 // Times of a link.
 const (
-	// dialTimeout is how long a link may take to come up.
-	dialTimeout = 2 * time.Second
+	// dialTimeout is how long a link may take to come up. After one that took longer the next
+	// may take twice as long, up to maxDialTimeout.
+	dialTimeout    = 2 * time.Second
+	maxDialTimeout = 10 * time.Second
 	// retryMin and retryMax bound the pause before a node dials a peer again; it
 	// doubles with each failure, and ends when the peer itself calls.
 	retryMin = 50 * time.Millisecond
