@@ -30,9 +30,10 @@ type Network struct {
 
 	mu      sync.Mutex
 	closed  bool
-	clients map[env.Endpoint]client // at most maxClients
-	last    uint64                  // numbers the clients
-	closing chan struct{}           // closed by Close
+	clients map[env.Endpoint]client   // at most maxClients
+	heard   map[env.Endpoint]*hearing // the latest link of each peer that has one
+	last    uint64                    // numbers the clients
+	closing chan struct{}             // closed by Close
 }
 
 var _ env.Network = (*Network)(nil)
@@ -56,6 +57,7 @@ func NewNetwork(address env.Endpoint, inbox Inbox, c Credentials) *Network {
 		places:  maxConnections,
 		full:    func() {},
 		clients: make(map[env.Endpoint]client),
+		heard:   make(map[env.Endpoint]*hearing),
 		closing: make(chan struct{}),
 	}
 	n.server = grpc.NewServer(serverOptions(c, n.meet)...)

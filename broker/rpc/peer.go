@@ -22,6 +22,7 @@ type peerService struct {
 var (
 	errFrom     = status.Error(codes.InvalidArgument, "the sender does not say, in one way, at which HOST:PORT it is reached")
 	errStranger = status.Error(codes.Unauthenticated, "only nodes of the cluster are let in here, and this is none: it shows neither the peer secret nor the certificate of a super user")
+	errReplaced = status.Error(codes.Aborted, "a later link of the same sender has taken this one's place")
 	errFrame    = status.Error(codes.DataLoss, "a frame was damaged on the way")
 )
 
@@ -35,14 +36,16 @@ func (s *peerService) Exchange(stream grpc.BidiStreamingServer[Frames, Sasl]) er
 	}
 	settled := sync.OnceFunc(callers.leave)
 	defer settled()
-	ended, admitted := make(chan error, 1), make(chan struct{})
-	go func() { ended <- s.read(stream, func() { close(admitted); settled() }) }()
+	ended, admitted, heard := make(chan error, 1), make(chan struct{}), &hearing{make(chan struct{})}
+	go func() { ended <- s.read(stream, heard, func() { close(admitted); settled() }) }()
 	late := time.NewTimer(handshakeTime)
 	defer late.Stop()
 	for {
 		select {
 		case err := <-ended:
 			return err
+		case <-heard.replaced:
+			return errReplaced
 		case <-s.network.closing:
 			return errEnded
 		case <-late.C:
@@ -56,7 +59,7 @@ func (s *peerService) Exchange(stream grpc.BidiStreamingServer[Frames, Sasl]) er
 }
 
 // read admits a peer and takes what it sends.
-func (s *peerService) read(stream grpc.BidiStreamingServer[Frames, Sasl], admitted func()) error {
+func (s *peerService) read(stream grpc.BidiStreamingServer[Frames, Sasl], heard *hearing, admitted func()) error {
 	batch, err := s.network.gate.admitPeer(stream)
 	if err != nil {
 		return err
@@ -67,7 +70,8 @@ func (s *peerService) read(stream grpc.BidiStreamingServer[Frames, Sasl], admitt
 		return errFrom
 	}
 	s.network.peers.calls(env.Endpoint(from))
-	defer s.network.inbox.Lost(env.Endpoint(from))
+	s.network.hear(env.Endpoint(from), heard)
+	defer s.network.unhear(env.Endpoint(from), heard)
 	for ; err == nil; batch, err = stream.Recv() {
 		if batch.From != from {
 			return errFrom
@@ -90,6 +94,31 @@ func (s *peerService) deliver(from env.Endpoint, frames [][]byte) error {
 		}
 	}
 	return nil
+}
+
+// hearing is a link that a peer has opened.
+type hearing struct{ replaced chan struct{} }
+
+// hear begins a peer's link. If there is one already, that one is lost, though its
+// connection may be found dead much later: to say so then would be to speak of this one.
+func (n *Network) hear(from env.Endpoint, h *hearing) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if older := n.heard[from]; older != nil {
+		close(older.replaced)
+		n.inbox.Lost(from)
+	}
+	n.heard[from] = h
+}
+
+// unhear ends a peer's link, and says so unless a later one has.
+func (n *Network) unhear(from env.Endpoint, h *hearing) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.heard[from] == h {
+		delete(n.heard, from)
+		n.inbox.Lost(from)
+	}
 }
 
 // admitPeer gives the first frames of a peer, once it has shown that it is one.

@@ -68,6 +68,38 @@ func TestPeersSayWhoTheyAre(t *testing.T) {
 	}
 }
 
+// A link that a later one of the same peer has replaced is lost there and then, and once: when
+// its connection is found dead, the later one is not spoken of.
+func TestLaterLinksReplaceEarlierOnes(t *testing.T) {
+	s := serve(t)
+	losses := func() (n int) {
+		s.notes.mu.Lock()
+		defer s.notes.mu.Unlock()
+		return len(s.lost)
+	}
+	frames := &Frames{From: "host:1", Frames: [][]byte{api.EncodeFrame(batchFrom(1))}}
+	older, later := s.exchange(), s.exchange()
+	older.Send(frames)
+	s.await("a message", func() bool { return s.count() == 1 })
+	later.Send(frames)
+	s.await("a message of the later link", func() bool { return s.count() == 2 })
+	if n := losses(); n != 1 {
+		t.Errorf("by then %d links are lost", n)
+	}
+	if _, err := older.Recv(); status.Code(err) != codes.Aborted {
+		t.Errorf("the link that was replaced ended with %v", err)
+	}
+	later.Send(frames)
+	s.await("another message", func() bool { return s.count() == 3 })
+	later.CloseSend()
+	if _, err := later.Recv(); err == nil {
+		t.Error("the later link goes on")
+	}
+	if n := losses(); n != 2 {
+		t.Errorf("after two links %d were lost", n)
+	}
+}
+
 // A peer that cannot be reached is not dialed at every message.
 func TestDialsPause(t *testing.T) {
 	s := serve(t)
