@@ -53,7 +53,13 @@ func (s *brokerService) Call(ctx context.Context, q *api.Request) (*api.Response
 		seen.end(r)
 		return r, nil
 	case <-n.closing:
-		return nil, errEnded
+		select {
+		case r := <-c.answered:
+			seen.end(r)
+			return r, nil
+		default:
+			return nil, errEnded
+		}
 	case <-ctx.Done():
 		n.inbox.Lost(name)
 		return nil, status.FromContextError(ctx.Err()).Err()
@@ -125,7 +131,6 @@ type session struct {
 
 func (c *session) read(stream grpc.BidiStreamingServer[Requests, Responses]) {
 	defer func() {
-		c.out.abort()
 		c.network.dismiss(c.name)
 		c.network.inbox.Lost(c.name)
 	}()
@@ -133,6 +138,7 @@ func (c *session) read(stream grpc.BidiStreamingServer[Requests, Responses]) {
 		c.out.awaitRoom(pauseQueued)
 		batch, err := stream.Recv()
 		if err != nil {
+			c.out.abort()
 			return
 		}
 		if batch.Sasl != nil {
@@ -140,6 +146,7 @@ func (c *session) read(stream grpc.BidiStreamingServer[Requests, Responses]) {
 		}
 		for _, q := range batch.Requests {
 			if !c.take(q) {
+				c.out.finish() // what the node has answered is still true
 				return
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/env"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -165,6 +166,56 @@ func TestCloseEndsCallsAndLinks(t *testing.T) {
 	}
 	if err := <-failed; err == nil {
 		t.Fatal("the call was answered")
+	}
+}
+
+// What a node has answered arrives though the node ends, and hears of another request by then.
+func TestAnswersOutliveTheNode(t *testing.T) {
+	s := serve(t)
+	stream := s.link()
+	const many = 8 // more than gRPC itself takes off the queue
+	for id := range uint64(many) {
+		stream.Send(&Requests{Requests: []*api.Request{produce(id, api.Acks_ALL)}})
+	}
+	s.await("the requests", func() bool { return s.count() == many })
+	for id := range uint64(many) {
+		m := answer(id)
+		m.GetResponse().Body = &api.Response_Fetch{Fetch: &api.FetchResponse{Batches: make([]byte, 3<<20)}}
+		s.Send(s.sender(0), m)
+	}
+	s.end()
+	stream.Send(&Requests{Requests: []*api.Request{produce(many, api.Acks_ALL)}})
+	s.await("the end of what is heard", func() bool {
+		s.Network.mu.Lock()
+		defer s.Network.mu.Unlock()
+		return len(s.clients) == 0
+	})
+	go s.Close()
+	for got := 0; got < many; {
+		answers, err := stream.Recv()
+		if err != nil {
+			t.Fatalf("after %d of %d answers: %v", got, many, err)
+		}
+		got += len(answers.Responses)
+	}
+	if _, err := stream.Recv(); err == nil {
+		t.Fatal("the link goes on")
+	}
+}
+
+// So does the answer of a single call.
+func TestAnswersOfCallsOutliveTheNode(t *testing.T) {
+	for range 16 {
+		inbox := &notes{}
+		n := NewNetwork("host:1", inbox, Credentials{})
+		inbox.each = func(from env.Endpoint, m *api.Message) {
+			n.Send(from, answer(m.GetRequest().Id))
+			n.leave()
+		}
+		r, err := (&brokerService{network: n}).Call(t.Context(), produce(5, api.Acks_ALL))
+		if err != nil || r.Id != 5 {
+			t.Fatalf("a call that was answered: %v, %v", r, err)
+		}
 	}
 }
 
