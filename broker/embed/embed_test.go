@@ -55,9 +55,11 @@ func value(n int) []byte { return fmt.Appendf(nil, "record %d", n) }
 // readBack expects every record that was acknowledged, once and in order.
 func (c *cluster) readBack() {
 	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), 20*time.Second)
+	defer cancel()
 	consumer := c.client.Consume("t", 0, client.Earliest)
 	for n := range c.acked {
-		m, err := consumer.Next(c.t.Context())
+		m, err := consumer.Next(ctx)
 		if err != nil || string(m.Value) != string(value(n)) {
 			c.t.Fatalf("record %d of %d is read as %q, %v", n, c.acked, m.Value, err)
 		}
@@ -108,6 +110,27 @@ func TestNodesComeAndGo(t *testing.T) {
 		c.must(n.Start())
 	}
 	c.produce(10)
+	c.readBack()
+}
+
+// Records without acknowledgement arrive though their client is closed at once.
+func TestUnacknowledgedRecordsOutliveTheirClient(t *testing.T) {
+	c := start(t)
+	c.produce(1)
+	app, err := client.New(client.Config{Bootstrap: c.Bootstrap()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 10 {
+		p := app.ProduceAsync(t.Context(), client.Unacknowledged, "t", 0, client.Record{Value: value(c.acked)})
+		if _, err := p.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		c.acked++
+	}
+	if err := app.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	c.readBack()
 }
 

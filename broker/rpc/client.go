@@ -34,11 +34,12 @@ func NewClientNetwork(inbox Inbox, c Credentials) *ClientNetwork {
 
 // Send queues a request; see env.Network. It never waits.
 func (n *ClientNetwork) Send(to env.Endpoint, m *api.Message) {
-	requests := &Requests{Requests: []*api.Request{m.GetRequest()}}
-	n.nodes.send(to, mustEncode(proto.Marshal(requests)))
+	q := m.GetRequest()
+	n.nodes.send(to, mustEncode(proto.Marshal(&Requests{Requests: []*api.Request{q}})), !wantsAnswer(q))
 }
 
-// Close breaks every link.
+// Close breaks every link. Where requests were sent that are never answered, they are let
+// arrive first, if that does not take long.
 func (n *ClientNetwork) Close() { n.nodes.close() }
 
 func (n *ClientNetwork) openLink(ctx context.Context, conn *grpc.ClientConn) (stream, error) {
@@ -97,6 +98,9 @@ func (u unproven) SendMsg(message any) error {
 	return nil
 }
 
+// CloseSend is stream.
+func (u unproven) CloseSend() error { return u.why }
+
 // receive is stream. The link ends after a while, so that the next says who the client is
 // by then.
 func (u unproven) receive(from env.Endpoint, used func()) {
@@ -123,8 +127,9 @@ type clientStream struct {
 	inbox Inbox
 }
 
+// receive is stream. When the process has ended, the link is still there for what was sent.
 func (s clientStream) receive(from env.Endpoint, used func()) {
-	for {
+	for ended := false; ; {
 		batch, err := s.Recv()
 		if err != nil {
 			return
@@ -132,9 +137,7 @@ func (s clientStream) receive(from env.Endpoint, used func()) {
 		used()
 		for _, r := range batch.Responses {
 			m := &api.Message{Body: &api.Message_Response{Response: r}}
-			if !s.inbox.Receive(from, m, len(r.GetFetch().GetBatches())) {
-				return
-			}
+			ended = ended || !s.inbox.Receive(from, m, len(r.GetFetch().GetBatches()))
 		}
 	}
 }

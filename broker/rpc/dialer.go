@@ -14,6 +14,9 @@ import (
 type stream interface {
 	// SendMsg sends an encoded message.
 	SendMsg(message any) error
+	// CloseSend says that nothing more is sent: the other end has all of it when it ends the
+	// stream. An error says that it will not.
+	CloseSend() error
 	// receive hands on what comes, until the stream ends.
 	receive(from env.Endpoint, used func())
 }
@@ -45,8 +48,9 @@ type trouble struct {
 	until time.Time
 }
 
-// send queues an encoded message for an endpoint, or says that it is lost.
-func (d *dialer) send(to env.Endpoint, piece []byte) {
+// send queues an encoded message for an endpoint, or says that it is lost. One that is last
+// heard of when it is sent is awaited by close.
+func (d *dialer) send(to env.Endpoint, piece []byte, last bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	l := d.links[to]
@@ -58,6 +62,7 @@ func (d *dialer) send(to env.Endpoint, piece []byte) {
 		return
 	}
 	l.used.Store(true)
+	l.awaited = l.awaited || last
 	l.out.put(piece)
 }
 
@@ -68,6 +73,7 @@ func (d *dialer) dial(to env.Endpoint) *link {
 		return nil
 	}
 	l := &link{dialer: d, to: to, out: newOutbox(), patience: max(d.patience, last.patience)}
+	l.ctx, l.cancel = context.WithCancel(context.Background())
 	d.links[to] = l
 	d.running.Go(l.run)
 	return l
@@ -115,14 +121,28 @@ func (d *dialer) remember(l *link) {
 	}
 }
 
-// close breaks every link and waits for their ends.
+// close breaks every link and waits for their ends. What is awaited is sent first, if that
+// does not take long.
 func (d *dialer) close() {
 	d.mu.Lock()
 	d.closed = true
 	for _, l := range d.links {
-		l.out.abort()
+		if l.awaited {
+			l.out.finish()
+		} else {
+			l.out.abort()
+		}
 	}
 	d.mu.Unlock()
+	late := time.AfterFunc(drainTime, func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		for _, l := range d.links {
+			l.out.abort()
+			l.cancel()
+		}
+	})
+	defer late.Stop()
 	d.running.Wait()
 }
 
@@ -135,7 +155,11 @@ type link struct {
 	dialer *dialer
 	to     env.Endpoint
 	out    *outbox
+	ctx    context.Context
+	cancel func()
 	used   atomic.Bool // since the last look
+	// awaited: it carries what nobody hears of again.
+	awaited bool
 	// patience is how long it may take to come up, and late says that it took longer.
 	patience time.Duration
 	late     bool
@@ -151,16 +175,15 @@ func (l *link) run() {
 
 // talk carries messages until the link breaks or the outbox is aborted.
 func (l *link) talk() {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+	defer l.cancel()
 	conn, err := grpc.NewClient(passthrough+string(l.to), l.dialer.options...)
 	if err != nil {
 		return
 	}
 	defer conn.Close()
-	go l.watch(cancel)
-	late := time.AfterFunc(l.patience, cancel)
-	s, err := l.dialer.open(ctx, conn)
+	go l.watch()
+	late := time.AfterFunc(l.patience, l.cancel)
+	s, err := l.dialer.open(l.ctx, conn)
 	if l.late = !late.Stop(); l.late || err != nil {
 		return
 	}
@@ -168,8 +191,9 @@ func (l *link) talk() {
 	sent := make(chan struct{})
 	go func() {
 		defer close(sent)
-		_ = l.out.pump(s.SendMsg) // whatever the reason, the link is broken
-		cancel()
+		if l.out.pump(s.SendMsg) != nil || !l.out.drained() || s.CloseSend() != nil {
+			l.cancel() // whatever the reason, the link is broken
+		}
 	}()
 	s.receive(l.to, func() { l.used.Store(true) })
 	l.lasted = time.Since(began)
@@ -178,13 +202,15 @@ func (l *link) talk() {
 }
 
 // watch breaks a link that nobody uses, and ends the stream of one that is broken.
-func (l *link) watch(cancel func()) {
+func (l *link) watch() {
 	tick := time.NewTicker(idleTime)
 	defer tick.Stop()
 	for {
 		select {
 		case <-l.out.done:
-			cancel()
+			if !l.out.drained() {
+				l.cancel()
+			}
 			return
 		case <-tick.C:
 			if !l.used.Swap(false) {

@@ -136,7 +136,7 @@ func (n *Network) Send(to env.Endpoint, m *api.Message) {
 		return
 	}
 	frames := &Frames{From: string(n.address), Frames: [][]byte{api.EncodeFrame(m)}}
-	n.peers.send(to, mustEncode(proto.Marshal(frames)))
+	n.peers.send(to, mustEncode(proto.Marshal(frames)), false)
 }
 
 func (n *Network) answer(to env.Endpoint, r *api.Response) {

@@ -17,6 +17,7 @@ type outbox struct {
 	bytes    int  // of the pieces with their overhead; at most maxQueued
 	finished bool // nothing more is taken in
 	ended    bool // done is closed
+	dropped  bool // not all was given out
 	overrun  bool // there was no room for a message
 	// done is closed when all that will ever be sent has been sent, or dropped.
 	done chan struct{}
@@ -102,7 +103,15 @@ func (o *outbox) hadRoom() bool {
 	return !o.overrun
 }
 
+// drained says whether all there ever was has been given out, and no more will come.
+func (o *outbox) drained() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.ended && !o.dropped
+}
+
 func (o *outbox) drop() {
+	o.dropped = o.dropped || !o.ended
 	o.pieces, o.bytes = nil, 0
 	o.end()
 }
