@@ -260,5 +260,5 @@ func (n *Node) fitting(r *api.Response) *api.Response {
 		return r
 	}
 	return &api.Response{Error: api.Errorf(api.Code_INVALID_REQUEST,
-		"the answer has %d bytes, and %d is the most; ask for the offsets of some partitions at a time", size, most)}
+		"the answer has %d bytes, and %d is the most; name some of the partitions, or topics, at a time", size, most)}
 }

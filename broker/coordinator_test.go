@@ -9,6 +9,7 @@ import (
 	"github.com/reprise-mq/reprise/broker"
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/env"
+	groups "github.com/reprise-mq/reprise/broker/group"
 	"github.com/reprise-mq/reprise/sim/disk"
 )
 
@@ -383,6 +384,10 @@ func TestBadRequestsOfGroups(t *testing.T) {
 	for range 300 {
 		many.Offsets = append(many.Offsets, &api.GroupOffset{Partition: &api.GroupPartition{TopicId: id}, Metadata: strings.Repeat("m", 4096)})
 	}
+	asked := &api.FetchOffsetsRequest{Shard: topic(api.GroupsTopic), Group: "g", Partitions: make([]*api.GroupPartition, groups.MaxOffsets+1)}
+	for i := range asked.Partitions {
+		asked.Partitions[i] = &api.GroupPartition{TopicId: id}
+	}
 	with := func(change func(*api.JoinGroupRequest)) *api.Request { return join("x", change) }
 	invalid := api.Code_INVALID_REQUEST
 	for name, test := range map[string]struct {
@@ -412,6 +417,7 @@ func TestBadRequestsOfGroups(t *testing.T) {
 		"the groups' own topic": {commit(1, "", &api.GroupPartition{TopicId: c.id(api.GroupsTopic)}), invalid},
 		"no offsets":            {committing(&api.MembershipResponse{}, 1)(), invalid},
 		"too much at once":      {&api.Request{Body: &api.Request_CommitOffsets{CommitOffsets: many}}, invalid},
+		"too much to tell":      {&api.Request{Body: &api.Request_FetchOffsets{FetchOffsets: asked}}, invalid},
 		"produce":               {produce(api.GroupsTopic, 0, nil), invalid},
 		"fetch":                 {fetching(fetch(api.GroupsTopic, 0)), invalid},
 		"delete records":        {trim(api.GroupsTopic, 0), invalid},

@@ -8,6 +8,11 @@ import (
 // What is told of consumer groups, in the vocabulary.
 
 func (s *coordinator) fetchOffsets(c caller, q *api.FetchOffsetsRequest) {
+	if n := len(q.GetPartitions()); n > groups.MaxOffsets {
+		s.group.node.refuse(c, api.Errorf(api.Code_INVALID_REQUEST,
+			"the offsets of %d partitions are asked for, and a group has %d at most; name fewer at a time, or none for all", n, groups.MaxOffsets))
+		return
+	}
 	asked, e := partitionsOf(q.GetPartitions())
 	if e != nil {
 		s.group.node.refuse(c, e)

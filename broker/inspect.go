@@ -183,10 +183,11 @@ func (n *Node) describe(c caller) {
 }
 
 // metadata answers with what the node knows of the cluster, or, where that is
-// asked or a topic is not found, with what is known everywhere.
+// asked or a topic is not found, with what is known everywhere. A topic that is named
+// several times is answered once.
 func (n *Node) metadata(c caller, q *api.MetadataRequest) {
 	if response := n.metadataNow(q); response.GetError() == nil && !q.GetLinearizable() {
-		n.reply(c, response)
+		n.reply(c, n.fitting(response))
 		return
 	}
 	n.meta.group.replica.Read(func(err error) {
@@ -198,7 +199,7 @@ func (n *Node) metadata(c caller, q *api.MetadataRequest) {
 			n.makeGroups(c)
 			return
 		}
-		n.reply(c, n.metadataNow(q))
+		n.reply(c, n.fitting(n.metadataNow(q)))
 	})
 }
 
@@ -207,12 +208,16 @@ func (n *Node) metadataNow(q *api.MetadataRequest) *api.Response {
 	topics := state.Topics()
 	if len(q.GetTopics()) > 0 {
 		topics = nil
+		named := make(map[api.TopicID]bool) // else a small request could ask for any amount
 		for _, ref := range q.GetTopics() {
 			t, e := state.ResolveTopic(ref)
 			if e != nil {
 				return &api.Response{Error: e}
 			}
-			topics = append(topics, t)
+			if !named[t.ID] {
+				named[t.ID] = true
+				topics = append(topics, t)
+			}
 		}
 	}
 	out := &api.MetadataResponse{ClusterId: state.Cluster(), NodeId: uint64(n.identity.node)}

@@ -1,6 +1,7 @@
 package broker_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/reprise-mq/reprise/broker"
@@ -64,5 +65,30 @@ func TestConsumerGroups(t *testing.T) {
 		c.ok(committing(&api.MembershipResponse{}, 0, &api.GroupPartition{TopicId: c.id("u"), Partition: p}), three...)
 	}
 	want("of a topic that is elsewhere", broker.ConsumerGroupView{State: broker.GroupEmpty, Lag: 3, Unknown: 2})
+	c.expectFine()
+}
+
+// However often a topic is named, the answer has it once, and an answer that is too large to
+// be sent is none.
+func TestMetadataIsBounded(t *testing.T) {
+	const node = "n1:1"
+	c := newCluster(t, 73)
+	c.start(node, func(cfg *broker.Config) { cfg.Init, cfg.MaxBatchBytes = true, 64 })
+	c.settle(func() *api.Request { return createTopic("small", 1) }, node)
+	c.settle(func() *api.Request { return createTopic("large", 200) }, node)
+	ask := func(linearizable bool, topics ...*api.TopicRef) *api.Response {
+		t.Helper()
+		return c.ask(node, &api.Request{Body: &api.Request_Metadata{Metadata: &api.MetadataRequest{Topics: topics, Linearizable: linearizable}}})
+	}
+	id := ask(false, topic("small")).GetMetadata().GetTopics()[0].GetId()
+	for _, linearizable := range []bool{false, true} {
+		r := ask(linearizable, topic("small"), &api.TopicRef{Id: id}, &api.TopicRef{Name: "small", Id: id})
+		if got := r.GetMetadata().GetTopics(); len(got) != 1 || got[0].GetName() != "small" {
+			t.Errorf("a topic that is named three times is answered %v", r)
+		}
+		if r := ask(linearizable); r.GetError().GetCode() != api.Code_INVALID_REQUEST || !strings.Contains(r.GetError().GetMessage(), "name some") {
+			t.Errorf("too much at once is answered %v", r.GetError())
+		}
+	}
 	c.expectFine()
 }

@@ -2005,7 +2005,7 @@ func (x *TopicRef) GetId() uint64 {
 
 type MetadataRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Empty: every topic.
+	// Empty: every topic. One that is named several times is answered once.
 	Topics []*TopicRef `protobuf:"bytes,1,rep,name=topics,proto3" json:"topics,omitempty"`
 	// Answer from a state at least as new as this request (costs a round trip
 	// to the leader of the meta group); otherwise from what the node knows.
@@ -5322,7 +5322,7 @@ type FetchOffsetsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Shard *TopicRef              `protobuf:"bytes,1,opt,name=shard,proto3" json:"shard,omitempty"`
 	Group string                 `protobuf:"bytes,2,opt,name=group,proto3" json:"group,omitempty"`
-	// Empty: all that the group has committed.
+	// Empty: all that the group has committed. 100,000 at most.
 	Partitions    []*GroupPartition `protobuf:"bytes,3,rep,name=partitions,proto3" json:"partitions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -31,6 +31,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/tap"
+	"google.golang.org/protobuf/proto"
 )
 
 // Bounds of a link.
@@ -183,10 +184,11 @@ func wantsAnswer(q *api.Request) bool {
 	return p == nil || p.Acks != api.Acks_NONE
 }
 
-// weight is about how many bytes a request holds.
+// weight is about how many bytes a request holds: what it took on its way, and what it
+// takes beside that.
 func weight(q *api.Request) int {
 	const without = 256
-	return without + len(q.GetProduce().GetBatch())
+	return without + proto.Size(q)
 }
 
 // mustEncode is what an encoding gave. It cannot fail but for text that is not
