@@ -486,3 +486,32 @@ func TestShardsLogIsTrimmed(t *testing.T) {
 	}
 	c.expectFine()
 }
+
+// A member that has commits under way all the time, and does nothing else, is ended when its
+// session is over.
+func TestCommitsAreNoSignOfLife(t *testing.T) {
+	c := grouped(t, 50, 2)
+	a := c.ok(func() *api.Request { return join("a", func(q *api.JoinGroupRequest) { q.SessionMs = 2000 }) }, three...).GetMembership()
+	c.waitFor("both partitions", func() bool {
+		a = c.ok(beating(a), three...).GetMembership()
+		return len(a.GetKeeps()) == 2
+	})
+	ended := false
+	for n := int64(1); c.world.Agenda.Now() < 20*env.Second && !ended; n++ {
+		for _, to := range three {
+			q := committing(a, n, a.GetKeeps()[0])()
+			c.client.last++
+			q.Id = c.client.last
+			c.client.network.Send(to, &api.Message{Body: &api.Message_Request{Request: q}})
+		}
+		c.run(200 * env.Microsecond)
+		for id, r := range c.client.answers {
+			ended = ended || r.GetError().GetCode() == api.Code_UNKNOWN_MEMBER
+			delete(c.client.answers, id)
+		}
+	}
+	if !ended {
+		t.Error("the member is not ended")
+	}
+	c.expectFine()
+}

@@ -40,6 +40,21 @@ func TestOldWordGivesNothingUp(t *testing.T) {
 	}
 }
 
+// A member that only commits is silent: a commit that stands in the log before its end does
+// not spare it.
+func TestCommitsSpareNobody(t *testing.T) {
+	s := apply(plainJoin("a"), EncodeTopics(tag, now, "g", Catalogue{Version: 1, Topics: []Topic{{"t", 1, 1}}}))
+	known := s.Sessions("g")[0]
+	c := Commit{Member: 1, Epoch: known.Epoch, Sequence: 1, Offsets: []Offset{{Partition{1, 0}, 5, ""}}}
+	if out := s.Apply(EncodeCommit(tag, now, "g", c)); out.Code != api.Code_OK {
+		t.Fatalf("the commit is answered %+v", out)
+	}
+	s.Apply(EncodeExpire(tag, now, "g", 1, known.Beats))
+	if s.Has("g", 1) {
+		t.Error("the member is spared")
+	}
+}
+
 // A coordinator takes so much in all; then it refuses what would make it more, takes what
 // does not, and takes more again when there is room.
 func TestCoordinatorIsFull(t *testing.T) {

@@ -113,8 +113,8 @@ func EncodeLeave(tag command.Tag, now api.Milliseconds, group string, m MemberID
 }
 
 // EncodeExpire makes the command that ends a member that was silent for too long. beats
-// are those that the leader knew when it decided; if the member has done something since,
-// it stays.
+// are those that the leader knew when it decided; if the member has joined again or synced
+// since, it stays.
 func EncodeExpire(tag command.Tag, now api.Milliseconds, group string, m MemberID, beats uint64) []byte {
 	b := codec.AppendUvarint(head(kindExpire, tag, now, group), uint64(m))
 	return codec.AppendUvarint(b, beats)

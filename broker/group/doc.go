@@ -87,7 +87,7 @@
 //	    byte     assignor
 //	    uvarint  number of topics, then the name of each in bytes
 //	    uvarint  epoch
-//	    uvarint  number of its commands
+//	    uvarint  number of its joins and syncs
 //	    uvarint  sequence of its last commit, 0 for none
 //	    uvarint  number of partitions of its target, then each
 //	  uvarint  number of partitions that are owned, then of each

@@ -20,9 +20,7 @@ func (s *State) commit(name string, c *Commit, out *Outcome) {
 		s.groups[name] = g
 	}
 	out.Topics = g.put(c.Offsets)
-	if c.Member != 0 {
-		g.members[c.Member].beats++
-	} else {
+	if c.Member == 0 {
 		g.emptied = s.clock.Elapsed()
 	}
 }

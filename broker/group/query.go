@@ -55,7 +55,7 @@ type MemberInfo struct {
 	Session, Rebalance api.Milliseconds
 	// Topics that it wants, by name, ascending.
 	Topics []string
-	// Beats counts the commands of the member.
+	// Beats counts the joins and syncs of the member.
 	Beats uint64
 }
 

@@ -99,7 +99,8 @@ type member struct {
 	epoch              Epoch
 	target             map[Partition]bool
 	owned              map[Partition]bool // as owners says
-	// beats counts the commands of the member.
+	// beats counts the joins and syncs of the member. Their answers are what it goes by, so
+	// none may come just before its end; those of commits are not, and spare nobody.
 	beats uint64
 	// sequence of the last commit that was taken, 0 if none that is counted was.
 	sequence uint64
