@@ -172,6 +172,15 @@ func (c *coordinator) hear(group string, id groups.MemberID, from env.Endpoint) 
 	return v
 }
 
+// inherit has a member that took another's place give up what that one had to, in the time
+// that is left: one instance would keep others waiting for as long as it joined anew.
+func (c *coordinator) inherit(group string, former, heir groups.MemberID, epoch groups.Epoch) {
+	old := c.watched[memberKey{group, former}]
+	if former != heir && old != nil && old.owing {
+		c.watched[memberKey{group, heir}] = &vigil{owing: true, owes: old.owes, epoch: epoch}
+	}
+}
+
 // learn tells groups of topics that have come, grown or gone.
 func (c *coordinator) learn() {
 	if changes := c.group.node.meta.state.TopicChanges(); !c.looked || c.changes != changes {

@@ -515,3 +515,39 @@ func TestCommitsAreNoSignOfLife(t *testing.T) {
 	}
 	c.expectFine()
 }
+
+// An instance that gives nothing up holds nobody up by joining again: neither when it is
+// refused as overdue, nor before that.
+func TestInstanceGivesUpInTime(t *testing.T) {
+	for what, again := range map[string]env.Time{"when it is refused": 60 * env.Second, "all the time": 900 * env.Millisecond} {
+		c := grouped(t, 51, 2)
+		token := "a"
+		static := func(former uint64) func() *api.Request {
+			return func() *api.Request {
+				return join(token, func(q *api.JoinGroupRequest) {
+					q.Instance, q.SessionMs, q.RebalanceMs, q.Former = "i", 2000, 2000, former
+				})
+			}
+		}
+		a := c.ok(static(0), three...).GetMembership()
+		c.waitFor("both partitions", func() bool {
+			a = c.ok(beating(a), three...).GetMembership()
+			return len(a.GetKeeps()) == 2
+		})
+		b := c.ok(joining("b"), three...).GetMembership()
+		joined := c.world.Agenda.Now()
+		c.waitFor("partitions of the other, while an instance joins again "+what, func() bool {
+			r := c.settle(beating(a), three...)
+			if r.GetError() != nil || c.world.Agenda.Now()-joined > again {
+				token, joined = token+"a", c.world.Agenda.Now()
+				r = c.settle(static(a.GetMember()), three...)
+			}
+			if r.GetError() == nil {
+				a = r.GetMembership()
+			}
+			b = c.ok(beating(b), three...).GetMembership()
+			return len(b.GetKeeps()) > 0
+		})
+		c.expectFine()
+	}
+}

@@ -144,8 +144,9 @@ func (s *coordinator) join(c caller, q *api.JoinGroupRequest) {
 		s.group.node.refuse(c, e)
 		return
 	}
-	if s.overdue(q.GetGroup(), j.Member) {
-		s.refuseOverdue(c, q.GetGroup(), j.Member)
+	former := s.state.Joiner(q.GetGroup(), &j)
+	if s.overdue(q.GetGroup(), former) {
+		s.refuseOverdue(c, q.GetGroup(), former)
 		return
 	}
 	s.hear(q.GetGroup(), j.Member, c.endpoint)
@@ -158,6 +159,7 @@ func (s *coordinator) join(c caller, q *api.JoinGroupRequest) {
 			r.Body, r.Error = nil, unheard(q.GetGroup(), id)
 			return
 		}
+		s.inherit(q.GetGroup(), former, id, groups.Epoch(r.GetMembership().GetEpoch()))
 		s.hear(q.GetGroup(), id, c.endpoint)
 	})
 }
@@ -212,7 +214,7 @@ func (s *coordinator) refuseOverdue(c caller, group string, id groups.MemberID) 
 
 func unheard(group string, id groups.MemberID) *api.Error {
 	return api.Errorf(api.Code_UNKNOWN_MEMBER,
-		"member %d of group %q took too long to give up what it was told to, and is being ended; join again as a new one", id, group)
+		"member %d of group %q took too long to give up what it was told to, and is being ended; join again as a new one, after a pause", id, group)
 }
 
 func (s *coordinator) leave(c caller, q *api.LeaveGroupRequest) {

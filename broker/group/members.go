@@ -71,7 +71,7 @@ func (s *State) admits(name string, j *Join, out *Outcome) bool {
 		out.unknown(name, j.Member)
 	case j.Member != 0 && g.members[j.Member].instance != j.Instance:
 		out.refuse(api.Code_INVALID_REQUEST, "member %d of group %q is not of instance %q; join as a new one", j.Member, name, j.Instance)
-	case j.Former != 0 && g != nil && g.byToken(j.Token) == nil && g.fences(j.Instance, j.Former):
+	case g != nil && g.bars(j):
 		out.refuse(api.Code_FENCED_INSTANCE, "%s", fenced(name, j.Former, j.Instance))
 	case g == nil && len(s.groups) >= MaxGroups:
 		out.tooManyGroups()
@@ -95,6 +95,17 @@ func (g *group) joiner(j *Join) *member {
 		return nil
 	}
 	return cmp.Or(g.members[j.Member], g.byToken(j.Token), g.static(j.Instance))
+}
+
+// Joiner is the member that a join would be of, or whose place it would take; 0 if it would
+// make one, or be refused as fenced.
+func (s *State) Joiner(name string, j *Join) MemberID {
+	g := s.groups[name]
+	m := g.joiner(j)
+	if m == nil || g.bars(j) {
+		return 0
+	}
+	return m.id
 }
 
 func (out *Outcome) unknown(name string, id MemberID) {
@@ -158,6 +169,11 @@ func (g *group) static(instance string) *member {
 func (g *group) fences(instance string, id MemberID) bool {
 	holder := g.static(instance)
 	return holder != nil && holder.id != id
+}
+
+// bars reports whether a join is of a client whose place another has taken.
+func (g *group) bars(j *Join) bool {
+	return j.Former != 0 && g.byToken(j.Token) == nil && g.fences(j.Instance, j.Former)
 }
 
 // Fenced says that a client which was a member of an instance is none because another has
