@@ -35,8 +35,10 @@ type coordinator struct {
 	changes uint64
 	touched map[string]bool
 	eager   bool
-	// Groups whose topics are on their way into the log.
+	// Groups whose topics are on their way into the log, and those for whose topics there was
+	// no room, with the bytes that the state had then.
 	telling map[string]bool
+	refused map[string]int
 }
 
 type memberKey struct {
@@ -72,7 +74,7 @@ func newCoordinator(g *group, state *groups.State) *coordinator {
 // takeOver forgets what an earlier leadership knew.
 func (c *coordinator) takeOver() {
 	c.watched, c.looked = make(map[memberKey]*vigil), false
-	c.touched, c.telling = make(map[string]bool), make(map[string]bool)
+	c.touched, c.telling, c.refused = make(map[string]bool), make(map[string]bool), make(map[string]int)
 }
 
 func (c *coordinator) apply(data []byte) int32 {
@@ -113,6 +115,7 @@ func (c *coordinator) tend() {
 	c.learn()
 	if c.rounds++; c.rounds%watchEvery == 0 {
 		c.watch()
+		c.retry()
 	}
 }
 
@@ -216,10 +219,24 @@ func (c *coordinator) tell(name string) {
 		return groups.EncodeTopics(tag, now, name, says), nil
 	}, func(r *api.Response) {
 		delete(c.telling, name)
-		if r.GetError().GetCode() != api.Code_GROUPS_FULL {
+		if r.GetError().GetCode() == api.Code_GROUPS_FULL {
+			c.refused[name] = c.state.Bytes()
+			return
+		}
+		c.touched[name] = true
+	})
+}
+
+// retry has groups looked at again for whose topics there was no room, where there is more
+// by now.
+func (c *coordinator) retry() {
+	//detvet:allow maporder each is looked at by itself
+	for name, bytes := range c.refused {
+		if c.state.Bytes() < bytes {
+			delete(c.refused, name)
 			c.touched[name] = true
 		}
-	})
+	}
 }
 
 // catalogue is what meta says of a group's topics, as far as this node knows.

@@ -551,3 +551,41 @@ func TestInstanceGivesUpInTime(t *testing.T) {
 		c.expectFine()
 	}
 }
+
+// Members that wait for partitions because the coordinator is full get them when there is
+// room again.
+func TestGroupGetsItsTopicsWhenThereIsRoom(t *testing.T) {
+	const node, partitions = "n1:1", 250
+	c := newCluster(t, 52, node)
+	c.ok(func() *api.Request { return createTopic(api.GroupsTopic, 1) }, node)
+	c.ok(func() *api.Request { return createTopic("t", partitions) }, node)
+	id := c.metadata(node).GetTopics()[1].GetId()
+	fills := func(n, count int) bool {
+		q := &api.CommitOffsetsRequest{Shard: topic(api.GroupsTopic), Group: fmt.Sprint("g", n)}
+		for p := range int32(count) {
+			at := &api.GroupPartition{TopicId: id, Partition: p}
+			q.Offsets = append(q.Offsets, &api.GroupOffset{Partition: at, Metadata: strings.Repeat("m", groups.MaxMetadata)})
+		}
+		r := c.settle(func() *api.Request { return &api.Request{Body: &api.Request_CommitOffsets{CommitOffsets: q}} }, node)
+		return r.GetError().GetCode() != api.Code_GROUPS_FULL
+	}
+	next := 0
+	for count := partitions; count > 0; count /= 2 {
+		for fills(next, count) {
+			next++
+		}
+	}
+	m := c.ok(joining("a"), node).GetMembership()
+	c.run(5 * env.Second)
+	if m = c.ok(beating(m), node).GetMembership(); len(m.GetKeeps()) != 0 {
+		t.Fatalf("the coordinator is not full: the member has %d partitions", len(m.GetKeeps()))
+	}
+	c.ok(func() *api.Request {
+		return &api.Request{Body: &api.Request_DeleteGroup{DeleteGroup: &api.DeleteGroupRequest{Shard: topic(api.GroupsTopic), Group: "g0"}}}
+	}, node)
+	c.waitFor("partitions, with room again", func() bool {
+		m = c.ok(beating(m), node).GetMembership()
+		return len(m.GetKeeps()) == partitions
+	})
+	c.expectFine()
+}

@@ -107,6 +107,41 @@ func TestCoordinatorIsFull(t *testing.T) {
 	}
 }
 
+// What is gone goes, though there is no room for what has come: it may be what takes the room.
+func TestWhatIsGoneGoesFromAFullCoordinator(t *testing.T) {
+	s := apply(plainJoin("a"), EncodeTopics(tag, now, "g", Catalogue{Version: 1, Topics: []Topic{{"t", 1, 2}}}))
+	for n := range MaxBytes/MaxMetadata/100 - 1 {
+		c := Commit{}
+		for i := range 100 {
+			c.Offsets = append(c.Offsets, Offset{Partition{9, api.Partition(i)}, 1, strings.Repeat("m", MaxMetadata)})
+		}
+		s.Apply(EncodeCommit(tag, now, fmt.Sprint("other", n), c))
+	}
+	view, _ := s.View("g", 1)
+	c := Commit{Member: 1, Epoch: view.Epoch, Offsets: []Offset{{Partition{1, 0}, 1, "m"}}}
+	if out := s.Apply(EncodeCommit(tag, now, "g", c)); out.Code != api.Code_OK {
+		t.Fatalf("answered %+v", out)
+	}
+	before := s.Bytes()
+	refused := Catalogue{Version: 2, Topics: []Topic{{"t", 2, MaxPartitions}}, Gone: []api.TopicID{1}}
+	if out := s.Apply(EncodeTopics(tag, now, "g", refused)); out.Code != api.Code_GROUPS_FULL {
+		t.Fatalf("%d partitions are answered %+v", MaxPartitions, out)
+	}
+	view, _ = s.View("g", 1)
+	if len(view.Keeps)+len(view.Gives)+len(s.Offsets("g")) > 0 || s.Bytes() >= before || len(s.Known("g").Topics) > 0 {
+		t.Errorf("of a topic that is gone %+v and %v are there, with %d bytes of %d", view, s.Offsets("g"), s.Bytes(), before)
+	}
+	if out := s.Apply(EncodeTopics(tag, now, "g", Catalogue{Version: 2, Topics: []Topic{{"t", 2, 3}}})); out.Code != api.Code_OK {
+		t.Errorf("3 partitions are answered %+v", out)
+	}
+	if view, _ = s.View("g", 1); len(view.Keeps) != 3 {
+		t.Errorf("the member is told %+v", view)
+	}
+	if err := New(0).Restore(s.Save()); err != nil {
+		t.Error(err)
+	}
+}
+
 // Who takes the place of a member of its instance counts its commits from 1 again: they are
 // no copies of the former one's.
 func TestHeirCountsItsCommitsAnew(t *testing.T) {

@@ -257,7 +257,8 @@ func (s *State) leave(c *decoded, out *Outcome) {
 }
 
 // learn takes which topics there are, unless it knows better. Of a topic that is gone
-// nothing stays: neither who owns its partitions nor what was committed there.
+// nothing stays: neither who owns its partitions nor what was committed there. That makes
+// room, so it goes first, also where there is too little room for the rest.
 func (s *State) learn(c *decoded, out *Outcome) {
 	g := s.groups[c.group]
 	if !validTopics(c.catalogue.Topics) {
@@ -267,20 +268,20 @@ func (s *State) learn(c *decoded, out *Outcome) {
 	if g == nil || c.catalogue.Version < g.catalogue {
 		return
 	}
+	lost := g.forget(c.catalogue.Gone)
+	s.count(c.group, true)
 	partitions := 0
 	for _, t := range c.catalogue.Topics {
 		partitions += int(t.Partitions)
 	}
-	if s.full(2*partitionBytes*(partitions-len(g.owners)), out) {
-		return
+	changed := false
+	if !s.full(2*partitionBytes*(partitions-len(g.owners)), out) {
+		changed = !slices.Equal(c.catalogue.Topics, g.topics)
+		g.catalogue, g.topics = c.catalogue.Version, c.catalogue.Topics
 	}
-	g.catalogue = c.catalogue.Version
-	lost := g.forget(c.catalogue.Gone)
-	if !lost && slices.Equal(c.catalogue.Topics, g.topics) {
-		return
+	if lost || changed {
+		g.begin()
 	}
-	g.topics = c.catalogue.Topics
-	g.begin()
 }
 
 // validTopics reports whether topics ascend by id, and are not too many.
@@ -296,12 +297,17 @@ func validTopics(topics []Topic) bool {
 	return len(topics) <= MaxTopics && all <= MaxPartitions
 }
 
-// forget takes away what hangs on topics that are gone, and reports whether somebody
-// owned a part of them.
-func (g *group) forget(gone []api.TopicID) bool {
+// forget takes away topics that are gone, and what hangs on them, and reports whether
+// somebody owned a part of them.
+func (g *group) forget(list []api.TopicID) bool {
+	gone := make(map[api.TopicID]bool)
+	for _, id := range list {
+		gone[id] = true
+	}
+	g.topics = slices.DeleteFunc(slices.Clone(g.topics), func(t Topic) bool { return gone[t.ID] })
 	losers := make(map[MemberID]bool)
 	for _, p := range slices.SortedFunc(maps.Keys(g.owners), comparePartitions) {
-		if slices.Contains(gone, p.Topic) {
+		if gone[p.Topic] {
 			losers[g.owners[p].member] = true
 			g.free(p)
 		}
@@ -313,7 +319,7 @@ func (g *group) forget(gone []api.TopicID) bool {
 	}
 	//detvet:allow maporder each is looked at by itself
 	for p := range g.offsets {
-		if slices.Contains(gone, p.Topic) {
+		if gone[p.Topic] {
 			g.forgetOffset(p)
 		}
 	}

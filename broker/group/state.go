@@ -114,7 +114,8 @@ type Outcome struct {
 	Count int32
 	// Group that the command is about, "" if it is none.
 	Group string
-	// Code is OK, or why nothing but the clock changed.
+	// Code is OK, or why nothing but the clock changed; what is gone goes with refused topics,
+	// too.
 	Code api.Code
 	// Message says more of an error to the client; "" with OK.
 	Message string
