@@ -142,6 +142,29 @@ func TestWhatIsGoneGoesFromAFullCoordinator(t *testing.T) {
 	}
 }
 
+// What a member wanted before does not count with what it wants instead.
+func TestMemberWantsOtherTopics(t *testing.T) {
+	join := func(id MemberID, from, to int) []byte {
+		j := Join{Member: id, Session: 10_000, Rebalance: 60_000}
+		for n := from; n < to; n++ {
+			j.Topics = append(j.Topics, fmt.Sprint("topic", n))
+		}
+		return EncodeJoin(tag, now, "g", j)
+	}
+	s := apply(join(0, 0, MaxTopics))
+	if out := s.Apply(join(1, MaxTopics/2, MaxTopics*3/2)); out.Code != api.Code_OK {
+		t.Errorf("other topics are answered %+v", out)
+	}
+	if out := s.Apply(join(0, MaxTopics/2, MaxTopics)); out.Code != api.Code_OK {
+		t.Errorf("another member, of the same topics, is answered %+v", out)
+	}
+	for _, more := range [][]byte{join(0, 0, 1), join(1, MaxTopics, MaxTopics*3/2+1)} {
+		if out := s.Apply(more); out.Code != api.Code_INVALID_REQUEST || !strings.Contains(out.Message, "use more groups") {
+			t.Errorf("a topic too many is answered %+v", out)
+		}
+	}
+}
+
 // Who takes the place of a member of its instance counts its commits from 1 again: they are
 // no copies of the former one's.
 func TestHeirCountsItsCommitsAnew(t *testing.T) {

@@ -25,7 +25,8 @@ func (s *State) join(name string, j *Join, out *Outcome) {
 	}
 	switch static := g.static(j.Instance); {
 	case m == nil && static != nil:
-		m = g.replace(static, s.nextMember())
+		g.replace(static, s.nextMember())
+		m = static
 		m.token = j.Token
 	case m == nil:
 		m = &member{id: s.nextMember(), token: j.Token, instance: j.Instance, epoch: 1, owned: map[Partition]bool{}}
@@ -33,7 +34,8 @@ func (s *State) join(name string, j *Join, out *Outcome) {
 	}
 	wants := slices.Compact(slices.Sorted(slices.Values(j.Topics)))
 	changed := m.beats == 0 || m.assignor != j.Assignor || !slices.Equal(m.topics, wants)
-	m.session, m.rebalance, m.assignor, m.topics = j.Session, j.Rebalance, j.Assignor, wants
+	m.session, m.rebalance, m.assignor = j.Session, j.Rebalance, j.Assignor
+	g.want(m, wants)
 	m.beats++
 	if changed {
 		out.Topics = true
@@ -77,12 +79,12 @@ func (s *State) admits(name string, j *Join, out *Outcome) bool {
 		out.tooManyGroups()
 	case j.Member == 0 && g != nil && len(g.members) >= MaxMembers && g.joiner(j) == nil:
 		out.refuse(api.Code_GROUPS_FULL, "group %q has %d members, which is as many as there may be", name, MaxMembers)
-	case g != nil && len(g.wanted(j.Topics)) > MaxTopics:
+	case g != nil && g.wantedWith(j) > MaxTopics:
 		out.refuse(api.Code_INVALID_REQUEST, "the members of group %q want more than %d topics; use more groups", name, MaxTopics)
 	default:
 		more := j.size()
 		if old := g.joiner(j); old != nil {
-			more -= old.size()
+			more -= old.bytes
 		}
 		return !s.full(more, out)
 	}
@@ -123,18 +125,39 @@ func (s *State) nextMember() MemberID {
 	return s.lastMember
 }
 
-// wanted gives the names of the topics that members want, and more, ascending.
-func (g *group) wanted(more []string) []string {
-	names := slices.Clone(more)
-	var last []string // mostly all want the same
-	//detvet:allow maporder the names are sorted
-	for _, m := range g.members {
-		if !slices.Equal(m.topics, last) {
-			names, last = append(names, m.topics...), m.topics
+// want has a member want other topics.
+func (g *group) want(m *member, topics []string) {
+	for _, t := range m.topics {
+		if g.wants[t]--; g.wants[t] == 0 {
+			delete(g.wants, t)
 		}
 	}
-	slices.Sort(names)
-	return slices.Compact(names)
+	for _, t := range topics {
+		g.wants[t]++
+	}
+	m.topics = topics
+	m.bytes = textsSize(m.token, m.instance, m.topics)
+}
+
+// wantedWith counts the topics that are wanted once a join is taken: without those that only
+// its member has wanted so far.
+func (g *group) wantedWith(j *Join) int {
+	others := g.wants
+	if old := g.joiner(j); old != nil {
+		others = maps.Clone(g.wants)
+		for _, t := range old.topics {
+			if others[t]--; others[t] == 0 {
+				delete(others, t)
+			}
+		}
+	}
+	n := len(others)
+	for _, t := range slices.Compact(slices.Sorted(slices.Values(j.Topics))) {
+		if others[t] == 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // byToken is the member that joined with a token, nil if there is none.
@@ -193,17 +216,15 @@ func fenced(name string, id MemberID, instance string) string {
 
 // replace gives a static member another id: who had the old one is fenced, and nothing
 // moves.
-func (g *group) replace(old *member, id MemberID) *member {
-	m := *old
+func (g *group) replace(m *member, id MemberID) {
+	delete(g.members, m.id)
 	m.id = id
 	m.epoch++
 	m.sequence = 0
-	delete(g.members, old.id)
-	g.members[id] = &m
+	g.members[id] = m
 	for _, p := range m.partitions() {
-		g.own(p, &m, m.epoch, m.epoch)
+		g.own(p, m, m.epoch, m.epoch)
 	}
-	return &m
 }
 
 // sync takes what a member has given up, and tells it what it owns.
@@ -215,16 +236,22 @@ func (s *State) sync(c *decoded, out *Outcome) {
 	}
 	m := g.members[c.member]
 	m.beats++
-	given := false
+	heirs := make(map[MemberID][]Partition)
+	freed := false
 	for _, p := range c.given {
-		if o, owned := g.owners[p]; owned && o.member == m.id && !m.target[p] && o.kept <= c.epoch {
+		if o, owned := g.owners[p]; owned && o.member == m.id && g.targets[p] != m && o.kept <= c.epoch {
 			g.free(p)
-			given = true
+			freed = true
+			if heir := g.targets[p]; heir != nil {
+				heirs[heir.id] = append(heirs[heir.id], p)
+			}
 		}
 	}
-	if given {
+	if freed {
 		m.epoch++
-		g.grant()
+	}
+	for _, id := range slices.Sorted(maps.Keys(heirs)) {
+		g.grant(g.members[id], heirs[id])
 	}
 	out.Member = g.view(m)
 }
@@ -243,6 +270,7 @@ func (s *State) leave(c *decoded, out *Outcome) {
 	for _, p := range g.members[c.member].partitions() {
 		g.free(p)
 	}
+	g.want(g.members[c.member], nil)
 	delete(g.members, c.member)
 	out.Topics = true
 	if len(g.members) == 0 && len(g.offsets) == 0 {
@@ -330,59 +358,71 @@ func (g *group) forget(list []api.TopicID) bool {
 func (g *group) begin() {
 	g.generation++
 	members := g.ordered()
-	var candidates []*candidate
-	for _, m := range members {
-		c := &candidate{id: m.id, topics: map[api.TopicID]bool{}, owned: m.owned}
-		for _, t := range g.topics {
-			_, c.topics[t.ID] = slices.BinarySearch(m.topics, t.Name)
-		}
-		candidates = append(candidates, c)
-	}
+	candidates := g.candidates(members)
 	if len(members) > 0 {
 		assign(members[0].assignor, candidates, g.topics)
 	}
+	before := g.targets
+	g.targets = make(map[Partition]*member, len(before))
 	for i, m := range members {
-		g.retarget(m, candidates[i].given)
+		g.retarget(m, candidates[i].given, before)
 	}
-	g.grant()
 }
 
-// retarget tells a member what is to be its own. What it had to give up, and may keep after
-// all, it keeps as of a new epoch.
-func (g *group) retarget(m *member, given []Partition) {
+// candidates are members as an assignor sees them.
+func (g *group) candidates(members []*member) []*candidate {
+	at := make(map[string]int)
+	for i, t := range g.topics {
+		at[t.Name] = i
+	}
+	list := make([]*candidate, len(members))
+	for i, m := range members {
+		c := &candidate{id: m.id, owned: m.owned}
+		if i > 0 && slices.Equal(members[i-1].topics, m.topics) {
+			c.wants = list[i-1].wants // mostly all want the same
+		} else {
+			c.wants = make([]bool, len(g.topics))
+			for _, name := range m.topics {
+				if t, known := at[name]; known {
+					c.wants[t] = true
+				}
+			}
+		}
+		list[i] = c
+	}
+	return list
+}
+
+// retarget tells a member what is to be its own, and grants it what is nobody's. What it had
+// to give up, and may keep after all, it keeps as of a new epoch.
+func (g *group) retarget(m *member, given []Partition, before map[Partition]*member) {
 	var kept []Partition
-	target := make(map[Partition]bool, len(given))
 	for _, p := range given {
-		target[p] = true
-		if g.owners[p].member == m.id && !m.target[p] {
+		g.targets[p] = m
+		if g.owners[p].member == m.id && before[p] != m {
 			kept = append(kept, p)
 		}
 	}
-	m.target = target
-	if len(kept) == 0 {
+	if len(kept) > 0 {
+		m.epoch++
+		for _, p := range kept {
+			g.own(p, m, g.owners[p].since, m.epoch)
+		}
+	}
+	g.grant(m, given)
+}
+
+// grant gives a member what is nobody's of what is to be its own.
+func (g *group) grant(m *member, list []Partition) {
+	free := slices.DeleteFunc(slices.Clone(list), func(p Partition) bool {
+		_, owned := g.owners[p]
+		return owned
+	})
+	if len(free) == 0 {
 		return
 	}
 	m.epoch++
-	for _, p := range kept {
-		g.own(p, m, g.owners[p].since, m.epoch)
-	}
-}
-
-// grant gives every member what is its target and nobody's.
-func (g *group) grant() {
-	for _, m := range g.ordered() {
-		var free []Partition
-		for _, p := range slices.SortedFunc(maps.Keys(m.target), comparePartitions) {
-			if _, owned := g.owners[p]; !owned {
-				free = append(free, p)
-			}
-		}
-		if len(free) == 0 {
-			continue
-		}
-		m.epoch++
-		for _, p := range free {
-			g.own(p, m, m.epoch, m.epoch)
-		}
+	for _, p := range free {
+		g.own(p, m, m.epoch, m.epoch)
 	}
 }

@@ -3,6 +3,7 @@ package group
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"testing"
@@ -37,13 +38,11 @@ const name = "g"
 // checkRebalancing compares, member by member, what it has with what it is to have.
 func (m *machine) checkRebalancing(t *rapid.T, g *group) {
 	moving := false
-	for id, member := range g.members {
-		for p := range member.target {
-			moving = moving || g.owners[p].member != id
-		}
+	for p, to := range g.targets {
+		moving = moving || g.owners[p].member != to.id
 	}
 	for p, o := range g.owners {
-		moving = moving || !g.members[o.member].target[p]
+		moving = moving || g.targets[p] == nil || g.targets[p].id != o.member
 	}
 	if m.live.Rebalancing(name) != moving {
 		t.Fatalf("rebalancing is %t, want %t", !moving, moving)
@@ -355,9 +354,9 @@ func (m *machine) Check(t *rapid.T) {
 			for id, member := range g.members {
 				wants := slices.Contains(member.topics, topic.Name)
 				wanted = wanted || wants
-				if member.target[p] {
+				if g.targets[p] == member {
 					targets++
-					if o, owned := g.owners[p]; !wants || !owned || o.member != id && g.members[o.member].target[p] {
+					if o, owned := g.owners[p]; !wants || !owned {
 						t.Fatalf("%v is the target of %d, who wants it: %t; the owner is %v", p, id, wants, o)
 					}
 				}
@@ -373,6 +372,20 @@ func (m *machine) Check(t *rapid.T) {
 func (m *machine) checkDerived(t *rapid.T) {
 	bytes := 0
 	for name, g := range m.live.groups {
+		wants := make(map[string]int)
+		for _, member := range g.members {
+			for _, topic := range member.topics {
+				wants[topic]++
+			}
+		}
+		for p, to := range g.targets {
+			if g.members[to.id] != to {
+				t.Fatalf("%v is to be %d's, who is no member", p, to.id)
+			}
+		}
+		if !maps.Equal(wants, g.wants) {
+			t.Fatalf("topics are wanted by %v, want %v", g.wants, wants)
+		}
 		bytes += g.size(name)
 		for _, o := range g.offsets {
 			bytes += o.size()

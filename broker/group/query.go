@@ -31,17 +31,12 @@ func (s *State) Rebalancing(name string) bool {
 	if g == nil {
 		return false
 	}
-	wanted := 0
-	//detvet:allow maporder a sum does not depend on the order
-	for _, m := range g.members {
-		wanted += len(m.target)
-	}
-	if wanted != len(g.owners) {
+	if len(g.targets) != len(g.owners) {
 		return true
 	}
 	//detvet:allow maporder it is one answer for all
 	for p, o := range g.owners {
-		if !g.members[o.member].target[p] {
+		if g.targets[p] != g.members[o.member] {
 			return true
 		}
 	}
@@ -110,16 +105,16 @@ func (s *State) Sessions(name string) []Session {
 	}
 	var list []Session
 	for _, m := range g.ordered() {
-		list = append(list, Session{m.id, m.session, m.rebalance, m.epoch, m.beats, m.owes()})
+		list = append(list, Session{m.id, m.session, m.rebalance, m.epoch, m.beats, g.owes(m)})
 	}
 	return list
 }
 
 // owes reports whether a member has something to give up.
-func (m *member) owes() bool {
+func (g *group) owes(m *member) bool {
 	//detvet:allow maporder whether there is any does not depend on the order
 	for p := range m.owned {
-		if !m.target[p] {
+		if g.targets[p] != m {
 			return true
 		}
 	}
@@ -129,7 +124,7 @@ func (m *member) owes() bool {
 // Wanted gives the names of the topics that a group's members want, ascending.
 func (s *State) Wanted(name string) []string {
 	if g := s.groups[name]; g != nil {
-		return g.wanted(nil)
+		return slices.Sorted(maps.Keys(g.wants))
 	}
 	return nil
 }

@@ -46,9 +46,13 @@ func (g *group) append(b []byte) []byte {
 	b = codec.AppendUvarint(b, uint64(g.emptied))
 	b = codec.AppendUvarint(b, uint64(g.catalogue))
 	b = appendTopics(b, g.topics)
+	targets := make(map[*member][]Partition)
+	for _, p := range slices.SortedFunc(maps.Keys(g.targets), comparePartitions) {
+		targets[g.targets[p]] = append(targets[g.targets[p]], p)
+	}
 	b = codec.AppendUvarint(b, uint64(len(g.members)))
 	for _, m := range g.ordered() {
-		b = m.append(b)
+		b = appendPartitions(m.append(b), targets[m])
 	}
 	b = codec.AppendUvarint(b, uint64(len(g.owners)))
 	for _, p := range slices.SortedFunc(maps.Keys(g.owners), comparePartitions) {
@@ -70,8 +74,7 @@ func (m *member) append(b []byte) []byte {
 	b = appendNames(b, m.topics)
 	b = codec.AppendUvarint(b, uint64(m.epoch))
 	b = codec.AppendUvarint(b, m.beats)
-	b = codec.AppendUvarint(b, m.sequence)
-	return appendPartitions(b, slices.SortedFunc(maps.Keys(m.target), comparePartitions))
+	return codec.AppendUvarint(b, m.sequence)
 }
 
 // Restore replaces the state with a saved one. On ErrState nothing has changed.
@@ -110,8 +113,12 @@ func readGroup(r *codec.Reader) (*group, bool) {
 	g.generation, g.emptied = Generation(r.Uvarint()), api.Milliseconds(r.Uvarint())
 	g.catalogue, g.topics = api.Index(r.Uvarint()), readTopics(r)
 	for range r.Count(11) {
-		m := readMember(r)
+		m, topics := readMember(r)
 		g.members[m.id] = m
+		g.want(m, topics)
+		for _, p := range readPartitions(r) {
+			g.targets[p] = m
+		}
 	}
 	for range r.Count(5) {
 		p := readPartition(r)
@@ -127,34 +134,25 @@ func readGroup(r *codec.Reader) (*group, bool) {
 	return g, r.Err() == nil && validTopics(g.topics)
 }
 
-func readMember(r *codec.Reader) *member {
-	m := &member{id: MemberID(r.Uvarint()), token: r.String(), instance: r.String(), target: map[Partition]bool{}, owned: map[Partition]bool{}}
+// readMember reads a member, and the topics that it wants.
+func readMember(r *codec.Reader) (*member, []string) {
+	m := &member{id: MemberID(r.Uvarint()), token: r.String(), instance: r.String(), owned: map[Partition]bool{}}
 	m.session, m.rebalance = api.Milliseconds(r.Uvarint()), api.Milliseconds(r.Uvarint())
-	m.assignor, m.topics = Assignor(r.Byte()), readNames(r)
+	m.assignor = Assignor(r.Byte())
+	topics := readNames(r)
 	m.epoch, m.beats, m.sequence = Epoch(r.Uvarint()), r.Uvarint(), r.Uvarint()
-	for _, p := range readPartitions(r) {
-		m.target[p] = true
-	}
-	return m
+	return m, topics
 }
 
 // holds reports whether a group is one that commands can have made.
 func (s *State) holds(g *group) bool {
 	if g.emptied < 0 || g.emptied > s.clock.Elapsed() || len(g.members) > MaxMembers ||
-		len(g.offsets) > MaxOffsets || len(g.wanted(nil)) > MaxTopics {
+		len(g.offsets) > MaxOffsets || len(g.wants) > MaxTopics {
 		return false
 	}
-	targets := make(map[Partition]bool)
 	for _, m := range g.ordered() {
 		if m.id == 0 || m.id > s.lastMember || !m.sound() {
 			return false
-		}
-		//detvet:allow maporder whether one is twice there does not depend on the order
-		for p := range m.target {
-			if targets[p] {
-				return false
-			}
-			targets[p] = true
 		}
 	}
 	//detvet:allow maporder whether all are sound does not depend on the order

@@ -22,9 +22,6 @@ func (o *Offset) size() int { return offsetBytes + len(o.Metadata) }
 
 func (j *Join) size() int { return textsSize(j.Token, j.Instance, j.Topics) }
 
-// size is that of what a join said of the member.
-func (m *member) size() int { return textsSize(m.token, m.instance, m.topics) }
-
 func textsSize(token, instance string, topics []string) int {
 	n := memberBytes + len(token) + len(instance)
 	for _, t := range topics {
@@ -35,10 +32,10 @@ func textsSize(token, instance string, topics []string) int {
 
 // size is that of all that a group has, but for its offsets.
 func (g *group) size(name string) int {
-	n := groupBytes + len(name) + topicBytes*len(g.topics) + partitionBytes*len(g.owners)
+	n := groupBytes + len(name) + topicBytes*len(g.topics) + partitionBytes*(len(g.owners)+len(g.targets))
 	//detvet:allow maporder a sum does not depend on the order
 	for _, m := range g.members {
-		n += m.size() + partitionBytes*len(m.target)
+		n += m.bytes
 	}
 	return n
 }

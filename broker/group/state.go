@@ -67,6 +67,10 @@ type group struct {
 	catalogue api.Index
 	// topics that there are, of those that members want, ascending by id.
 	topics []Topic
+	// wants counts the members that want a topic, by name.
+	wants map[string]int
+	// targets: whose each partition is to be.
+	targets map[Partition]*member
 	// owners of the partitions that anybody owns.
 	owners  map[Partition]owner
 	offsets map[Partition]Offset
@@ -78,7 +82,10 @@ type group struct {
 }
 
 func newGroup() *group {
-	return &group{members: map[MemberID]*member{}, owners: map[Partition]owner{}, offsets: map[Partition]Offset{}}
+	return &group{
+		members: map[MemberID]*member{}, wants: map[string]int{}, targets: map[Partition]*member{},
+		owners: map[Partition]owner{}, offsets: map[Partition]Offset{},
+	}
 }
 
 type owner struct {
@@ -96,8 +103,8 @@ type member struct {
 	session, rebalance api.Milliseconds
 	assignor           Assignor
 	topics             []string // ascending
+	bytes              int      // of what a join said of it
 	epoch              Epoch
-	target             map[Partition]bool
 	owned              map[Partition]bool // as owners says
 	// beats counts the joins and syncs of the member. Their answers are what it goes by, so
 	// none may come just before its end; those of commits are not, and spare nobody.
@@ -215,7 +222,7 @@ func (s *State) View(name string, id MemberID) (MemberView, bool) {
 func (g *group) view(m *member) MemberView {
 	v := MemberView{ID: m.id, Generation: g.generation, Epoch: m.epoch}
 	for _, p := range m.partitions() {
-		if m.target[p] {
+		if g.targets[p] == m {
 			v.Keeps = append(v.Keeps, p)
 		} else {
 			v.Gives = append(v.Gives, p)
