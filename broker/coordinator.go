@@ -81,7 +81,7 @@ func (c *coordinator) apply(data []byte) int32 {
 	out := c.state.Apply(data)
 	if c.group.leads && out.Topics {
 		c.touched[out.Group] = true
-		c.eager = c.eager || out.Member.ID != 0
+		c.eager = c.eager || out.Due
 	}
 	if c.group.replica != nil {
 		c.group.replica.DropBefore(c.state.LogStart())
@@ -199,19 +199,20 @@ func (c *coordinator) learn() {
 	}
 }
 
-// tell has a group know what meta says of its topics, if that is news.
+// tell has a group know what meta says of its topics, if that is news, or a generation is
+// due.
 func (c *coordinator) tell(name string) {
 	if c.telling[name] {
 		c.touched[name] = true
 		return
 	}
-	known, says := c.state.Known(name), c.catalogue(name)
+	known, says, due := c.state.Known(name), c.catalogue(name), c.state.Due(name)
 	if says.Version < known.Version {
 		// An earlier leader knew more than this node does so far.
 		c.touched[name] = true
-		return
+		says = known
 	}
-	if len(says.Gone) == 0 && slices.Equal(says.Topics, known.Topics) {
+	if !due && len(says.Gone) == 0 && slices.Equal(says.Topics, known.Topics) {
 		return
 	}
 	c.telling[name] = true

@@ -24,8 +24,10 @@ func owing(t *testing.T) (c *coordinator, member groups.MemberID, apply func([]b
 		apply(groups.EncodeJoin(command.Tag{}, 0, "g", groups.Join{Token: token, Session: 10_000, Rebalance: rebalance, Topics: []string{"t"}}))
 	}
 	join("a")
-	apply(groups.EncodeTopics(command.Tag{}, 0, "g", groups.Catalogue{Version: 1, Topics: []groups.Topic{{Name: "t", ID: 1, Partitions: 2}}}))
+	topics := groups.EncodeTopics(command.Tag{}, 0, "g", groups.Catalogue{Version: 1, Topics: []groups.Topic{{Name: "t", ID: 1, Partitions: 2}}})
+	apply(topics)
 	join("b")
+	apply(topics)
 	for _, s := range c.state.Sessions("g") {
 		if s.Owes {
 			member = s.Member

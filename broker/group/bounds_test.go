@@ -15,16 +15,19 @@ func plainJoin(token string) []byte {
 // What a member says that it has given up, before it was told to keep it after all, gives
 // nothing up when it comes, though it has to give it up again by then.
 func TestOldWordGivesNothingUp(t *testing.T) {
-	s := apply(plainJoin("a"), EncodeTopics(tag, now, "g", Catalogue{Version: 1, Topics: []Topic{{"t", 1, 2}}}), plainJoin("b"))
+	topics := EncodeTopics(tag, now, "g", Catalogue{Version: 1, Topics: []Topic{{"t", 1, 2}}})
+	s := apply(plainJoin("a"), topics, plainJoin("b"), topics)
 	old, _ := s.View("g", 1)
 	if len(old.Gives) != 1 || len(old.Keeps) != 1 {
 		t.Fatalf("member 1 is told %+v", old)
 	}
 	s.Apply(EncodeLeave(tag, now, "g", 2))
+	s.Apply(topics)
 	if kept, _ := s.View("g", 1); len(kept.Keeps) != 2 || kept.Epoch <= old.Epoch {
 		t.Fatalf("member 1 is told %+v", kept)
 	}
 	s.Apply(plainJoin("c"))
+	s.Apply(topics)
 	again, _ := s.View("g", 1)
 	if len(again.Gives) != 1 || again.Gives[0] != old.Gives[0] {
 		t.Fatalf("member 1 is told %+v", again)
@@ -37,6 +40,41 @@ func TestOldWordGivesNothingUp(t *testing.T) {
 	}
 	if next, _ := s.View("g", 3); len(next.Keeps) != 1 {
 		t.Errorf("member 3 is told %+v", next)
+	}
+}
+
+// However many come and go at once, everything is assigned once, when the leader says so;
+// till then everybody has what it had, and what is given up goes on.
+func TestOneGenerationForAllThatComeTogether(t *testing.T) {
+	topics := EncodeTopics(tag, now, "g", Catalogue{Version: 1, Topics: []Topic{{"t", 1, 4}}})
+	s := apply(plainJoin("a"), topics)
+	generation := s.Groups()[0].Generation
+	for _, token := range []string{"b", "c", "d"} {
+		if out := s.Apply(plainJoin(token)); !out.Due || !s.Due("g") || !s.Rebalancing("g") {
+			t.Errorf("a join is answered %+v, and a generation is due: %t", out, s.Due("g"))
+		}
+	}
+	if out := s.Apply(plainJoin("b")); out.Due {
+		t.Errorf("a join that is repeated is answered %+v", out)
+	}
+	s.Apply(EncodeLeave(tag, now, "g", 4))
+	if v, _ := s.View("g", 1); len(v.Keeps) != 4 || v.Generation != generation {
+		t.Errorf("before the generation begins member 1 is told %+v", v)
+	}
+	s.Apply(topics)
+	v, _ := s.View("g", 1)
+	if len(v.Keeps) != 2 || v.Generation != generation+1 || s.Due("g") {
+		t.Errorf("member 1 is told %+v, and another generation is due: %t", v, s.Due("g"))
+	}
+	s.Apply(plainJoin("e"))
+	s.Apply(EncodeSync(tag, now, "g", 1, v.Epoch, v.Gives))
+	for id := MemberID(2); id < 4; id++ {
+		if v, _ := s.View("g", id); len(v.Keeps) != 1 {
+			t.Errorf("member %d is told %+v", id, v)
+		}
+	}
+	if err := New(0).Restore(s.Save()); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -8,9 +8,10 @@
 //
 // The coordinator itself assigns partitions; members only say what they want and what they
 // still have (KIP-848 rather than KIP-429: there is no barrier that one slow member holds
-// up). A change of members, of what they subscribe to, or of the topics begins a new
-// generation with a new target for everybody. From there a group moves one member at a
-// time:
+// up). A change of members, or of what they subscribe to, makes a new generation due; the
+// leader's next word of topics, which it gives at once, begins it, with a new target for
+// everybody. So there is one for all that join together. From there a group moves one member
+// at a time:
 //
 //	a member owns a partition that is another's target
 //	   | the member's next beat tells it what it may keep
@@ -52,7 +53,8 @@
 //	           then each
 //	3 leave    uvarint member
 //	4 expire   uvarint member; uvarint beats, as known of it
-//	5 topics   uvarint version, the index of the meta log;
+//	5 topics   begins a generation that is due, or if something is new;
+//	           uvarint version, the index of the meta log;
 //	           uvarint number, then of each, ascending by id: bytes name, uvarint id,
 //	           uvarint partitions;
 //	           uvarint number of those that are gone, then the id of each
@@ -68,7 +70,7 @@
 // A saved state, in which everything ascends, is
 //
 //	byte     'G': no state of a partition begins so
-//	byte     format version, 2
+//	byte     format version, 3
 //	uvarint  segment bytes
 //	uvarint  number of commands so far
 //	clock    of package idle
@@ -76,6 +78,7 @@
 //	uvarint  number of groups, then of each
 //	  bytes    name
 //	  uvarint  generation
+//	  byte     1 if another is due, else 0
 //	  uvarint  when the last member went, by the clock
 //	  uvarint  version of what it knows of topics
 //	  topics   as in the command

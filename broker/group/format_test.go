@@ -22,6 +22,8 @@ func example() [][]byte {
 		EncodeJoin(tag, now, "g", Join{Token: "x", Instance: "i", Session: 10_000, Rebalance: 60_000, Assignor: Range, Topics: []string{"t", "b"}}),
 		EncodeTopics(tag, now, "g", Catalogue{Version: 7, Topics: []Topic{{"t", 3, 2}}}),
 		EncodeJoin(tag, now+1, "g", Join{Token: "y", Session: 10_000, Rebalance: 60_000, Topics: []string{"t"}}),
+		EncodeTopics(tag, now+1, "g", Catalogue{Version: 7, Topics: []Topic{{"t", 3, 2}}}),
+		EncodeJoin(tag, now+1, "g", Join{Member: 2, Session: 10_000, Rebalance: 60_000, Topics: []string{"t", "u"}}),
 		EncodeCommit(tag, now+2, "g", Commit{Member: 1, Epoch: 2, Sequence: 4, Offsets: []Offset{{Partition{3, 0}, 300, "meta"}}}),
 		EncodeCommit(tag, now+3, "alone", Commit{Offsets: []Offset{{Partition{3, 1}, 5, ""}}}),
 	}
@@ -54,13 +56,13 @@ func TestGolden(t *testing.T) {
 		{"reset", EncodeReset(tag, now, "g", []Offset{{Partition{3, 2}, 0, ""}, {Partition{3, 1}, Forget, ""}}),
 			"010701ac02e807" + "0167" + "02" + "030201" + "030100"},
 		{"delete", EncodeDelete(tag, now, "g"), "010801ac02e807" + "0167"},
-		{"new state", New(1 << 20).Save(), "4702" + "808040" + "00" + "0000" + "00" + "00"},
+		{"new state", New(1 << 20).Save(), "4703" + "808040" + "00" + "0000" + "00" + "00"},
 		{"state", apply(example()...).Save(),
-			"4702" + "808040" + "05" + "eb07eb07" + "02" + "02" + // five commands, the clock, two members so far, two groups
-				"05616c6f6e65" + "00" + "eb07" + "00" + "00" + "00" + "00" + "01" + "03010500" + // alone: one offset
-				"0167" + "03" + "00" + "07" + "01" + "01740302" + "02" + // g: generation 3, one topic, two members
+			"4703" + "808040" + "07" + "eb07eb07" + "02" + "02" + // seven commands, the clock, two members so far, two groups
+				"05616c6f6e65" + "00" + "00" + "eb07" + "00" + "00" + "00" + "00" + "01" + "03010500" + // alone: one offset
+				"0167" + "02" + "01" + "00" + "07" + "01" + "01740302" + "02" + // g: generation 2 and another due, one topic, two members
 				"01" + "0178" + "0169" + "904e" + "e0d403" + "01" + "02" + "01620174" + "02" + "01" + "04" + "01" + "0300" +
-				"02" + "0179" + "00" + "904e" + "e0d403" + "00" + "01" + "0174" + "01" + "01" + "00" + "01" + "0301" +
+				"02" + "0179" + "00" + "904e" + "e0d403" + "00" + "02" + "01740175" + "01" + "02" + "00" + "01" + "0301" +
 				"02" + "0300010202" + "0301010202" + // member 1 owns both partitions since its epoch 2
 				"01" + "0300ac02046d657461"},
 	} {
@@ -87,19 +89,20 @@ func TestRestoreRefuses(t *testing.T) {
 		}
 	}
 	for name, change := range map[string][2]string{
-		"another version":                    {"4702808040", "4701808040"},
-		"a partition's state":                {"4702808040", "0202808040"},
+		"another version":                    {"4703808040", "4702808040"},
+		"a partition's state":                {"4703808040", "0202808040"},
 		"groups out of order":                {"05616c6f6e65", "057a6c6f6e65"},
 		"a group without a name":             {"05616c6f6e65", "00616c6f6e65"},
 		"a member that was never made":       {"eb07eb0702", "eb07eb0701"},
 		"a session too short":                {"0169904e", "016901"},
 		"an assignor that there is not":      {"e0d40301", "e0d40303"},
-		"a target of two":                    {"0101000103010", "0101000103000"},
+		"a target of two":                    {"0102000103010", "0102000103000"},
+		"a generation due that is not":       {"01670201", "01670202"},
 		"an owner who is no member":          {"0300010202", "0300030202"},
 		"an owner since what is to come":     {"0300010202", "0300010303"},
 		"partitions out of order":            {"03000102020301010202", "03010102020300010202"},
 		"a topic of no partitions":           {"01740302", "01740300"},
-		"a group emptied when it is not yet": {"00eb07000000", "00ec07000000"},
+		"a group emptied when it is not yet": {"0000eb07000000", "0000ec07000000"},
 	} {
 		text := hex.EncodeToString(saved)
 		if strings.Count(text, change[0]) < 1 {

@@ -54,6 +54,33 @@ func catalogueOf(topics, partitions int) (Catalogue, []string) {
 	return c, names
 }
 
+// Members that want the same, up to the bounds of a group.
+func TestLargeGroups(t *testing.T) {
+	for _, size := range []struct{ members, topics, partitions int }{{MaxMembers, 1, 10_000}, {300, 100, MaxPartitions / 100}} {
+		l := &large{T: t, State: New(1 << 20)}
+		c, names := catalogueOf(size.topics, size.partitions)
+		l.join("first", 0, Sticky, names)
+		l.do(EncodeTopics(tag, now, name, c))
+		l.report(fmt.Sprintf("one member has %d topics of %d partitions", size.topics, size.partitions))
+		for n := range size.members - 1 {
+			l.join(fmt.Sprint(n), 0, Sticky, names)
+		}
+		l.do(EncodeTopics(tag, now, name, c))
+		l.report(fmt.Sprintf("%d more join at once", size.members-1))
+		for id := range MemberID(size.members) {
+			if v, there := l.View(name, id+1); there && len(v.Gives) > 0 {
+				l.do(EncodeSync(tag, now, name, id+1, v.Epoch, v.Gives))
+			}
+		}
+		l.report("they give up")
+		for id := range MemberID(size.members / 10) {
+			l.do(EncodeLeave(tag, now, name, id+1))
+		}
+		l.do(EncodeTopics(tag, now, name, c))
+		l.report("a tenth leaves")
+	}
+}
+
 // Members that each want another half of the topics, and change their assignor.
 func TestLargeGroupOfManyMinds(t *testing.T) {
 	const members, topics, partitions = 400, 400, 100

@@ -38,8 +38,8 @@ func (s *State) join(name string, j *Join, out *Outcome) {
 	g.want(m, wants)
 	m.beats++
 	if changed {
-		out.Topics = true
-		g.begin()
+		g.due = true
+		out.Topics, out.Due = true, true
 	}
 	out.Member = g.view(m)
 }
@@ -236,22 +236,16 @@ func (s *State) sync(c *decoded, out *Outcome) {
 	}
 	m := g.members[c.member]
 	m.beats++
-	heirs := make(map[MemberID][]Partition)
-	freed := false
+	var freed []Partition
 	for _, p := range c.given {
 		if o, owned := g.owners[p]; owned && o.member == m.id && g.targets[p] != m && o.kept <= c.epoch {
 			g.free(p)
-			freed = true
-			if heir := g.targets[p]; heir != nil {
-				heirs[heir.id] = append(heirs[heir.id], p)
-			}
+			freed = append(freed, p)
 		}
 	}
-	if freed {
+	if len(freed) > 0 {
 		m.epoch++
-	}
-	for _, id := range slices.Sorted(maps.Keys(heirs)) {
-		g.grant(g.members[id], heirs[id])
+		g.passOn(freed)
 	}
 	out.Member = g.view(m)
 }
@@ -267,12 +261,17 @@ func (s *State) leave(c *decoded, out *Outcome) {
 	if c.head.Kind == kindExpire && g.members[c.member].beats != c.beats {
 		return
 	}
-	for _, p := range g.members[c.member].partitions() {
+	m := g.members[c.member]
+	freed := m.partitions()
+	for _, p := range freed {
 		g.free(p)
 	}
-	g.want(g.members[c.member], nil)
-	delete(g.members, c.member)
-	out.Topics = true
+	maps.DeleteFunc(g.targets, func(_ Partition, to *member) bool { return to == m })
+	g.want(m, nil)
+	delete(g.members, m.id)
+	g.passOn(freed)
+	g.due = len(g.members) > 0
+	out.Topics, out.Due = true, g.due
 	if len(g.members) == 0 && len(g.offsets) == 0 {
 		s.drop(c.group) // there is nothing to keep it for
 		return
@@ -280,13 +279,15 @@ func (s *State) leave(c *decoded, out *Outcome) {
 	if len(g.members) == 0 {
 		g.emptied = s.clock.Elapsed()
 		g.topics = nil
+		g.begin()
 	}
-	g.begin()
 }
 
 // learn takes which topics there are, unless it knows better. Of a topic that is gone
 // nothing stays: neither who owns its partitions nor what was committed there. That makes
-// room, so it goes first, also where there is too little room for the rest.
+// room, so it goes first, also where there is too little room for the rest. A generation
+// that is due begins: who joins or leaves at the same time as others does not have everything
+// assigned for itself alone.
 func (s *State) learn(c *decoded, out *Outcome) {
 	g := s.groups[c.group]
 	if !validTopics(c.catalogue.Topics) {
@@ -307,7 +308,7 @@ func (s *State) learn(c *decoded, out *Outcome) {
 		changed = !slices.Equal(c.catalogue.Topics, g.topics)
 		g.catalogue, g.topics = c.catalogue.Version, c.catalogue.Topics
 	}
-	if lost || changed {
+	if g.due || lost || changed {
 		g.begin()
 	}
 }
@@ -357,6 +358,7 @@ func (g *group) forget(list []api.TopicID) bool {
 // begin begins a generation: everybody gets a target, and what is free its owner.
 func (g *group) begin() {
 	g.generation++
+	g.due = false
 	members := g.ordered()
 	candidates := g.candidates(members)
 	if len(members) > 0 {
@@ -410,6 +412,19 @@ func (g *group) retarget(m *member, given []Partition, before map[Partition]*mem
 		}
 	}
 	g.grant(m, given)
+}
+
+// passOn grants what its owner has given up to those whose it is to be.
+func (g *group) passOn(freed []Partition) {
+	heirs := make(map[MemberID][]Partition)
+	for _, p := range freed {
+		if heir := g.targets[p]; heir != nil {
+			heirs[heir.id] = append(heirs[heir.id], p)
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(heirs)) {
+		g.grant(g.members[id], heirs[id])
+	}
 }
 
 // grant gives a member what is nobody's of what is to be its own.

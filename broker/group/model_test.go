@@ -37,7 +37,7 @@ const name = "g"
 
 // checkRebalancing compares, member by member, what it has with what it is to have.
 func (m *machine) checkRebalancing(t *rapid.T, g *group) {
-	moving := false
+	moving := g.due
 	for p, to := range g.targets {
 		moving = moving || g.owners[p].member != to.id
 	}
@@ -222,6 +222,22 @@ func (m *machine) Topics(t *rapid.T) {
 	}
 }
 
+// Again tells the group what it knows, which begins a generation that is due.
+func (m *machine) Again(t *rapid.T) {
+	before := m.live.groups[name]
+	if before == nil {
+		return
+	}
+	want := before.generation
+	if before.due || !slices.Equal(before.topics, m.catalogue.Topics) {
+		want++
+	}
+	m.apply(t, EncodeTopics(m.tag(), m.wall, name, Catalogue{Version: m.catalogue.Version, Topics: m.catalogue.Topics}))
+	if g := m.live.groups[name]; g.due || g.generation != want {
+		t.Fatalf("generation %d, and another due: %t; want %d", g.generation, g.due, want)
+	}
+}
+
 func (m *machine) Commit(t *rapid.T) {
 	c := Commit{Member: m.member(t)}
 	view, there := m.live.View(name, c.Member)
@@ -346,6 +362,9 @@ func (m *machine) Check(t *rapid.T) {
 	}
 	g := m.live.groups[name]
 	if g == nil {
+		return
+	}
+	if g.due {
 		return
 	}
 	for _, topic := range g.topics {

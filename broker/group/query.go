@@ -25,13 +25,13 @@ func (s *State) Groups() []Summary {
 }
 
 // Rebalancing reports whether some partition of a group is not where it is to be: it has
-// to be given up, or granted.
+// to be given up, or granted, or it is to be decided where.
 func (s *State) Rebalancing(name string) bool {
 	g := s.groups[name]
 	if g == nil {
 		return false
 	}
-	if len(g.targets) != len(g.owners) {
+	if g.due || len(g.targets) != len(g.owners) {
 		return true
 	}
 	//detvet:allow maporder it is one answer for all
@@ -119,6 +119,12 @@ func (g *group) owes(m *member) bool {
 		}
 	}
 	return false
+}
+
+// Due reports whether a generation of a group is to begin, with the next word of topics.
+func (s *State) Due(name string) bool {
+	g := s.groups[name]
+	return g != nil && g.due
 }
 
 // Wanted gives the names of the topics that a group's members want, ascending.

@@ -16,7 +16,7 @@ const (
 	// which will never come so far. So a replica that is found again, or copied, says
 	// itself which machine it runs.
 	stateMark    = 'G'
-	stateVersion = 2
+	stateVersion = 3
 )
 
 // ErrState: bytes are no saved state of this version. The log that they stand in is
@@ -43,6 +43,7 @@ func (s *State) Save() []byte {
 
 func (g *group) append(b []byte) []byte {
 	b = codec.AppendUvarint(b, uint64(g.generation))
+	b = codec.AppendBool(b, g.due)
 	b = codec.AppendUvarint(b, uint64(g.emptied))
 	b = codec.AppendUvarint(b, uint64(g.catalogue))
 	b = appendTopics(b, g.topics)
@@ -110,7 +111,7 @@ func (s *State) Restore(data []byte) error {
 
 func readGroup(r *codec.Reader) (*group, bool) {
 	g := newGroup()
-	g.generation, g.emptied = Generation(r.Uvarint()), api.Milliseconds(r.Uvarint())
+	g.generation, g.due, g.emptied = Generation(r.Uvarint()), r.Bool(), api.Milliseconds(r.Uvarint())
 	g.catalogue, g.topics = api.Index(r.Uvarint()), readTopics(r)
 	for range r.Count(11) {
 		m, topics := readMember(r)

@@ -62,7 +62,9 @@ func (s *State) LogStart() api.Offset { return api.Offset(max(0, s.commands-kept
 // group is one consumer group.
 type group struct {
 	generation Generation
-	members    map[MemberID]*member
+	// due: members have come, gone, or want something else since the generation began.
+	due     bool
+	members map[MemberID]*member
 	// catalogue is the version of what is known of topics.
 	catalogue api.Index
 	// topics that there are, of those that members want, ascending by id.
@@ -130,6 +132,8 @@ type Outcome struct {
 	Member MemberView
 	// Topics: the group may by now want others, or have something of others.
 	Topics bool
+	// Due: a generation is to begin, with the next word of topics.
+	Due bool
 }
 
 // MemberView is a member as it is told of itself.
