@@ -73,6 +73,9 @@
 //	byte     format version, 3
 //	uvarint  segment bytes
 //	uvarint  number of commands so far
+//	uvarint  offset of the first that the bytes of those after it let be kept
+//	uvarint  offset of the first that is to be so next
+//	uvarint  bytes of the commands from that on
 //	clock    of package idle
 //	uvarint  last id of a member given out
 //	uvarint  number of groups, then of each

@@ -56,9 +56,9 @@ func TestGolden(t *testing.T) {
 		{"reset", EncodeReset(tag, now, "g", []Offset{{Partition{3, 2}, 0, ""}, {Partition{3, 1}, Forget, ""}}),
 			"010701ac02e807" + "0167" + "02" + "030201" + "030100"},
 		{"delete", EncodeDelete(tag, now, "g"), "010801ac02e807" + "0167"},
-		{"new state", New(1 << 20).Save(), "4703" + "808040" + "00" + "0000" + "00" + "00"},
+		{"new state", New(1 << 20).Save(), "4703" + "808040" + "00" + "000000" + "0000" + "00" + "00"},
 		{"state", apply(example()...).Save(),
-			"4703" + "808040" + "07" + "eb07eb07" + "02" + "02" + // seven commands, the clock, two members so far, two groups
+			"4703" + "808040" + "07" + "00009401" + "eb07eb07" + "02" + "02" + // seven commands and their bytes, the clock, two members so far, two groups
 				"05616c6f6e65" + "00" + "00" + "eb07" + "00" + "00" + "00" + "00" + "01" + "03010500" + // alone: one offset
 				"0167" + "02" + "01" + "00" + "07" + "01" + "01740302" + "02" + // g: generation 2 and another due, one topic, two members
 				"01" + "0178" + "0169" + "904e" + "e0d403" + "01" + "02" + "01620174" + "02" + "01" + "04" + "01" + "0300" +
@@ -97,6 +97,7 @@ func TestRestoreRefuses(t *testing.T) {
 		"a session too short":                {"0169904e", "016901"},
 		"an assignor that there is not":      {"e0d40301", "e0d40303"},
 		"a target of two":                    {"0102000103010", "0102000103000"},
+		"a log kept from what is to come":    {"0700009401", "0700089401"},
 		"a generation due that is not":       {"01670201", "01670202"},
 		"an owner who is no member":          {"0300010202", "0300030202"},
 		"an owner since what is to come":     {"0300010202", "0300010303"},
@@ -168,6 +169,25 @@ func TestLogStart(t *testing.T) {
 	}
 	if s.LogStart() != 10 || s.End() != keptCommands+10 {
 		t.Errorf("the log has %d to %d", s.LogStart(), s.End())
+	}
+}
+
+// So is it by their bytes, where they are large.
+func TestLogStartOfLargeCommands(t *testing.T) {
+	s, large := New(0), make([]byte, 1<<20)
+	kept := api.Offset(keptBytes / len(large))
+	for n := range 5 * kept {
+		s.Apply(large)
+		if have := s.End() - s.LogStart(); have > kept || have < min(n, kept/2) {
+			t.Fatalf("of %d MiB %d are kept, from %d on", n+1, have, s.LogStart())
+		}
+		if n%7 == 0 {
+			again := New(0)
+			if err := again.Restore(s.Save()); err != nil {
+				t.Fatal(err)
+			}
+			s = again
+		}
 	}
 }
 

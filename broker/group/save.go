@@ -32,6 +32,9 @@ func (s *State) Save() []byte {
 	b := []byte{stateMark, stateVersion}
 	b = codec.AppendUvarint(b, s.segmentBytes)
 	b = codec.AppendUvarint(b, uint64(s.commands))
+	b = codec.AppendUvarint(b, uint64(s.start))
+	b = codec.AppendUvarint(b, uint64(s.half))
+	b = codec.AppendUvarint(b, uint64(s.tail))
 	b = s.clock.Append(b)
 	b = codec.AppendUvarint(b, uint64(s.lastMember))
 	b = codec.AppendUvarint(b, uint64(len(s.groups)))
@@ -85,10 +88,11 @@ func (s *State) Restore(data []byte) error {
 		return ErrState
 	}
 	in := New(r.Uvarint())
-	in.commands = int64(r.Uvarint())
+	in.commands, in.start = int64(r.Uvarint()), int64(r.Uvarint())
+	in.half, in.tail = int64(r.Uvarint()), int64(r.Uvarint())
 	clock, ok := idle.ReadClock(r)
 	in.clock, in.lastMember = clock, MemberID(r.Uvarint())
-	if !ok || in.commands < 0 {
+	if !ok || in.start < 0 || in.half < in.start || in.commands < in.half || in.tail < 0 || in.tail >= keptBytes/2 {
 		return ErrState
 	}
 	for range r.Count(1) {

@@ -26,9 +26,10 @@ const (
 	Retention api.Milliseconds = 7 * 24 * 60 * 60_000
 	// lookEvery is how often, by the clock, groups are looked at that may be forgotten.
 	lookEvery api.Milliseconds = 60_000
-	// keptCommands is how many commands of the log are kept. Every segment begins with the
-	// whole state, so none is needed; people may want to see what happened last.
-	keptCommands = 4096
+	// keptCommands is how many commands of the log are kept, and keptBytes about how many bytes
+	// of them, and half of that at least. Every segment begins with the whole state, so none is
+	// needed; people may want to see what happened last.
+	keptCommands, keptBytes = 4096, 16 << 20
 )
 
 // State is the state of one coordinator.
@@ -37,8 +38,11 @@ type State struct {
 	segmentBytes uint64
 	// commands counts the entries that were not empty: each takes an offset of the log.
 	commands int64
-	clock    idle.Clock
-	groups   map[string]*group
+	// Commands below start are too many bytes ago to be kept; those below half are as soon as
+	// so many have come from there on that tail, their bytes, is half of keptBytes.
+	start, half, tail int64
+	clock             idle.Clock
+	groups            map[string]*group
 	// bytes is the sum of what is counted of the groups.
 	bytes int
 	// lastMember is the last id given out.
@@ -57,7 +61,7 @@ func (s *State) SegmentBytes() uint64 { return s.segmentBytes }
 func (s *State) End() api.Offset { return api.Offset(s.commands) }
 
 // LogStart is the offset of the first command that need be kept.
-func (s *State) LogStart() api.Offset { return api.Offset(max(0, s.commands-keptCommands)) }
+func (s *State) LogStart() api.Offset { return api.Offset(max(s.start, s.commands-keptCommands)) }
 
 // group is one consumer group.
 type group struct {
@@ -155,7 +159,7 @@ func (s *State) Apply(data []byte) Outcome {
 	if len(data) == 0 {
 		return out
 	}
-	s.commands++
+	s.lengthen(len(data))
 	out.Count = 1
 	c, ok := decode(data)
 	out.Tag = c.head.Tag
@@ -187,6 +191,14 @@ func (s *State) Apply(data []byte) Outcome {
 	}
 	s.count(c.group, c.head.Kind != kindCommit)
 	return out
+}
+
+// lengthen counts a command of so many bytes.
+func (s *State) lengthen(bytes int) {
+	s.commands++
+	if s.tail += int64(bytes); s.tail >= keptBytes/2 {
+		s.start, s.half, s.tail = s.half, s.commands, 0
+	}
 }
 
 func validName(name string) bool { return name != "" && len(name) <= MaxName }
