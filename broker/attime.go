@@ -49,22 +49,22 @@ func (s *seek) from(from api.Offset) {
 		s.answer(&api.ListOffsetsResponse{Offset: int64(max(s.end, state.LogStart())), LogStart: int64(state.LogStart())})
 		return
 	}
-	s.group.replica.Store().Read(at, seekBytes, func(frames []segment.Frame, err error) { s.read(at, frames, err) })
+	store := s.group.replica.Store()
+	store.Read(at, seekBytes, func(frames []segment.Frame, err error) { s.read(at, store, frames, err) })
 }
 
-func (s *seek) read(at api.Offset, frames []segment.Frame, err error) {
+func (s *seek) read(at api.Offset, store *segment.Store, frames []segment.Frame, err error) {
 	n := s.group.node
 	start := s.group.partition.state.LogStart()
 	switch {
+	case err != nil && !s.group.keeps(store):
+		s.refuse(n.notLeader(s.group.id))
 	case at < start:
 		// Deleted meanwhile; what was read may be right no more.
 		s.from(start)
 	case errors.Is(err, segment.ErrDamaged):
 		s.refuse(api.Errorf(api.Code_LOG_DAMAGED,
 			"node %d cannot read its log at offset %d, and restores it from another replica; retry after a pause", n.identity.node, at))
-	case errors.Is(err, segment.ErrGone):
-		// Another log took the place of the one that was read.
-		s.refuse(n.notLeader(s.group.id))
 	case err != nil:
 		n.seeks--
 		n.Fail(err)

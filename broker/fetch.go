@@ -135,8 +135,14 @@ func (p *poll) read(then func([]byte)) {
 		p.refuse(outOfRange(g, p.offset))
 		return
 	}
-	g.replica.Store().Read(p.offset, p.maxBytes, func(frames []segment.Frame, err error) {
+	store := g.replica.Store()
+	store.Read(p.offset, p.maxBytes, func(frames []segment.Frame, err error) {
 		if err != nil {
+			if !g.keeps(store) {
+				p.leave()
+				p.refuse(g.node.notLeader(g.id))
+				return
+			}
 			if p.offset < g.partition.state.LogStart() {
 				p.leave()
 				p.refuse(outOfRange(g, p.offset))

@@ -11,6 +11,7 @@ import (
 	"github.com/reprise-mq/reprise/broker/command"
 	"github.com/reprise-mq/reprise/broker/partition"
 	"github.com/reprise-mq/reprise/broker/replica"
+	"github.com/reprise-mq/reprise/broker/segment"
 )
 
 // group is one raft group as its node sees it: the replica, and who waits for
@@ -55,6 +56,13 @@ type group struct {
 	inquires bool
 	// The configuration whose commitment meta was last told of.
 	reported api.Index
+}
+
+// keeps reports whether a log is the one that this node has of the group. The files of one
+// that is not may go at any time: its topic was deleted, its replica is somewhere else by
+// now, or a snapshot took its place. So a read of it that fails says nothing of the disk.
+func (g *group) keeps(log *segment.Store) bool {
+	return g.node.groups[g.id] == g && g.replica.Store() == log
 }
 
 // encoder makes a command with the tag and the time it is given.

@@ -1,0 +1,73 @@
+package broker_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/reprise-mq/reprise/broker"
+	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/batch"
+	"github.com/reprise-mq/reprise/broker/env"
+)
+
+const lone env.Endpoint = "n1:1"
+
+// cold is a node with topic "t" of 80 batches of 60 kB, in segments of 2 MiB, of which it
+// has read nothing since it started. The last record of the first segment has time stamp
+// 1000.
+func cold(t *testing.T) *cluster {
+	t.Helper()
+	c := newCluster(t, 1, lone)
+	c.settle(func() *api.Request {
+		q := createTopic("t", 1)
+		q.GetCreateTopic().SegmentBytes = 2 << 20
+		return q
+	}, lone)
+	const late = 33
+	for i := range 80 {
+		r := batch.Record{Value: []byte(strings.Repeat("x", 60_000))}
+		if i == late {
+			r.Timestamp = 1000
+		}
+		data, err := batch.Encode([]batch.Record{r}, batch.NoProducer, batch.Plain{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.ok(func() *api.Request { return produce("t", 0, data) }, lone)
+	}
+	c.hosts[lone].Kill()
+	c.start(lone, func(*broker.Config) {})
+	c.ok(func() *api.Request { return fetching(fetch("t", 79)) }, lone)
+	return c
+}
+
+// send sends a request to the node, and gives its number.
+func (c *cluster) send(q *api.Request) uint64 {
+	c.client.last++
+	q.Id = c.client.last
+	c.client.network.Send(lone, &api.Message{Body: &api.Message_Request{Request: q}})
+	return q.Id
+}
+
+// A read goes through a file piece by piece. If its topic is deleted meanwhile the file is
+// gone at some piece, and there is nothing wrong with the disk.
+func TestReadOfDeletedTopic(t *testing.T) {
+	old := fetch("t", 33)
+	old.MaxBytes = 1
+	for name, read := range map[string]*api.Request{
+		"fetch": fetching(old),
+		"list offsets": {Body: &api.Request_ListOffsets{ListOffsets: &api.ListOffsetsRequest{
+			Topic: topic("t"), Spec: api.OffsetSpec_AT_TIME, Time: 1000,
+		}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := cold(t)
+			c.send(&api.Request{Body: &api.Request_DeleteTopic{DeleteTopic: &api.DeleteTopicRequest{Topic: topic("t")}}})
+			id := c.send(read)
+			c.run(env.Second)
+			if code := c.client.answers[id].GetError().GetCode(); code != api.Code_NOT_LEADER || c.failed[lone] != nil {
+				t.Errorf("it is answered %v; the node failed: %v", c.client.answers[id], c.failed[lone])
+			}
+		})
+	}
+}
