@@ -19,17 +19,22 @@ const (
 	maxPolls = 16384
 )
 
-// poll is a fetch that waits for records. That there were none at its offset was
-// confirmed by a quorum after it was asked, so it may say so when its time is up.
+// poll is a fetch. That there were no records at its offset was confirmed by a quorum
+// after it was asked, so it may wait for some, and say so when its time is up.
 type poll struct {
 	caller   caller
 	group    *group
 	offset   api.Offset
 	maxBytes int
 	minBytes int
-	done     bool
-	// Records are being read; growth meanwhile is looked at afterwards.
+	// It is one of the group's polls.
+	waits bool
+	// Its time is up: what is there now is the answer, be it nothing.
+	late bool
+	// Records are being read, once at a time; growth meanwhile is looked at afterwards.
 	reading bool
+	// It was answered, or nobody waits for the answer any more.
+	done bool
 }
 
 // fetch answers with committed records, or, once its wait is over, that there are
@@ -51,7 +56,8 @@ func (n *Node) fetch(c caller, q *api.FetchRequest) {
 		p.minBytes = min(p.minBytes, p.maxBytes)
 		wait := min(env.Time(q.GetMaxWaitMs())*env.Millisecond, maxFetchWait)
 		if g.replica.Serves() && p.offset < g.partition.state.End() && p.minBytes == 1 {
-			p.read(func(batches []byte) { p.answer(batches) })
+			p.late = true
+			p.look()
 			return
 		}
 		g.replica.Read(func(err error) { p.begin(err, wait) })
@@ -77,33 +83,45 @@ func (p *poll) begin(err error, wait env.Time) {
 		return
 	}
 	if wait == 0 || len(g.polls) >= maxPolls {
-		p.finish()
+		p.late = true
+		p.look()
 		return
 	}
+	p.waits = true
 	g.polls = append(g.polls, p)
 	p.look()
 	g.node.timers.at(g.node.world.Clock.Now()+wait, func() {
-		if !p.done {
-			p.leave()
-			p.finish()
-		}
+		p.late = true
+		p.look()
 	})
 }
 
-// look answers if enough is there now.
+// look answers if enough is there now, or the wait is over.
 func (p *poll) look() {
-	if p.done || p.reading || p.offset >= p.group.partition.state.End() {
-		return
+	state := p.group.partition.state
+	switch {
+	case p.done || p.reading:
+	case p.offset < state.LogStart():
+		p.refuse(outOfRange(p.group, p.offset))
+	case p.offset < state.End():
+		p.read()
+	case p.late:
+		p.answer(nil)
 	}
+}
+
+// read gathers whole batches from the offset on, with their offsets put in.
+func (p *poll) read() {
 	p.reading = true
-	end := p.group.partition.state.End()
-	p.read(func(batches []byte) {
+	store, end := p.group.replica.Store(), p.group.partition.state.End()
+	store.Read(p.offset, p.maxBytes, func(frames []segment.Frame, err error) {
 		p.reading = false
-		if p.done {
+		if err != nil {
+			p.failed(store, err)
 			return
 		}
-		if len(batches) >= p.minBytes {
-			p.leave()
+		batches := join(frames, p.maxBytes)
+		if p.late || len(batches) >= p.minBytes {
 			p.answer(batches)
 			return
 		}
@@ -113,52 +131,20 @@ func (p *poll) look() {
 	})
 }
 
-// finish answers with what is there, be it nothing.
-func (p *poll) finish() {
-	if p.offset >= p.group.partition.state.End() {
-		p.answer(nil)
-		return
+// failed refuses what could not be read, unless that is a failure of the disk.
+func (p *poll) failed(store *segment.Store, err error) {
+	n := p.group.node
+	switch {
+	case !p.group.keeps(store):
+		p.refuse(n.notLeader(p.group.id))
+	case p.offset < p.group.partition.state.LogStart():
+		p.refuse(outOfRange(p.group, p.offset))
+	case errors.Is(err, segment.ErrDamaged):
+		p.refuse(api.Errorf(api.Code_LOG_DAMAGED,
+			"node %d cannot read its log at offset %d, and restores it from another replica; retry after a pause", n.identity.node, p.offset))
+	default:
+		n.Fail(err)
 	}
-	p.read(func(batches []byte) { p.answer(batches) })
-}
-
-func (p *poll) leave() {
-	p.done = true
-	p.group.polls = slices.DeleteFunc(p.group.polls, func(other *poll) bool { return other == p })
-}
-
-// read gathers whole batches from the offset on, with their offsets put in.
-func (p *poll) read(then func([]byte)) {
-	g := p.group
-	if p.offset < g.partition.state.LogStart() {
-		p.leave()
-		p.refuse(outOfRange(g, p.offset))
-		return
-	}
-	store := g.replica.Store()
-	store.Read(p.offset, p.maxBytes, func(frames []segment.Frame, err error) {
-		if err != nil {
-			if !g.keeps(store) {
-				p.leave()
-				p.refuse(g.node.notLeader(g.id))
-				return
-			}
-			if p.offset < g.partition.state.LogStart() {
-				p.leave()
-				p.refuse(outOfRange(g, p.offset))
-				return
-			}
-			if errors.Is(err, segment.ErrDamaged) {
-				p.leave()
-				p.refuse(api.Errorf(api.Code_LOG_DAMAGED,
-					"node %d cannot read its log at offset %d, and restores it from another replica; retry after a pause", g.node.identity.node, p.offset))
-				return
-			}
-			g.node.Fail(err)
-			return
-		}
-		then(join(frames, p.maxBytes))
-	})
 }
 
 // join copies the batches of some frames, the first in any case, and then as many
@@ -182,12 +168,24 @@ func join(frames []segment.Frame, limit int) []byte {
 
 func (p *poll) answer(batches []byte) {
 	state := p.group.partition.state
-	p.group.node.reply(p.caller, &api.Response{Body: &api.Response_Fetch{Fetch: &api.FetchResponse{
+	p.finish(&api.Response{Body: &api.Response_Fetch{Fetch: &api.FetchResponse{
 		Batches: batches, HighWatermark: int64(state.End()), LogStart: int64(state.LogStart()),
 	}}})
 }
 
-func (p *poll) refuse(e *api.Error) { p.group.node.refuse(p.caller, e) }
+func (p *poll) refuse(e *api.Error) { p.finish(&api.Response{Error: e}) }
+
+// finish answers once, whatever a read that is under way will bring.
+func (p *poll) finish(response *api.Response) {
+	if p.done {
+		return
+	}
+	p.done = true
+	if p.waits {
+		p.group.polls = slices.DeleteFunc(p.group.polls, func(other *poll) bool { return other == p })
+	}
+	p.group.node.reply(p.caller, response)
+}
 
 func outOfRange(g *group, offset api.Offset) *api.Error {
 	state := g.partition.state
@@ -200,7 +198,6 @@ func (g *group) endPolls() {
 	polls := g.polls
 	g.polls = nil
 	for _, p := range polls {
-		p.done = true
 		p.refuse(g.node.notLeader(g.id))
 	}
 }

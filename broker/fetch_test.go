@@ -71,3 +71,17 @@ func TestReadOfDeletedTopic(t *testing.T) {
 		})
 	}
 }
+
+// The time of a fetch is up while its records are being read, and retention takes those
+// away: it is refused, and only once, which the client looks after.
+func TestFetchIsAnsweredOnce(t *testing.T) {
+	c := cold(t)
+	c.send(trim("t", 79))
+	q := fetch("t", 33)
+	q.MaxBytes, q.MinBytes, q.MaxWaitMs = 2, 2, 1
+	id := c.send(fetching(q))
+	c.run(env.Second)
+	if code := c.client.answers[id].GetError().GetCode(); code != api.Code_OFFSET_OUT_OF_RANGE || c.failed[lone] != nil {
+		t.Errorf("it is answered %.200v; the node failed: %v", c.client.answers[id], c.failed[lone])
+	}
+}
