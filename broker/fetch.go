@@ -27,6 +27,8 @@ type poll struct {
 	offset   api.Offset
 	maxBytes int
 	minBytes int
+	// Enough may be there once so many bytes were appended, by the group's count.
+	enough int64
 	// It is one of the group's polls.
 	waits bool
 	// Its time is up: what is there now is the answer, be it nothing.
@@ -103,6 +105,7 @@ func (p *poll) look() {
 	case p.done || p.reading:
 	case p.offset < state.LogStart():
 		p.refuse(outOfRange(p.group, p.offset))
+	case !p.late && p.group.appended < p.enough:
 	case p.offset < state.End():
 		p.read()
 	case p.late:
@@ -110,24 +113,25 @@ func (p *poll) look() {
 	}
 }
 
-// read gathers whole batches from the offset on, with their offsets put in.
+// read gathers whole batches from the offset on, with their offsets put in. If they are
+// not enough though more are there, the read ended where a segment does, or there is no
+// room for the next, and to wait would bring nothing.
 func (p *poll) read() {
 	p.reading = true
-	store, end := p.group.replica.Store(), p.group.partition.state.End()
+	store, end, appended := p.group.replica.Store(), p.group.partition.state.End(), p.group.appended
 	store.Read(p.offset, p.maxBytes, func(frames []segment.Frame, err error) {
 		p.reading = false
 		if err != nil {
 			p.failed(store, err)
 			return
 		}
-		batches := join(frames, p.maxBytes)
-		if p.late || len(batches) >= p.minBytes {
+		batches, next := join(frames, p.maxBytes)
+		if p.late || len(batches) >= p.minBytes || next < end {
 			p.answer(batches)
 			return
 		}
-		if p.group.partition.state.End() > end {
-			p.look()
-		}
+		p.enough = appended + int64(p.minBytes-len(batches))
+		p.look()
 	})
 }
 
@@ -148,9 +152,8 @@ func (p *poll) failed(store *segment.Store, err error) {
 }
 
 // join copies the batches of some frames, the first in any case, and then as many
-// as fit; a batch's own offset says 0 until here.
-func join(frames []segment.Frame, limit int) []byte {
-	var out []byte
+// as fit, and says which offset follows them; a batch's own offset says 0 until here.
+func join(frames []segment.Frame, limit int) (out []byte, next api.Offset) {
 	for _, frame := range frames {
 		data, ok := partition.Batch(frame.Data)
 		if !ok {
@@ -162,8 +165,9 @@ func join(frames []segment.Frame, limit int) []byte {
 		at := len(out)
 		out = append(out, data...)
 		batch.SetBaseOffset(out[at:], frame.Base)
+		next = frame.Base + api.Offset(frame.Count)
 	}
-	return out
+	return out, next
 }
 
 func (p *poll) answer(batches []byte) {

@@ -1,6 +1,7 @@
 package broker_test
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 
@@ -83,5 +84,51 @@ func TestFetchIsAnsweredOnce(t *testing.T) {
 	c.run(env.Second)
 	if code := c.client.answers[id].GetError().GetCode(); code != api.Code_OFFSET_OUT_OF_RANGE || c.failed[lone] != nil {
 		t.Errorf("it is answered %.200v; the node failed: %v", c.client.answers[id], c.failed[lone])
+	}
+}
+
+// Who asks for some bytes at least gets them at once where they are, though a read ends
+// where a segment does, and no more batches fit.
+func TestLeastBytesAreThere(t *testing.T) {
+	c := newCluster(t, 1, lone)
+	c.settle(func() *api.Request { return createTopic("t", 1) }, lone)
+	c.fill(1500, lone)
+	for offset := range int64(16) { // as far as the first segment goes
+		for _, limit := range []int32{0, 8000} {
+			q := fetch("t", offset)
+			q.MinBytes, q.MaxBytes, q.MaxWaitMs = 8000, limit, 5000
+			begun := c.world.Agenda.Now()
+			r := c.ask(lone, fetching(q))
+			if took := c.world.Agenda.Now() - begun; len(r.GetFetch().GetBatches()) == 0 || took > env.Second {
+				t.Errorf("from %d, %d bytes at most: %d bytes after %d ms", offset, limit, len(r.GetFetch().GetBatches()), took/env.Millisecond)
+			}
+		}
+	}
+}
+
+// Who waits for many bytes gets them when the last of them is there, and it is not read
+// again with each record what was there before.
+func TestLeastBytesAreWaitedFor(t *testing.T) {
+	const least = 400_000
+	c := newCluster(t, 1, lone)
+	c.settle(func() *api.Request { return createTopic("t", 1) }, lone)
+	c.fill(1, lone)
+	q := fetch("t", 0)
+	q.MinBytes, q.MaxWaitMs = least, 30_000
+	id := c.send(fetching(q))
+	c.run(env.Millisecond)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	c.fill(360, lone)
+	runtime.ReadMemStats(&after)
+	if r := c.client.answers[id]; r != nil {
+		t.Fatalf("it is answered with %d bytes", len(r.GetFetch().GetBatches()))
+	}
+	if used := after.TotalAlloc - before.TotalAlloc; used > 30<<20 {
+		t.Errorf("%d MiB are allocated while %d bytes are produced", used>>20, least)
+	}
+	c.fill(20, lone)
+	if got := len(c.client.answers[id].GetFetch().GetBatches()); got < least {
+		t.Errorf("it is answered with %d bytes, and waits for %d", got, least)
 	}
 }

@@ -35,8 +35,10 @@ type group struct {
 	// term they were made ends.
 	waiting map[command.Tag]func(*api.Response)
 	polls   []*poll
-	// Records were applied since polls were last looked at.
-	grown bool
+	// Records were applied since polls were last looked at; and of how many bytes, with
+	// their commands, in this life.
+	grown    bool
+	appended int64
 	// This replica leads, as of the last change of its role.
 	leads bool
 	// The replica that meta wants to lead, as last seen, and the tick from which
@@ -111,6 +113,10 @@ func (m *partitionMachine) hear() {
 func (m *partitionMachine) apply(data []byte) int32 {
 	out := m.state.Apply(data)
 	m.hear()
+	if out.Count > 0 {
+		m.group.grown = true
+		m.group.appended += int64(len(data))
+	}
 	m.group.applied(out)
 	return out.Count
 }
@@ -125,7 +131,6 @@ func (m *partitionMachine) restore(data []byte) error {
 
 // applied answers whoever waits for the entry.
 func (g *group) applied(out partition.Outcome) {
-	g.grown = g.grown || out.Count > 0
 	if g.replica != nil {
 		g.replica.DropBefore(out.LogStart)
 	}
