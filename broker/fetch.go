@@ -33,7 +33,8 @@ type poll struct {
 	waits bool
 	// Its time is up: what is there now is the answer, be it nothing.
 	late bool
-	// Records are being read, once at a time; growth meanwhile is looked at afterwards.
+	// Records are being read, or will be, once at a time; growth meanwhile is looked at
+	// afterwards.
 	reading bool
 	// It was answered, or nobody waits for the answer any more.
 	done bool
@@ -107,7 +108,8 @@ func (p *poll) look() {
 		p.refuse(outOfRange(p.group, p.offset))
 	case !p.late && p.group.appended < p.enough:
 	case p.offset < state.End():
-		p.read()
+		p.reading = true
+		p.group.node.admit(p)
 	case p.late:
 		p.answer(nil)
 	}
@@ -116,10 +118,16 @@ func (p *poll) look() {
 // read gathers whole batches from the offset on, with their offsets put in. If they are
 // not enough though more are there, the read ended where a segment does, or there is no
 // room for the next, and to wait would bring nothing.
-func (p *poll) read() {
-	p.reading = true
+// over is called when what was read is needed no more.
+func (p *poll) read(over func()) {
 	store, end, appended := p.group.replica.Store(), p.group.partition.state.End(), p.group.appended
+	if !p.group.keeps(store) || p.offset < p.group.partition.state.LogStart() {
+		over()
+		p.failed(store, segment.ErrGone) // while it waited for its turn
+		return
+	}
 	store.Read(p.offset, p.maxBytes, func(frames []segment.Frame, err error) {
+		over()
 		p.reading = false
 		if err != nil {
 			p.failed(store, err)

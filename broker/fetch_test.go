@@ -132,3 +132,57 @@ func TestLeastBytesAreWaitedFor(t *testing.T) {
 		t.Errorf("it is answered with %d bytes, and waits for %d", got, least)
 	}
 }
+
+// However many ask for old records, no more is read at a time than the node has memory for;
+// all get theirs, and who asks for the newest waits for none of them.
+func TestFetchesOfOldRecordsTakeTurns(t *testing.T) {
+	c := cold(t)
+	ok := func(id uint64) bool { return len(c.client.answers[id].GetFetch().GetBatches()) > 0 }
+	var old []uint64
+	for i := range 80 {
+		old = append(old, c.send(fetching(fetch("t", int64(i%30)))))
+	}
+	newest := fetch("t", 80)
+	newest.MaxWaitMs = 10_000
+	last := c.send(fetching(newest))
+	c.send(produce("t", 0, records(t, batch.NoProducer, "x")))
+	most, mostWaiting := 0, 0
+	c.world.Run(c.world.Agenda.Now()+10*env.Second, func() bool {
+		bytes, waiting := c.nodes[lone].Readings()
+		most, mostWaiting = max(most, bytes), max(mostWaiting, waiting)
+		return ok(last)
+	})
+	if _, waiting := c.nodes[lone].Readings(); !ok(last) || waiting == 0 {
+		t.Errorf("the newest record is answered (%v) when %d wait", ok(last), waiting)
+	}
+	c.run(10 * env.Second)
+	if most > broker.MaxReadingBytes || mostWaiting < 40 {
+		t.Errorf("%d bytes are read at a time, and %d wait at most", most, mostWaiting)
+	}
+	for i, id := range old {
+		if !ok(id) {
+			t.Errorf("fetch %d is answered %v", i, c.client.answers[id])
+		}
+	}
+}
+
+// Fetches of a client that is gone are not read.
+func TestFetchesOfWhoIsGone(t *testing.T) {
+	c := cold(t)
+	for range 80 {
+		c.send(fetching(fetch("t", 0)))
+	}
+	c.world.Run(c.world.Agenda.Now()+env.Second, func() bool {
+		_, waiting := c.nodes[lone].Readings()
+		return waiting >= 40
+	})
+	c.home.Kill()
+	c.run(env.Millisecond)
+	if _, waiting := c.nodes[lone].Readings(); waiting != 0 {
+		t.Errorf("%d wait", waiting)
+	}
+	c.run(10 * env.Second)
+	if bytes, _ := c.nodes[lone].Readings(); bytes != 0 {
+		t.Errorf("%d bytes are taken for ever", bytes)
+	}
+}

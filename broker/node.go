@@ -148,6 +148,7 @@ type Node struct {
 	space     space
 	leaving   leaving
 	seeks     int // searches for a time stamp under way
+	readings  readings
 }
 
 // phase says how far a node has come.
@@ -211,7 +212,10 @@ func (n *Node) Wake() {
 func (n *Node) Synced(t env.Ticket, err error) { n.files.Synced(t, err) }
 
 // Loaded is env.Process.
-func (n *Node) Loaded(t env.Ticket, data []byte, err error) { n.files.Loaded(t, data, err) }
+func (n *Node) Loaded(t env.Ticket, data []byte, err error) {
+	n.files.Loaded(t, data, err)
+	n.readOn()
+}
 
 // Listed is env.Process.
 func (n *Node) Listed(t env.Ticket, entries []env.FileInfo, err error) {
@@ -234,6 +238,7 @@ func (n *Node) Receive(from env.Endpoint, m *api.Message) {
 func (n *Node) Lost(peer env.Endpoint) {
 	n.calls.lost(peer)
 	n.dropPolls(peer)
+	n.dropReadings(peer)
 	n.unreachable(peer)
 }
 

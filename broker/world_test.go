@@ -22,6 +22,7 @@ type cluster struct {
 	nodes  map[env.Endpoint]*broker.Node
 	failed map[env.Endpoint]error
 	client *bare
+	home   *world.Host // the client's
 	// sent is called with what leaves a process; nil: nobody looks.
 	sent func(from, to env.Endpoint, m *api.Message)
 }
@@ -46,8 +47,8 @@ func newCluster(t testing.TB, seed uint64, nodes ...env.Endpoint) *cluster {
 			c.start(name, func(cfg *broker.Config) { cfg.Join = []env.Endpoint{nodes[0]} })
 		}
 	}
-	host := c.world.Host("client", world.Config{Disk: disk.Normal, Client: true})
-	host.Start(func(p world.Place) env.Process {
+	c.home = c.world.Host("client", world.Config{Disk: disk.Normal, Client: true})
+	c.home.Start(func(p world.Place) env.Process {
 		c.client = &bare{network: p.Network, answers: make(map[uint64]*api.Response)}
 		return c.client
 	})
