@@ -201,11 +201,14 @@ func (n *Node) Changed(r *replica.Replica) {
 	if g == nil || g.replica != r {
 		return
 	}
-	if g.leads {
+	leads := r.Role().State == raft.StateLeader
+	// A leadership that came and went in one burst was never told of, and somebody may have
+	// proposed in it.
+	if g.leads || !leads && len(g.waiting) > 0 {
 		g.leads = false
 		g.lost()
 	}
-	if r.Role().State == raft.StateLeader {
+	if leads {
 		g.leads = true
 		g.balanceAt = n.ticks + uint64(n.cfg.BalanceTicks)
 		if g.coordinator != nil {
