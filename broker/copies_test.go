@@ -131,3 +131,24 @@ func TestCopyGoesOnFromAnotherLeader(t *testing.T) {
 		}
 	}
 }
+
+// Nothing stays of a copy whose topic is deleted before it is complete.
+func TestCopyOfDeletedTopic(t *testing.T) {
+	c := newCluster(t, 44, three...)
+	c.full(three...)
+	c.fill(100, three...)
+	c.start("n4:1", func(cfg *broker.Config) { cfg.Join, cfg.CopyBytes, cfg.CopyRate = three, 2<<10, 16<<10 })
+	c.waitFor("four nodes", func() bool { return len(c.metadata(three...).GetNodes()) == 4 })
+	c.ok(func() *api.Request {
+		return &api.Request{Body: &api.Request_MoveReplica{MoveReplica: &api.MoveReplicaRequest{Topic: topic("t"), From: 1, To: 4}}}
+	}, three...)
+	c.waitFor("half of the copy", func() bool { done, of := c.copied(); return done > of/2 })
+	c.ok(func() *api.Request {
+		return &api.Request{Body: &api.Request_DeleteTopic{DeleteTopic: &api.DeleteTopicRequest{Topic: topic("t")}}}
+	}, three...)
+	c.run(5 * env.Second)
+	if files := c.segments("n4:1", 1); len(files) != 0 {
+		t.Errorf("%d files are left", len(files))
+	}
+	c.expectFine()
+}

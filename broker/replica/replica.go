@@ -281,9 +281,13 @@ func (r *Replica) Close() {
 }
 
 // Destroy ends the replica for good: the journal's mark is synced before the
-// files go, so that it cannot come back with its promises forgotten.
+// files go, so that it cannot come back with its promises forgotten. A copy that is under
+// way stands for none.
 func (r *Replica) Destroy() {
 	r.Close()
+	if r.snapshots.importing != nil {
+		r.abandonImport()
+	}
 	Discard(r.cfg)
 }
 
