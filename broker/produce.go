@@ -10,7 +10,8 @@ import (
 )
 
 // produce appends a batch to a partition this node leads. It answers once the
-// entry is applied here, which is after it was synced on a majority.
+// entry is applied here, which is after it was synced on a majority; at once if its
+// producer is past the batch.
 func (n *Node) produce(c caller, q *api.ProduceRequest) {
 	answer := func(response *api.Response) { n.reply(c, response) }
 	switch q.GetAcks() {
@@ -25,6 +26,10 @@ func (n *Node) produce(c caller, q *api.ProduceRequest) {
 	n.withLog(q.GetTopic(), q.GetPartition(), refuse, func(g *group) {
 		if _, err := batch.Validate(q.GetBatch(), n.cfg.Codecs, n.maxBatchBytes(g)); err != nil {
 			refuse(n.badBatch(g, q, err))
+			return
+		}
+		if out, certain := g.partition.state.Past(q.GetBatch()); certain && g.replica.Serves() {
+			answer(partitionResponse(out))
 			return
 		}
 		if e := n.noRoom(g); e != nil {

@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/reprise-mq/reprise/broker"
@@ -46,12 +47,13 @@ func TestDescribeProducers(t *testing.T) {
 	c.settle(func() *api.Request { return produce("t", 0, records(t, batch.NoProducer, "e")) }, three...)
 	send(7, 0, 3, "f")
 	c.run(5 * env.Second)
-	send(8, 2, 0, "d") // again, which is a use
-	const want = "8/2 at 0, offset 3; 7/0 at 3, offset 5; 2 known"
+	send(8, 2, 1, "g")
+	send(7, 0, 3, "f") // again, which is no use
+	const want = "8/2 at 1, offset 6; 7/0 at 3, offset 5; 2 known"
 	if got := describe(0); told(got) != want || got.Producers[1].GetIdleMs() < 5000 || got.Producers[0].GetIdleMs() > 1000 {
 		t.Errorf("told %v, want %s", got, want)
 	}
-	if got := told(describe(1)); got != "8/2 at 0, offset 3; 2 known" {
+	if got := told(describe(1)); got != "8/2 at 1, offset 6; 2 known" {
 		t.Errorf("of one: %s", got)
 	}
 	for id := range uint64(3) {
@@ -97,4 +99,29 @@ func TestDescribeProducersIsLinearizable(t *testing.T) {
 		t.Errorf("told %s", got)
 	}
 	c.expectFine()
+}
+
+// Who repeats itself, or writes under an epoch that is over, is answered and adds nothing to
+// the log, where retention would know nothing of it.
+func TestPastBatchesTakeNoRoom(t *testing.T) {
+	c := newCluster(t, 7, lone)
+	c.settle(func() *api.Request { return createTopic("t", 1) }, lone)
+	now := records(t, batch.Producer{ID: 7, Epoch: 3}, "a")
+	base := c.ok(func() *api.Request { return produce("t", 0, now) }, lone).GetProduce().GetBaseOffset()
+	old := records(t, batch.Producer{ID: 7, Epoch: 1}, strings.Repeat("x", 8000))
+	for range 20 {
+		if code := c.ask(lone, produce("t", 0, old)).GetError().GetCode(); code != api.Code_PRODUCER_FENCED {
+			t.Fatalf("an epoch that is over is answered %v", code)
+		}
+		if r := c.ask(lone, produce("t", 0, now)); r.GetError() != nil || r.GetProduce().GetBaseOffset() != base {
+			t.Fatalf("a batch that is repeated is answered %v", r)
+		}
+	}
+	bytes := 0
+	for _, data := range c.segments(lone, 1) {
+		bytes += len(data)
+	}
+	if bytes > 8000 {
+		t.Errorf("the log has %d bytes", bytes)
+	}
 }

@@ -279,8 +279,10 @@ func (m *machine) produce(t *rapid.T, id, epoch int64, b modelBatch) {
 	}
 	m.model.kept.time = rapid.Int64Range(-20, 20).Draw(t, "time")
 	wrapped := stamped(header(id, epoch, b.sequence%wrap, b.count), m.model.kept.time)
+	early, certain := m.live.Past(wrapped)
 	out := m.apply(t, EncodeProduce(m.tag(), api.Milliseconds(m.wall), api.Milliseconds(m.age), wrapped))
 	m.model.advance(m.wall)
+	known := m.model.producers[id] != nil // and has not been forgotten since it was asked
 	m.model.kept.age = m.age
 	code, base, duplicate := m.model.produce(id, epoch, b)
 	m.model.settle(t, out.LogStart, 0)
@@ -292,6 +294,10 @@ func (m *machine) produce(t *rapid.T, id, epoch int64, b modelBatch) {
 		Count: int32(count), Duplicate: duplicate, LogStart: api.Offset(m.model.start)}
 	if out != want || (out.Message == "") != (code == api.Code_OK) {
 		t.Fatalf("producer %d epoch %d %+v:\n%+v, want\n%+v", id, epoch, b, out, want)
+	}
+	past := known && (duplicate || code == api.Code_PRODUCER_FENCED || code == api.Code_DUPLICATE_SEQUENCE)
+	if early.Tag, early.LogStart = out.Tag, out.LogStart; known && certain != past || past && early != out {
+		t.Fatalf("producer %d epoch %d %+v: %+v, %t ahead of time, and then\n%+v", id, epoch, b, early, certain, out)
 	}
 }
 

@@ -176,6 +176,20 @@ func (s *State) produce(data []byte, out *Outcome) {
 	}
 }
 
+// Past says what will become of a batch, if that is certain whatever is applied before it:
+// its producer is past it. A leader that has applied all that was acknowledged before it was
+// elected may answer that at once. A batch that is not appended takes room in the log too,
+// of which retention knows nothing.
+func (s *State) Past(data []byte) (out Outcome, certain bool) {
+	out = Outcome{Base: NoOffset, LogStart: s.start}
+	info, err := batch.Parse(data)
+	if err != nil || info.Producer == 0 {
+		return out, false
+	}
+	p := s.producers.Get(info.Producer)
+	return out, p != nil && p.past(info, &out)
+}
+
 // maxRecords bounds the records of a batch: each takes at least a byte. So the
 // batches known of a producer never cover as much as half the sequence numbers.
 const maxRecords = batch.MaxBytes

@@ -23,7 +23,7 @@ const (
 )
 
 // producers is what is known of idempotent producers, after KIP-98 and KIP-360. A
-// producer is used by each batch that is appended or found to be a duplicate.
+// producer is used by each batch that is appended, or applied and found to be a duplicate.
 type producers struct {
 	idle.Table[api.ProducerID, producer]
 }
@@ -93,47 +93,49 @@ func (t *producers) admit(info batch.Info, now api.Milliseconds, out *Outcome) b
 		return info.Sequence == 0
 	}
 	switch {
-	case info.Epoch < p.epoch:
-		out.refuse(api.Code_PRODUCER_FENCED,
-			"producer %d is at epoch %d, and this is epoch %d; another took its place",
-			info.Producer, p.epoch, info.Epoch)
+	case p.past(info, out):
+		if out.Duplicate {
+			t.Use(info.Producer, now)
+		}
 		return false
-	case info.Epoch == p.epoch && info.Sequence == p.next():
-		return true
-	case info.Epoch > p.epoch && info.Sequence == 0:
+	case info.Epoch == p.epoch && info.Sequence == p.next(), info.Epoch > p.epoch && info.Sequence == 0:
 		return true
 	case info.Epoch > p.epoch:
 		out.refuse(api.Code_OUT_OF_ORDER_SEQUENCE,
 			"the first sequence of epoch %d of producer %d must be 0, not %d",
 			info.Epoch, info.Producer, info.Sequence)
-		return false
-	}
-	if base, ok := p.find(info.Sequence, info.Count); ok {
-		out.Base, out.Duplicate = base, true
-		t.Use(info.Producer, now)
-		return false
-	}
-	p.refuse(info, out)
-	return false
-}
-
-// refuse answers a batch that is not next and not one of those known. What begins
-// after the next sequence leaves a gap, and cannot have been appended. What begins
-// before it is older than the batches known, or was cut otherwise than when it was
-// first sent: its records, or some of them, were appended.
-//
-// Sequences wrap, so before and after are told by the shorter way round.
-func (p *producer) refuse(info batch.Info, out *Outcome) {
-	const half = math.MaxInt32/2 + 1
-	if ahead := (info.Sequence - p.next()) & math.MaxInt32; ahead < half {
+	default:
 		out.refuse(api.Code_OUT_OF_ORDER_SEQUENCE,
 			"the next sequence of producer %d is %d, not %d; an earlier batch is missing",
 			info.Producer, p.next(), info.Sequence)
-		return
 	}
-	out.refuse(api.Code_DUPLICATE_SEQUENCE,
-		"producer %d is past sequence %d, at %d, and this is none of its last %d batches; all of it, or a part, was appended before",
-		info.Producer, info.Sequence, p.next(), len(p.batches))
+	return false
+}
+
+// past reports whether the producer is past a batch for good: it was appended, or its
+// epoch is over. out says which. What begins before the next sequence and is none of those
+// known is older, or was cut otherwise than when it was first sent: its records, or some of
+// them, were appended. What begins after it leaves a gap, which may be filled yet.
+//
+// Sequences wrap, so before and after are told by the shorter way round.
+func (p *producer) past(info batch.Info, out *Outcome) bool {
+	const half = math.MaxInt32/2 + 1
+	ahead := (info.Sequence - p.next()) & math.MaxInt32
+	switch base, known := p.find(info.Sequence, info.Count); {
+	case info.Epoch < p.epoch:
+		out.refuse(api.Code_PRODUCER_FENCED,
+			"producer %d is at epoch %d, and this is epoch %d; another took its place",
+			info.Producer, p.epoch, info.Epoch)
+	case info.Epoch > p.epoch || ahead < half:
+		return false
+	case known:
+		out.Base, out.Duplicate = base, true
+	default:
+		out.refuse(api.Code_DUPLICATE_SEQUENCE,
+			"producer %d is past sequence %d, at %d, and this is none of its last %d batches; all of it, or a part, was appended before",
+			info.Producer, info.Sequence, p.next(), len(p.batches))
+	}
+	return true
 }
 
 // find looks for a batch among those known. Both its ends must be the same: a batch
