@@ -41,6 +41,8 @@ type group struct {
 	appended int64
 	// This replica leads, as of the last change of its role.
 	leads bool
+	// The tick at which it was last elected.
+	ledSince uint64
 	// The replica that meta wants to lead, as last seen, and the tick from which
 	// leadership may be handed to it; at once if hasty.
 	preferred api.ReplicaID
@@ -209,7 +211,7 @@ func (n *Node) Changed(r *replica.Replica) {
 		g.lost()
 	}
 	if leads {
-		g.leads = true
+		g.leads, g.ledSince = true, n.ticks
 		g.balanceAt = n.ticks + uint64(n.cfg.BalanceTicks)
 		if g.coordinator != nil {
 			g.coordinator.takeOver()

@@ -93,7 +93,7 @@ func (n *Node) changeMeta(c caller, q *api.Request) {
 
 func (n *Node) proposeMeta(q *api.Request, done func(*api.Response)) {
 	n.meta.group.propose(func(tag command.Tag, now api.Milliseconds) ([]byte, *api.Error) {
-		return meta.Encode(tag, now, q)
+		return meta.Encode(tag, now, q, n.silent()...)
 	}, done)
 }
 

@@ -20,11 +20,21 @@ import (
 type peers struct {
 	// What gathers for other nodes until the next flush, ascending by node.
 	outbox []*outgoing
-	// Where nodes were last heard, for those that meta does not know (yet).
-	heard map[api.NodeID]env.Endpoint
+	// Where nodes were last heard, for those that meta does not know (yet), and when.
+	heard map[api.NodeID]sighting
 	// Who leads the groups that have no replica here, by the newest hint.
 	hints map[api.GroupID]*api.LeaderHint
 }
+
+// sighting is when and where a node was heard.
+type sighting struct {
+	at   env.Endpoint
+	tick uint64
+}
+
+// silentTicks is how long a node has not been heard before it is thought to be down: longer
+// than it takes to miss a leader. Every node answers the heartbeats of the meta group.
+const silentTicks = 30
 
 // maxPeerBatch bounds what gathers for a node in one flush, in bytes: beyond it, it
 // leaves at once. With one raft message on top it stays far below what a link
@@ -41,7 +51,7 @@ type outgoing struct {
 }
 
 func (p *peers) init() {
-	p.heard = make(map[api.NodeID]env.Endpoint)
+	p.heard = make(map[api.NodeID]sighting)
 	p.hints = make(map[api.GroupID]*api.LeaderHint)
 }
 
@@ -105,7 +115,7 @@ func (n *Node) receivePeer(from env.Endpoint, in *api.PeerBatch) {
 		return
 	}
 	sender := api.NodeID(in.GetFrom())
-	n.peers.heard[sender] = from
+	n.peers.heard[sender] = sighting{from, n.ticks}
 	n.space.heard(sender, in.GetLowSpace())
 	if n.phase != phaseServing {
 		return
@@ -127,6 +137,18 @@ func (n *Node) receivePeer(from env.Endpoint, in *api.PeerBatch) {
 
 // heardNodes lists the nodes that were heard, ascending.
 func (n *Node) heardNodes() []api.NodeID { return slices.Sorted(maps.Keys(n.peers.heard)) }
+
+// silent lists the other nodes that the leader of the meta group has not heard of for a
+// while. Whoever has led for less does not know yet.
+func (n *Node) silent() (nodes []api.NodeID) {
+	for _, node := range n.meta.state.Nodes() {
+		last := max(n.peers.heard[node.ID].tick, n.meta.group.ledSince)
+		if node.ID != n.identity.node && n.ticks-last >= silentTicks {
+			nodes = append(nodes, node.ID)
+		}
+	}
+	return nodes
+}
 
 func (n *Node) takeHint(hint *api.LeaderHint) {
 	known := n.peers.hints[api.GroupID(hint.GetGroup())]
@@ -201,8 +223,8 @@ func (n *Node) addressOf(id api.NodeID) (env.Endpoint, bool) {
 	if node := n.meta.state.Node(id); node != nil {
 		return env.Endpoint(node.Address), true
 	}
-	address, ok := n.peers.heard[id]
-	return address, ok
+	last, ok := n.peers.heard[id]
+	return last.at, ok
 }
 
 // unreachable tells the groups that what they sent to a node may be lost, and that

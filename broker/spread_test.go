@@ -126,3 +126,36 @@ func TestLeadersStayWhereNothingIsSpread(t *testing.T) {
 	}
 	c.expectFine()
 }
+
+// New partitions are not for nodes that are down, unless there are too few others.
+func TestNewPartitionsAvoidWhoIsDown(t *testing.T) {
+	c := newCluster(t, 3, three...)
+	c.full(three...)
+	two := three[:2]
+	c.hosts["n3:1"].Kill()
+	c.run(5 * env.Second)
+	c.ok(func() *api.Request {
+		q := createTopic("few", 4)
+		q.GetCreateTopic().ReplicationFactor = 1
+		return q
+	}, two...)
+	c.ok(func() *api.Request { return createTopic("all", 1) }, two...)
+	for _, topic := range c.metadata(two...).GetTopics() {
+		for _, p := range topic.GetPartitions() {
+			if nodes := nodesOf(p); topic.GetName() == "few" && nodes[0] == 3 || topic.GetName() == "all" && (len(nodes) != 3 || nodes[0] == 3) {
+				t.Errorf("partition %d of %s is on nodes %v", p.GetPartition(), topic.GetName(), nodes)
+			}
+		}
+	}
+	c.start("n3:1", func(*broker.Config) {})
+	c.run(5 * env.Second)
+	q := createTopic("again", 1)
+	q.GetCreateTopic().ReplicationFactor = 1
+	c.ok(func() *api.Request { return q }, three...)
+	for _, topic := range c.metadata(three...).GetTopics() {
+		if topic.GetName() == "again" && nodesOf(topic.GetPartitions()[0])[0] != 3 {
+			t.Errorf("a partition is on node %d, and node 3 has fewer", nodesOf(topic.GetPartitions()[0])[0])
+		}
+	}
+	c.expectFine()
+}

@@ -36,15 +36,25 @@ const (
 // AlterTopic, AddPartitions, InitProducer, Join, UpdateNode, MoveReplica, ElectLeader, RemoveNode,
 // ReplicaChanged, PutUser, DeleteUser, CreateAcls or DeleteAcls. now is the leader's wall clock; it is stamped into the entry and
 // is the only time that Apply knows. A request that is wrong whatever the state is,
-// or another kind of request, is refused with the error to answer.
-func Encode(tag Tag, now api.Milliseconds, request *api.Request) ([]byte, *api.Error) {
+// or another kind of request, is refused with the error to answer. silent are the nodes that
+// the leader has not heard of for a while, which get new partitions last.
+func Encode(tag Tag, now api.Milliseconds, request *api.Request, silent ...api.NodeID) ([]byte, *api.Error) {
 	if err := check(request); err != nil {
 		return nil, err
 	}
 	kind, fields := appendFields(nil, request)
+	if places(kind) {
+		fields = codec.AppendUvarint(fields, uint64(len(silent)))
+		for _, node := range silent {
+			fields = codec.AppendUvarint(fields, uint64(node))
+		}
+	}
 	head := command.Append(nil, command.Head{Kind: kind, Tag: tag, Now: now})
 	return append(head, fields...), nil
 }
+
+// places reports whether commands of a kind place new partitions.
+func places(kind byte) bool { return kind == kindCreateTopic || kind == kindAddPartitions }
 
 // appendFields appends the fields of a request that check let through.
 func appendFields(b []byte, request *api.Request) (byte, []byte) {
@@ -125,16 +135,28 @@ func appendIdentity(b []byte, token []byte, address string) []byte {
 	return codec.AppendBytes(codec.AppendBytes(b, token), address)
 }
 
+// decoded is a command.
+type decoded struct {
+	head    command.Head
+	request *api.Request
+	silent  []api.NodeID
+}
+
 // decode reads a command back into its request, and checks it. The head is there
 // even if the rest is malformed, so that the proposer hears of it.
-func decode(data []byte) (command.Head, *api.Request, *api.Error) {
+func decode(data []byte) (decoded, *api.Error) {
 	r := fields{codec.NewReader(data)}
 	head, ok := command.Read(r.Reader)
-	request := r.request(head.Kind)
-	if !ok || request == nil || r.Close() != nil {
-		return head, nil, api.Errorf(api.Code_INVALID_REQUEST, "the entry is no command of this version")
+	c := decoded{head: head, request: r.request(head.Kind)}
+	if places(head.Kind) {
+		for _, node := range r.list() {
+			c.silent = append(c.silent, api.NodeID(node))
+		}
 	}
-	return head, request, check(request)
+	if !ok || c.request == nil || r.Close() != nil {
+		return c, api.Errorf(api.Code_INVALID_REQUEST, "the entry is no command of this version")
+	}
+	return c, check(c.request)
 }
 
 // fields reads the fields of commands. Sequence of calls is sequence of fields:

@@ -11,7 +11,8 @@
 // A command is the head of package command, then the fields of its request, in the
 // numbers of broker/codec:
 //
-//	1 create topic     name, partitions, replication factor, segment bytes, configs
+//	1 create topic     name, partitions, replication factor, segment bytes, configs,
+//	                   silent nodes
 //	2 delete topic     topic
 //	3 init producer    producer id, epoch
 //	4 join             token, address
@@ -21,7 +22,7 @@
 //	8 remove node      node
 //	9 replica changed  group, index, voters, learners
 //	60 alter topic     topic, configs to set, names of those to unset
-//	61 add partitions  topic, number of partitions
+//	61 add partitions  topic, number of partitions, silent nodes
 //	70 put user        name, salt, iterations, stored key, server key, 1 if it is new
 //	                   or else 0, decoy
 //	71 delete user     name
@@ -29,7 +30,7 @@
 //	73 delete ACLs     filters
 //
 // Numbers are uvarints; names, tokens and addresses are bytes; a topic is its name
-// and its id; voters and learners are a count and so many numbers; configs are a count and for each its name
+// and its id; voters, learners and silent nodes are a count and so many numbers; configs are a count and for each its name
 // and its value, as the client wrote them, and names a count and so many names. ACLs and
 // filters are a count and for each the principal, operation, resource, name, pattern and
 // permission, where the numbers are those of api.Acl.

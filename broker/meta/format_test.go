@@ -57,7 +57,7 @@ var (
 func TestGoldenCommands(t *testing.T) {
 	want := []string{
 		"0101030407" + "0174" + "020180804" + "0" +
-			"02" + "0c726574656e74696f6e2e6d73" + "0435303030" + "0f726574656e74696f6e2e6279746573" + "022d31",
+			"02" + "0c726574656e74696f6e2e6d73" + "0435303030" + "0f726574656e74696f6e2e6279746573" + "022d31" + "00",
 		"0104030407" + "0162" + "03683a32",
 		"0105030407" + "02" + "0162" + "03683a33",
 		"0103030407" + "0000",
@@ -70,7 +70,7 @@ func TestGoldenCommands(t *testing.T) {
 		"0104030407" + "0163" + "03683a34",
 		"0108030407" + "03",
 		"013c030407" + "017401" + "01" + "116d61782e6d6573736167652e6279746573" + "0431303234" + "01" + "0f726574656e74696f6e2e6279746573",
-		"013d030407" + "017401" + "03",
+		"013d030407" + "017401" + "03" + "00",
 		"0146030407" + "03626f62" + salt1 + "8020" + key1 + key1 + "01" + decoy,
 		"0146030407" + "03657665" + salt2 + "8020" + key2 + key2 + "01" + decoy,
 		"0146030407" + "03626f62" + salt3 + "8020" + key3 + key3 + "00" + decoy,
@@ -85,9 +85,9 @@ func TestGoldenCommands(t *testing.T) {
 		if got := hex.EncodeToString(data); got != want[i] {
 			t.Errorf("%T is\n%s, want\n%s", request.Body, got, want[i])
 		}
-		head, back, err := decode(data)
-		if err != nil || !proto.Equal(back, request) || head.Now != 7 || head.Tag != (Tag{Origin: 3, Number: 4}) {
-			t.Errorf("%T is decoded as %v, %v, %v", request.Body, head, back.GetBody(), err)
+		back, err := decode(data)
+		if err != nil || !proto.Equal(back.request, request) || back.head.Now != 7 || back.head.Tag != (Tag{Origin: 3, Number: 4}) {
+			t.Errorf("%T is decoded as %v, %v", request.Body, back, err)
 		}
 	}
 }
@@ -197,7 +197,7 @@ func TestApplyRefuses(t *testing.T) {
 		"cut short":          head(kindRemoveNode),
 		"left over":          append(encode(t, 0, removeNode(2)), 0),
 		"a count beyond all": codec.AppendUvarint(append(head(kindReplicaChanged), 0, 9), math.MaxUint64),
-		"a bad name":         append(head(kindCreateTopic), 1, '/', 1, 1, 0),
+		"a bad name":         append(head(kindCreateTopic), 1, '/', 1, 1, 0, 0, 0),
 		"too many":           codec.AppendUvarint(append(head(kindCreateTopic), 1, 'x'), 1<<32+1),
 	} {
 		out := s.Apply(data)

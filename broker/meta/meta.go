@@ -101,25 +101,25 @@ func (s *State) Apply(data []byte) Outcome {
 	if len(data) == 0 {
 		return Outcome{}
 	}
-	head, request, err := decode(data)
+	c, err := decode(data)
 	if err != nil {
-		return Outcome{head.Tag, &api.Response{Error: err}}
+		return Outcome{c.head.Tag, &api.Response{Error: err}}
 	}
-	s.clock.Advance(head.Now)
+	s.clock.Advance(c.head.Now)
 	s.producers.expire(s.clock.Elapsed())
-	return Outcome{head.Tag, s.apply(request)}
+	return Outcome{c.head.Tag, s.apply(c)}
 }
 
-func (s *State) apply(request *api.Request) *api.Response {
-	switch r := request.Body.(type) {
+func (s *State) apply(c decoded) *api.Response {
+	switch r := c.request.Body.(type) {
 	case *api.Request_CreateTopic:
-		return s.createTopic(r.CreateTopic)
+		return s.createTopic(r.CreateTopic, c.silent)
 	case *api.Request_DeleteTopic:
 		return s.deleteTopic(r.DeleteTopic)
 	case *api.Request_AlterTopic:
 		return s.alterTopic(r.AlterTopic)
 	case *api.Request_AddPartitions:
-		return s.addPartitions(r.AddPartitions)
+		return s.addPartitions(r.AddPartitions, c.silent)
 	case *api.Request_InitProducer:
 		return s.initProducer(r.InitProducer)
 	case *api.Request_Join:

@@ -22,8 +22,10 @@ var rewrite = flag.Bool("rewrite", false, "write what the scripts in testdata an
 //
 //	join token=T address=A            update node=N token=T address=A
 //	create name=S [partitions=N] [replicas=N] [segment=N] [configs=NAME:VALUE,...]
+//	                                  [silent=N,...]
 //	alter name=S [set=NAME:VALUE,...] [unset=NAME,...]
-//	add name=S partitions=N           configs name=S
+//	add name=S partitions=N [silent=N,...]
+//	configs name=S
 //	delete name=S [topic=N]           producer [id=N epoch=N]
 //	move name=S [partition=N] [from=N] [to=N]
 //	elect [name=S] [partition=N] node=N
@@ -107,7 +109,11 @@ func (s *story) run(line string) string {
 		}
 		return text
 	}
-	data, err := Encode(Tag{Origin: 1, Number: 1}, s.now, args.request(name))
+	var silent []api.NodeID
+	for _, node := range args.list("silent") {
+		silent = append(silent, api.NodeID(node))
+	}
+	data, err := Encode(Tag{Origin: 1, Number: 1}, s.now, args.request(name), silent...)
 	if err != nil {
 		return err.Error()
 	}

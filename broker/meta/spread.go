@@ -23,7 +23,7 @@ func (s *State) Uneven(suitable func(*Node) bool) (uneven *Partition, to api.Nod
 	most := minUneven - 1
 	leaders := make(map[api.NodeID]int)
 	able := make(map[api.NodeID]bool)
-	for _, l := range s.loads() {
+	for _, l := range s.loads(nil) {
 		leaders[l.node], able[l.node] = l.leaders, suitable(s.Node(l.node))
 	}
 	for _, t := range s.topics {

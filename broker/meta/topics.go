@@ -1,6 +1,7 @@
 package meta
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/reprise-mq/reprise/broker/api"
@@ -57,7 +58,7 @@ type Replica struct {
 // defaultReplicas is the replication factor where there are nodes enough.
 const defaultReplicas = 3
 
-func (s *State) createTopic(r *api.CreateTopicRequest) *api.Response {
+func (s *State) createTopic(r *api.CreateTopicRequest, silent []api.NodeID) *api.Response {
 	if t := s.byName[r.Name]; t != nil {
 		return refuse(api.Code_TOPIC_ALREADY_EXISTS, "topic %s exists already, with %d partitions", quote(r.Name), len(t.Partitions))
 	}
@@ -65,7 +66,7 @@ func (s *State) createTopic(r *api.CreateTopicRequest) *api.Response {
 		return refuse(api.Code_INVALID_PARTITIONS,
 			"%d partitions are too many: the cluster has %d of at most %d", r.Partitions, have, MaxPartitions)
 	}
-	loads := s.loads()
+	loads := s.loads(silent)
 	replicas := int(r.ReplicationFactor)
 	if replicas == 0 {
 		replicas = min(defaultReplicas, len(loads))
@@ -111,7 +112,7 @@ func (s *State) addPartitionsTo(t *Topic, loads []load, partitions, replicas int
 
 // addPartitions gives a topic more partitions, with as many replicas as are wanted of
 // its first, or as there are nodes by now. Those that it has stay as they are.
-func (s *State) addPartitions(r *api.AddPartitionsRequest) *api.Response {
+func (s *State) addPartitions(r *api.AddPartitionsRequest, silent []api.NodeID) *api.Response {
 	t, err := s.ResolveTopic(r.Topic)
 	if err != nil {
 		return &api.Response{Error: err}
@@ -128,7 +129,7 @@ func (s *State) addPartitions(r *api.AddPartitionsRequest) *api.Response {
 		return refuse(api.Code_INVALID_PARTITIONS,
 			"%d more partitions are too many: the cluster has %d of at most %d", more, all, MaxPartitions)
 	}
-	loads := s.loads()
+	loads := s.loads(silent)
 	if len(loads) == 0 {
 		return refuse(api.Code_INVALID_REPLICATION_FACTOR, "there is no node for a replica; join one")
 	}
@@ -176,18 +177,20 @@ func keepsGroups(t *Topic) *api.Error {
 // load is what a node has to carry.
 type load struct {
 	node api.NodeID
+	// silent: the leader has not heard of it for a while.
+	silent bool
 	// replicas that are wanted on the node, and how many of them are preferred
 	// leaders.
 	replicas, leaders int
 }
 
-// loads gives the load of every node that stays, ascending by id.
-func (s *State) loads() []load {
+// loads gives the load of every node that stays, ascending by id; some are silent.
+func (s *State) loads(silent []api.NodeID) []load {
 	var loads []load
 	at := make(map[api.NodeID]int)
 	for _, n := range s.live() {
 		at[n.ID] = len(loads)
-		loads = append(loads, load{node: n.ID})
+		loads = append(loads, load{node: n.ID, silent: slices.Contains(silent, n.ID)})
 	}
 	for _, t := range s.topics {
 		for _, p := range t.Partitions {
@@ -207,15 +210,15 @@ func (s *State) loads() []load {
 }
 
 // place chooses the n nodes with the fewest replicas, and puts in front the one of
-// them with the fewest preferred leaders; ties go to the lowest id. It adds what it
-// placed to the loads.
+// them with the fewest preferred leaders; silent ones come after all others, and ties go
+// to the lowest id. It adds what it placed to the loads.
 func place(loads []load, n int) []api.NodeID {
 	chosen := make([]*load, 0, n)
 	for range n {
 		var best *load
 		for i := range loads {
 			l := &loads[i]
-			if (best == nil || l.replicas < best.replicas) && !slices.Contains(chosen, l) {
+			if (best == nil || l.before(best, l.replicas, best.replicas)) && !slices.Contains(chosen, l) {
 				best = l
 			}
 		}
@@ -223,8 +226,7 @@ func place(loads []load, n int) []api.NodeID {
 	}
 	leader := 0
 	for i, l := range chosen {
-		first := chosen[leader]
-		if l.leaders < first.leaders || l.leaders == first.leaders && l.node < first.node {
+		if first := chosen[leader]; l.before(first, l.leaders, first.leaders) {
 			leader = i
 		}
 	}
@@ -236,6 +238,14 @@ func place(loads []load, n int) []api.NodeID {
 		nodes = append(nodes, l.node)
 	}
 	return nodes
+}
+
+// before reports whether a node comes before another one, when they carry so many.
+func (l *load) before(other *load, mine, theirs int) bool {
+	if l.silent != other.silent {
+		return other.silent
+	}
+	return cmp.Or(cmp.Compare(mine, theirs), cmp.Compare(l.node, other.node)) < 0
 }
 
 // moveToFront moves element i to the front; the others keep their order.
