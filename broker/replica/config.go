@@ -86,20 +86,39 @@ func (r *Replica) nextChange(want Membership) []*raftpb.ConfChangeSingle {
 	return changes
 }
 
-// CaughtUp reports whether a follower, or a learner, is there and has about all that is
-// committed, as far as this replica knows: only a leader knows of any.
+// CaughtUp reports whether a follower, or a learner, is there and has what was committed
+// some ticks ago, as far as this replica knows: only a leader knows of any. How many
+// entries it is behind says nothing: on a long way, under load, it is always behind by as
+// many as are under way (Ongaro's thesis, 4.2.1).
 func (r *Replica) CaughtUp(id api.ReplicaID) (ok bool) {
-	commit := r.raft.BasicStatus().GetCommit()
 	r.raft.WithProgress(func(peer uint64, _ raft.ProgressType, p tracker.Progress) {
 		if peer == uint64(id) {
-			ok = p.State == tracker.StateReplicate && p.RecentActive && p.Match+maxLag >= commit
+			ok = p.State == tracker.StateReplicate && p.RecentActive && api.Index(p.Match) >= r.pace.before
 		}
 	})
 	return ok
 }
 
-// A learner this close behind the commit index is fit to vote.
-const maxLag = 64
+// pace is how far the group was a while ago, as its leader saw it.
+type pace struct {
+	// last is the commit index of so many ticks ago, and before of paceTicks earlier, or of
+	// the leader's election.
+	before, last api.Index
+	ticks        int
+}
+
+// paceTicks are half of the shortest time in which a leader is missed: nobody who is at
+// most twice as far behind holds the group up for longer than an election would.
+const paceTicks = electionTicks / 2
+
+// keepPace moves a leader's clock on.
+func (r *Replica) keepPace(ticks int) {
+	if r.pace.ticks += ticks; r.pace.ticks >= paceTicks {
+		r.pace = pace{before: r.pace.last, last: r.commit()}
+	}
+}
+
+func (r *Replica) commit() api.Index { return api.Index(r.raft.BasicStatus().GetCommit()) }
 
 // Fit reports whether leadership can be handed to a follower without a gap.
 func (r *Replica) Fit(id api.ReplicaID) bool {

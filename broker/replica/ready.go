@@ -178,6 +178,7 @@ func (r *Replica) noteRole() {
 	}
 	if now.State == raft.StateLeader && (was.State != raft.StateLeader || now.Term != was.Term) {
 		r.note(trace.Info, "became leader", api.Index(0))
+		r.pace = pace{before: r.commit(), last: r.commit()}
 	}
 	r.cfg.Host.Changed(r)
 }

@@ -130,6 +130,7 @@ type Replica struct {
 	role Role
 
 	owing     owing
+	pace      pace
 	reads     reads
 	snapshots snapshots
 	loads     loads

@@ -30,6 +30,9 @@ func (r *Replica) Tick(ticks int) {
 	} else {
 		r.settle()
 	}
+	if r.role.State == raft.StateLeader {
+		r.keepPace(ticks)
+	}
 	for range ticks {
 		if !owes {
 			r.raft.Tick()
