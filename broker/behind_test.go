@@ -74,3 +74,17 @@ func TestMessagesForAnotherNodeAreDropped(t *testing.T) {
 		}
 	}
 }
+
+// Of a client that is lost no group is asked; of a node, wherever it is known from, all are.
+func TestWhoIsANode(t *testing.T) {
+	n := behind(t)
+	n.peers.heard[1] = sighting{at: "before:1"}
+	n.peers.heard[9] = sighting{at: "n9:1"}
+	for peer, want := range map[env.Endpoint]bool{"n1:1": true, "n9:1": true, "before:1": false, "client": false} {
+		if n.isNode(peer) != want {
+			t.Errorf("%s is a node: %t", peer, !want)
+		}
+	}
+	n.phase, n.order = phaseServing, []*group{nil} // which nobody may look at
+	n.unreachable("client")
+}

@@ -11,6 +11,7 @@ import (
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/bundle"
 	"github.com/reprise-mq/reprise/broker/env"
+	"github.com/reprise-mq/reprise/broker/meta"
 	"github.com/reprise-mq/reprise/broker/replica"
 	"github.com/reprise-mq/reprise/broker/segment"
 	"github.com/reprise-mq/reprise/broker/trace"
@@ -230,7 +231,7 @@ func (n *Node) addressOf(id api.NodeID) (env.Endpoint, bool) {
 // unreachable tells the groups that what they sent to a node may be lost, and that
 // the node may not lead any more.
 func (n *Node) unreachable(peer env.Endpoint) {
-	if n.phase != phaseServing {
+	if n.phase != phaseServing || !n.isNode(peer) {
 		return
 	}
 	for _, g := range n.order {
@@ -246,6 +247,16 @@ func (n *Node) unreachable(peer env.Endpoint) {
 			n.leaderLost(g)
 		}
 	}
+}
+
+// isNode reports whether a node is at an endpoint, as far as is known; most that are lost
+// are clients, and no group has anything to do with them.
+func (n *Node) isNode(peer env.Endpoint) bool {
+	at := func(id api.NodeID) bool {
+		address, ok := n.addressOf(id)
+		return ok && address == peer
+	}
+	return slices.ContainsFunc(n.meta.state.Nodes(), func(node *meta.Node) bool { return at(node.ID) }) || slices.ContainsFunc(n.heardNodes(), at)
 }
 
 // isAt reports whether a replica's node is the one at an endpoint.
