@@ -1,8 +1,6 @@
 package broker
 
 import (
-	"errors"
-
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/batch"
 	"github.com/reprise-mq/reprise/broker/partition"
@@ -54,20 +52,15 @@ func (s *seek) from(from api.Offset) {
 }
 
 func (s *seek) read(at api.Offset, store *segment.Store, frames []segment.Frame, err error) {
-	n := s.group.node
 	start := s.group.partition.state.LogStart()
 	switch {
 	case err != nil && !s.group.keeps(store):
-		s.refuse(n.notLeader(s.group.id))
+		s.refuse(s.group.node.notLeader(s.group.id))
 	case at < start:
 		// Deleted meanwhile; what was read may be right no more.
 		s.from(start)
-	case errors.Is(err, segment.ErrDamaged):
-		s.refuse(api.Errorf(api.Code_LOG_DAMAGED,
-			"node %d cannot read its log at offset %d, and restores it from another replica; retry after a pause", n.identity.node, at))
 	case err != nil:
-		n.seeks--
-		n.Fail(err)
+		s.refuse(s.group.unreadable(at))
 	default:
 		s.look(at, frames)
 	}

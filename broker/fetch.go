@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"errors"
 	"slices"
 
 	"github.com/reprise-mq/reprise/broker/api"
@@ -143,7 +142,7 @@ func (p *poll) read(over func()) {
 	})
 }
 
-// failed refuses what could not be read, unless that is a failure of the disk.
+// failed refuses what could not be read.
 func (p *poll) failed(store *segment.Store, err error) {
 	n := p.group.node
 	switch {
@@ -151,11 +150,8 @@ func (p *poll) failed(store *segment.Store, err error) {
 		p.refuse(n.notLeader(p.group.id))
 	case p.offset < p.group.partition.state.LogStart():
 		p.refuse(outOfRange(p.group, p.offset))
-	case errors.Is(err, segment.ErrDamaged):
-		p.refuse(api.Errorf(api.Code_LOG_DAMAGED,
-			"node %d cannot read its log at offset %d, and restores it from another replica; retry after a pause", n.identity.node, p.offset))
 	default:
-		n.Fail(err)
+		p.refuse(p.group.unreadable(p.offset))
 	}
 }
 
@@ -197,6 +193,13 @@ func (p *poll) finish(response *api.Response) {
 		p.group.polls = slices.DeleteFunc(p.group.polls, func(other *poll) bool { return other == p })
 	}
 	p.group.node.reply(p.caller, response)
+}
+
+// unreadable is the answer where the log must have an offset, and the disk does not have it,
+// or not as it was written.
+func (g *group) unreadable(offset api.Offset) *api.Error {
+	return api.Errorf(api.Code_LOG_DAMAGED, "node %d cannot read its log at offset %d, and restores it from another replica; retry after a pause",
+		g.node.identity.node, offset)
 }
 
 func outOfRange(g *group, offset api.Offset) *api.Error {

@@ -51,6 +51,12 @@ func (m shapeshifter) SegmentBytes() uint64 {
 	return m.group.partition.state.Settings().SegmentBytes
 }
 
+// LogStart is replica.Machine.
+func (m shapeshifter) LogStart() api.Offset {
+	start, _ := m.group.bounds()
+	return start
+}
+
 // keepRecords makes a group that of a partition with records.
 func (g *group) keepRecords(state *partition.State) {
 	g.partition, g.coordinator = newPartitionMachine(g, state), nil

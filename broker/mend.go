@@ -10,8 +10,11 @@ import (
 )
 
 // mendPause is how long a replica waits before it asks another for what its disk has
-// damaged.
-const mendPause = 200 * env.Millisecond
+// damaged, and by how much longer after each attempt that failed, up to maxMendPause.
+const (
+	mendPause    = 200 * env.Millisecond
+	maxMendPause = 5 * env.Second
+)
 
 // CopyFromAny is replica.Host. While this node does not know the cluster, because it
 // is the meta group's log that is damaged, it asks the nodes that it hears from.
@@ -50,7 +53,9 @@ func (n *Node) holders(id api.GroupID) []env.Endpoint {
 }
 
 // Pause is replica.Host.
-func (n *Node) Pause(then func()) { n.timers.at(n.world.Clock.Now()+mendPause, then) }
+func (n *Node) Pause(times int, then func()) {
+	n.timers.at(n.world.Clock.Now()+min(env.Time(times)*mendPause, maxMendPause), then)
+}
 
 // LogLost is replica.Host: another incarnation has to take the replica's place. The
 // meta group itself never gives anything up.

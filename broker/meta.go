@@ -61,6 +61,9 @@ func (m *metaGroup) Restore(data []byte) error {
 // SegmentBytes is replica.Machine.
 func (m *metaGroup) SegmentBytes() uint64 { return m.state.SegmentBytes() }
 
+// LogStart is replica.Machine. The meta group's log has no records.
+func (m *metaGroup) LogStart() api.Offset { return 0 }
+
 // informed reports whether the node has had a state of the cluster: a joiner has
 // none until its first snapshot.
 func (m *metaGroup) informed() bool { return m.state.Cluster() != "" }

@@ -5,32 +5,33 @@ import (
 	"slices"
 
 	"github.com/reprise-mq/reprise/broker/api"
-	"github.com/reprise-mq/reprise/broker/env"
 	"github.com/reprise-mq/reprise/broker/journal"
 	"github.com/reprise-mq/reprise/broker/segment"
 	"github.com/reprise-mq/reprise/broker/trace"
 )
 
-// mending restores segments that a disk has damaged from other replicas, one at a
-// time. What is damaged is known to be committed, here and on a majority: so it is no
+// mending restores segments that a disk has damaged or lost from other replicas, one at
+// a time. What is damaged is known to be committed, here and on a majority: so it is no
 // promise that is lost, and the replica goes on meanwhile. Reads of the damaged part
 // fail until it is whole again.
 type mending struct {
 	cfg    Config
 	folder string // of the log
 	// queue has the files that wait; the first one is under way.
-	queue []segment.File
+	queue []segment.Broken
 	// attempt counts the requests, which go to one replica after the other; refused
-	// those in a row that were answered by somebody who does not have the file.
-	attempt, refused int
+	// those in a row that were answered by somebody who does not have the file; and
+	// failures the attempts in a row that have restored nothing.
+	attempt, refused, failures int
 	// over: nobody needs the result any more. gone: the log has a file no more.
 	over func() bool
 	gone func(api.Index) bool
 	// newest is a file that whoever has the log has unless it is behind; what is older
 	// and not there has been given up by retention. 0 if that is not to be found out.
 	newest api.Index
-	// done is called with each file that is settled.
-	done func(segment.File)
+	// done is called with each file that is settled, and with the file that it follows: 0
+	// if there is none any more.
+	done func(file segment.Broken, before api.Index)
 }
 
 // maxRefusals in a row say that retention has given up all of a log that does not
@@ -38,8 +39,8 @@ type mending struct {
 const maxRefusals = 8
 
 // add has a file restored, unless it waits already.
-func (m *mending) add(file segment.File) {
-	if slices.ContainsFunc(m.queue, func(f segment.File) bool { return f.Segment == file.Segment }) {
+func (m *mending) add(file segment.Broken) {
+	if slices.ContainsFunc(m.queue, func(f segment.Broken) bool { return f.Segment == file.Segment }) {
 		return
 	}
 	m.queue = append(m.queue, file)
@@ -49,7 +50,7 @@ func (m *mending) add(file segment.File) {
 	}
 }
 
-func (m *mending) note(what string, file segment.File) {
+func (m *mending) note(what string, file segment.Broken) {
 	m.cfg.Trace(trace.Event{
 		Level: trace.Warn, Name: what, Group: m.cfg.Group, Replica: m.cfg.ID,
 		Index: file.Segment, File: file.Name(m.folder), Bytes: file.Length,
@@ -62,10 +63,18 @@ func (m *mending) begin() {
 		return
 	}
 	if m.gone(m.queue[0].Segment) {
-		m.next()
+		m.next(0)
 		return
 	}
-	m.copyNext(segment.NewMend(m.cfg.Files, m.folder, m.queue[0]))
+	segment.NewMend(m.cfg.Files, m.folder, m.queue[0], func(file *segment.Mend, err error) {
+		switch {
+		case m.over():
+		case err != nil:
+			m.another()
+		default:
+			m.copyNext(file)
+		}
+	})
 }
 
 func (m *mending) copyNext(file *segment.Mend) {
@@ -75,6 +84,10 @@ func (m *mending) copyNext(file *segment.Mend) {
 		return
 	}
 	m.ask(file.Segment(), position, length, func(data []byte, err error) {
+		if m.gone(file.Segment()) {
+			m.next(0)
+			return
+		}
 		if err == nil {
 			err = file.Take(data)
 		}
@@ -126,7 +139,7 @@ func (m *mending) older(index api.Index, err error) {
 	m.ask(m.newest, 0, 1, func(_ []byte, err error) {
 		switch {
 		case err == nil:
-			segment.RemoveUpTo(m.cfg.Files, m.folder, index, m.finished)
+			segment.RemoveUpTo(m.cfg.Files, m.folder, index, func(err error) { m.finished(m.queue[0], 0, err) })
 		case isGone(err):
 			m.lost()
 		default:
@@ -145,7 +158,8 @@ func (m *mending) lost() {
 
 func (m *mending) another() {
 	m.attempt++
-	m.cfg.Host.Pause(m.again)
+	m.failures++
+	m.cfg.Host.Pause(m.failures, m.again)
 }
 
 // again goes on after an attempt that failed. It may be that nobody has the file, and
@@ -156,9 +170,9 @@ func (m *mending) again() {
 		m.begin()
 		return
 	}
-	segment.Check(m.cfg.Files, m.folder, m.queue[0], func(whole bool, err error) {
-		if err == nil && whole {
-			m.finished(nil)
+	segment.Check(m.cfg.Files, m.folder, m.queue[0], func(file segment.Broken, before api.Index, whole bool) {
+		if whole {
+			m.finished(file, before, nil)
 			return
 		}
 		m.begin()
@@ -166,48 +180,91 @@ func (m *mending) again() {
 }
 
 // finished takes the end of the first file's restoration.
-func (m *mending) finished(err error) {
+func (m *mending) finished(file segment.Broken, before api.Index, err error) {
 	switch {
 	case m.over():
-	case m.gone(m.queue[0].Segment):
-		m.next()
+	case m.gone(file.Segment):
+		m.next(0)
 	case err != nil:
 		m.cfg.Host.Fail(err)
 	default:
-		m.note("damaged segment restored", m.queue[0])
-		m.next()
+		m.queue[0] = file
+		m.note("damaged segment restored", file)
+		m.next(before)
 	}
 }
 
 // next goes on with the file after the first one, which is settled.
-func (m *mending) next() {
+func (m *mending) next(before api.Index) {
 	file := m.queue[0]
 	m.queue = m.queue[1:]
-	m.done(file)
+	m.failures = 0
+	m.done(file, before)
 	m.begin()
 }
 
-// watch has the damage in a log restored that reads and scrubs of it find.
+// watch has the damage in a log restored that reads and scrubs of it find, and what is
+// missing of it.
 func (r *Replica) watch(store *segment.Store) {
-	find := func(index api.Index) (segment.File, bool) {
-		files := store.Manifest()
-		i := slices.IndexFunc(files, func(f segment.File) bool { return f.Segment == index })
-		if i < 0 {
-			return segment.File{}, false
-		}
-		return files[i], true
-	}
 	m := &mending{
 		cfg: r.cfg, folder: folderName(r.cfg, r.folder),
 		over: func() bool { return r.closed || r.store != store },
-		gone: func(index api.Index) bool { _, held := find(index); return !held },
-		done: func(segment.File) {},
+		gone: func(index api.Index) bool {
+			_, held := store.Broken(index)
+			missing, lacks := store.Missing(r.machine.LogStart())
+			return !held && !(lacks && missing.Segment == index)
+		},
+	}
+	m.done = func(file segment.Broken, _ api.Index) {
+		if _, held := store.Broken(file.Segment); held {
+			store.Mended(file)
+			return
+		}
+		r.reach(m, store, file)
 	}
 	store.OnDamage(func(index api.Index) {
-		if file, held := find(index); held && !m.over() {
+		if file, held := store.Broken(index); held && !m.over() {
 			m.add(file)
 		}
 	})
+	if file, lacks := r.missing(); lacks {
+		m.add(file)
+	}
+}
+
+// reach takes in a file that was missing before the oldest one, and has the next such
+// file restored. One that was given up meanwhile goes.
+func (r *Replica) reach(m *mending, store *segment.Store, file segment.Broken) {
+	if _, lacks := r.missing(); !lacks {
+		segment.RemoveUpTo(r.cfg.Files, m.folder, file.Segment, func(err error) {
+			if err != nil && !m.over() {
+				r.cfg.Host.Fail(err)
+			}
+		})
+		return
+	}
+	again := func() {
+		if next, lacks := r.missing(); lacks && !m.over() {
+			m.add(next)
+		}
+	}
+	store.Extend(file, func(done bool) {
+		if done {
+			again()
+		} else {
+			r.cfg.Host.Pause(maxRefusals, again)
+		}
+	})
+}
+
+// missing gives the file that must stand before the oldest one and does not: a disk has
+// lost it. As long as there is one, the log is no whole copy, and what it lacks says
+// nothing of what retention has given up.
+func (r *Replica) missing() (segment.Broken, bool) {
+	if r.store == nil {
+		return segment.Broken{}, false
+	}
+	return r.store.Missing(r.machine.LogStart())
 }
 
 // Scrub looks for damage in the next part of the log, about so many bytes.
@@ -226,52 +283,53 @@ func restoreLog(cfg Config, image *journal.Image, then, unlucky func()) {
 		gone:   func(api.Index) bool { return false },
 		newest: image.Checkpoint.Segment,
 	}
-	m.done = func(segment.File) {
-		if len(m.queue) == 0 {
-			then()
-		}
-	}
-	segment.Promised(cfg.Files, m.folder, position(image.Checkpoint), func(files []segment.File, err error) {
+	segment.List(cfg.Files, m.folder, func(files []segment.File, err error) {
 		switch {
 		case m.over():
 		case err != nil:
-			cfg.Host.Fail(err)
-		default:
-			m.check(files, nil, unlucky)
-		}
-	})
-}
-
-// check looks through files for damaged ones, and restores those.
-func (m *mending) check(files, damaged []segment.File, unlucky func()) {
-	if len(files) == 0 {
-		if len(damaged) == 0 {
 			unlucky()
+		default:
+			l := &looking{mending: m, files: files, then: then, unlucky: unlucky}
+			m.done = func(file segment.Broken, before api.Index) { l.older(file, before) }
+			at := image.Checkpoint
+			l.look(segment.Broken{File: segment.File{Segment: at.Segment, Length: at.Length}})
 		}
-		for _, file := range damaged {
-			m.add(file)
-		}
-		return
-	}
-	segment.Check(m.cfg.Files, m.folder, files[0], func(whole bool, err error) {
-		if m.over() {
-			return
-		}
-		if err != nil {
-			m.cfg.Host.Fail(err)
-			return
-		}
-		if !whole {
-			damaged = append(damaged, files[0])
-		}
-		m.check(files[1:], damaged, unlucky)
 	})
 }
 
-// isDamage reports whether an error of opening a log says that the disk has not kept
-// what it was given.
-func isDamage(err error) bool {
-	return errors.Is(err, segment.ErrDamaged) || errors.Is(err, env.ErrIO)
+// looking goes through the files that were promised of a log, from the newest on, and has
+// restored what is damaged or not there. Each says which one it follows, so it is seen
+// where one is missing; not, which was the oldest.
+type looking struct {
+	*mending
+	files         []segment.File
+	damaged       bool // something was
+	then, unlucky func()
+}
+
+func (l *looking) look(file segment.Broken) {
+	segment.Check(l.cfg.Files, l.folder, file, func(file segment.Broken, before api.Index, whole bool) {
+		switch {
+		case l.over():
+		case whole:
+			l.older(file, before)
+		default:
+			l.damaged = true
+			l.add(file)
+		}
+	})
+}
+
+// older goes on with the file that one follows, which is whole.
+func (l *looking) older(file segment.Broken, before api.Index) {
+	switch promised := before > 0 && len(l.files) > 0 && l.files[0].Segment <= before; {
+	case promised:
+		l.look(segment.Broken{File: segment.File{Segment: before}, Last: file.Segment})
+	case l.damaged:
+		l.then()
+	default:
+		l.unlucky()
+	}
 }
 
 // Discard ends for good a replica whose log is not open; see Replica.Destroy.

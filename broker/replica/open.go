@@ -67,14 +67,15 @@ func Join(cfg Config, done func(*Replica)) {
 // Recover opens the replica that the journal's image describes. Segments that the
 // disk has damaged are restored from other replicas first, which may take long, or
 // for ever: restoring hears that it begins. An error means that what was synced is
-// not there any more in some other way.
+// not there any more in some other way, and that the group can have no other replica here.
 func Recover(cfg Config, restoring func(), done func(*Replica, error)) {
 	o := &opening{cfg: cfg, left: readings, restoring: restoring, done: done}
 	o.read()
 }
 
 // readings is how often a log is read that does not open though none of its files is
-// damaged: a disk may have given what it had before a write, once.
+// damaged: a disk may have given what it had before a write, once. A log that does not
+// open then is not the one that was written, and is given up as a whole.
 const readings = 4
 
 // opening is the way to a replica's log, which may have to be restored first.
@@ -97,10 +98,8 @@ func (o *opening) read() {
 			switch {
 			case o.restoring == nil && !o.cfg.Host.Waits(o.cfg.Group):
 				// The replica was given up meanwhile.
-			case isDamage(err):
-				o.restore(image, fmt.Errorf("group %d: open %s: %w", o.cfg.Group, name, err))
 			case err != nil:
-				o.done(nil, fmt.Errorf("group %d: open %s: %w", o.cfg.Group, name, err))
+				o.restore(image, fmt.Errorf("group %d: open %s: %w", o.cfg.Group, name, err))
 			default:
 				o.opened(store, tail, image)
 			}
@@ -114,12 +113,24 @@ func (o *opening) restore(image *journal.Image, err error) {
 		o.restoring = nil
 	}
 	restoreLog(o.cfg, image, o.read, func() {
-		if o.left--; o.left == 0 {
+		if o.left--; o.left > 0 {
+			o.read()
+			return
+		}
+		if o.cfg.Group == api.MetaGroup {
 			o.done(nil, err)
 			return
 		}
-		o.read()
+		o.lost(1)
 	})
+}
+
+// lost says that the log is lost, until the replica is given up.
+func (o *opening) lost(times int) {
+	if o.cfg.Host.Waits(o.cfg.Group) {
+		o.cfg.Host.LogLost(o.cfg.Group)
+		o.cfg.Host.Pause(times, func() { o.lost(times + 1) })
+	}
 }
 
 func (o *opening) opened(store *segment.Store, tail segment.Tail, image *journal.Image) {

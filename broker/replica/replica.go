@@ -37,6 +37,8 @@ type Machine interface {
 	// SegmentBytes is the size at which the group's segments roll; it is part of
 	// the state.
 	SegmentBytes() uint64
+	// LogStart is the first offset that is kept of the log.
+	LogStart() api.Offset
 }
 
 // Host is the node around a replica.
@@ -48,8 +50,8 @@ type Host interface {
 	// CopyFromAny asks one of the other nodes that hold the group for a range of a
 	// segment; the next attempt asks another.
 	CopyFromAny(group api.GroupID, attempt int, segment api.Index, position int64, length int, done func([]byte, error))
-	// Pause calls then after a while.
-	Pause(then func())
+	// Pause calls then after a while, the longer the more often in a row.
+	Pause(times int, then func())
 	// LogLost says that the log of a group that waits to be restored is to be had from
 	// nobody any more. It may be said again and again.
 	LogLost(group api.GroupID)

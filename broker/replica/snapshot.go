@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -183,11 +184,11 @@ func (r *Replica) install(snapshot *raftpb.Snapshot, update *journal.Update) (re
 	r.snapshots.ready = nil
 	replaced = r.folder
 	r.folder, r.store = in.folder, in.store
-	r.watch(r.store)
 	r.loads = loads{}
 	if err := r.restore(in.tail); err != nil {
 		panic(fmt.Sprintf("replica: group %d: verified snapshot at %d does not restore", r.cfg.Group, index))
 	}
+	r.watch(r.store)
 	update.Install = &journal.Install{
 		Replica: r.cfg.ID, Folder: in.folder, Index: index, Term: api.Term(snapshot.GetMetadata().GetTerm()),
 	}
@@ -223,7 +224,12 @@ func (r *Replica) Serve(file api.Index, at int64, length int, asks func(api.Repl
 			s.ticks = 0
 		}
 	}
-	r.store.Copy(file, at, length, done)
+	r.store.Copy(file, at, length, func(data []byte, err error) {
+		if _, lacks := r.missing(); lacks && errors.Is(err, segment.ErrGone) {
+			err = fmt.Errorf("%w: the oldest files of the log are missing, and segment %d with them, or given up", segment.ErrDamaged, file)
+		}
+		done(data, err)
+	})
 }
 
 // expireSnapshots tells raft that a snapshot failed when its follower has asked

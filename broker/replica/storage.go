@@ -100,10 +100,12 @@ func (s storage) Entries(lo, hi, maxSize uint64) ([]*raftpb.Entry, error) {
 	return nil, raft.ErrCompacted
 }
 
-// Snapshot says that the whole log up to the last applied entry can be copied.
+// Snapshot says that the whole log up to the last applied entry can be copied, unless the
+// disk has lost some of it.
 func (s storage) Snapshot() (*raftpb.Snapshot, error) {
 	r := s.r
-	if r.loads.missed || r.store == nil || r.changing {
+	_, lacks := r.missing()
+	if r.loads.missed || r.store == nil || r.changing || lacks {
 		r.loads.missed = false
 		return nil, raft.ErrSnapshotTemporarilyUnavailable
 	}

@@ -170,8 +170,6 @@ func (s *Store) Copy(index api.Index, position int64, length int, done func([]by
 		switch {
 		case !held:
 			err = ErrGone
-		case err != nil && !unreadable(err):
-			err = fmt.Errorf("load %s at %d: %w", g.name, position, err)
 		case err != nil || len(data) < n:
 			s.damaged(g)
 			err = fmt.Errorf("%w: %s at %d", ErrDamaged, g.name, position)

@@ -42,7 +42,9 @@
 //
 // Two checksums, so that a header can be trusted before the data is read: at the
 // start of a node only the headers of old segments are. The count of a state
-// frame ties each segment to the one before it, so a missing file is noticed.
+// frame ties each segment to the one before it, so a missing file is noticed, and a
+// file of the wrong length is when it is read. That the oldest is missing is known to
+// whoever knows where the log must begin (Store.Missing).
 //
 // # Data of a state frame
 //
@@ -63,10 +65,10 @@
 // # Recovery
 //
 // The journal knows a Position up to which everything was synced. Below it a bad
-// byte is damage (ErrDamaged: nothing is changed, Mend it from a peer). Above it
-// the log is read to the first gap or bad frame, and what lies beyond goes: the
-// journal has those entries. A torn new segment goes whole, so the last good state
-// frame may be that of the segment before.
+// byte, or one that cannot be read, is damage (ErrDamaged: nothing is changed, Mend it
+// from a peer). Above it the log is read to the first gap or bad frame, and what lies
+// beyond goes: the journal has those entries. A torn new segment goes whole, so the last
+// good state frame may be that of the segment before.
 //
 // What reads well above the position is written once more in place. A sync that
 // failed in an earlier life may have left pages that the operating system shows

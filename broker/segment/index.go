@@ -29,6 +29,9 @@ type segment struct {
 	// index and base are the state frame's.
 	index api.Index
 	base  api.Offset
+	// before is the index of the segment that stands or stood before this one, 0 if the
+	// log began with it.
+	before api.Index
 	// state is the length of the state frame, length that of the whole file, and
 	// synced how much of it is certain.
 	state, length, synced int64
@@ -39,10 +42,12 @@ type segment struct {
 	edge place
 }
 
-// newSegment has a state frame and no entries.
-func newSegment(folder string, state *Frame) *segment {
-	g := &segment{name: fileName(folder, state.Index), index: state.Index, base: state.Base, state: int64(state.bytes())}
-	g.length = g.state
+// newSegment has a state frame, of so many bytes, and no entries.
+func newSegment(folder string, state *Frame, bytes int64) *segment {
+	g := &segment{
+		name: fileName(folder, state.Index), index: state.Index, base: state.Base, before: before(state),
+		state: bytes, length: bytes,
+	}
 	g.unmark()
 	return g
 }

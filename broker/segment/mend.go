@@ -1,7 +1,6 @@
 package segment
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 
@@ -10,25 +9,65 @@ import (
 	"github.com/reprise-mq/reprise/broker/files"
 )
 
+// Broken is a file of a log that is to be whole, or to be there, again.
+type Broken struct {
+	File
+	// Last is the last entry of a file that another one follows: it ends there, whatever
+	// its length. 0 for the newest file, which ends at its length.
+	Last api.Index
+}
+
+// Broken describes a file of the log for whoever mends it; false if it is not held.
+func (s *Store) Broken(index api.Index) (Broken, bool) {
+	i, held := s.find(index)
+	switch {
+	case !held:
+		return Broken{}, false
+	case i == len(s.segments)-1:
+		return Broken{File: File{index, s.segments[i].length}}, true
+	}
+	return Broken{File: File{index, s.segments[i].length}, Last: s.segments[i+1].index}, true
+}
+
+// Mended takes note of the length of a file that is whole again, if another follows it.
+func (s *Store) Mended(file Broken) {
+	if i, held := s.find(file.Segment); held && file.Last > 0 {
+		g := s.segments[i]
+		g.length, g.synced = file.Length, min(g.synced, file.Length)
+	}
+}
+
 // Mend restores one file of a log from the bytes that other replicas have of it,
 // which are the same. Only frames that are whole and belong where they stand are
 // written, each in its place: so a crash in the middle, or a copy that is damaged
 // itself, leaves nothing worse than it was.
 type Mend struct {
-	f    *files.Files
-	name string
-	file File
+	f            *files.Files
+	folder, name string
+	file         Broken
+	// size is how long the file is, below 0 if it is not there.
+	size int64
 	// at is the place of the next frame, with position 0 for the state frame; rest
 	// holds what was taken of it.
 	at   place
 	term api.Term
 	rest []byte
+	// before is the file before this one, as its state frame says.
+	before api.Index
 }
 
-// NewMend starts to restore a file of a folder, up to a length at which a frame
-// ends. The file must be there.
-func NewMend(f *files.Files, folder string, file File) *Mend {
-	return &Mend{f: f, name: fileName(folder, file.Segment), file: file}
+// NewMend starts to restore a file of a folder. A file that is not there is made when a
+// peer has given something of it.
+func NewMend(f *files.Files, folder string, file Broken, done func(*Mend, error)) {
+	m := &Mend{f: f, folder: folder, name: fileName(folder, file.Segment), file: file, size: -1}
+	f.List(folder, func(entries []env.FileInfo, err error) {
+		for _, e := range entries {
+			if e.Name == m.name {
+				m.size = e.Size
+			}
+		}
+		done(m, wrap("list", folder, err))
+	})
 }
 
 // Segment is the index of the file.
@@ -38,15 +77,25 @@ func (m *Mend) Segment() api.Index { return m.file.Segment }
 // False when there is nothing left.
 func (m *Mend) Next(max int) (position int64, length int, ok bool) {
 	position = m.at.position + int64(len(m.rest))
-	length = int(min(m.file.Length-position, int64(max), MaxCopyBytes))
+	left := int64(MaxCopyBytes)
+	switch {
+	case m.ends():
+		left = 0
+	case m.file.Last == 0:
+		left = m.file.Length - position
+	}
+	length = int(min(left, int64(max), MaxCopyBytes))
 	return position, length, length > 0
 }
+
+// ends reports whether the last frame of a file that another one follows was taken.
+func (m *Mend) ends() bool { return m.file.Last > 0 && m.at.index > m.file.Last }
 
 // Take writes the whole frames of what a peer has given. ErrDamaged says that they
 // are not those that must stand there; ask another peer, from the beginning.
 func (m *Mend) Take(data []byte) error {
 	m.rest = append(m.rest, data...)
-	for len(m.rest) >= headerBytes {
+	for len(m.rest) >= headerBytes && !m.ends() {
 		h, err := decodeHeader(m.rest)
 		if err != nil || !m.fits(&h) {
 			return m.refuse()
@@ -59,9 +108,13 @@ func (m *Mend) Take(data []byte) error {
 		if err != nil {
 			return m.refuse()
 		}
+		m.make()
 		m.f.WriteAt(m.name, m.at.position, m.rest[:n:n])
 		m.rest = m.rest[n:]
 		m.pass(&fr)
+	}
+	if m.ends() {
+		m.rest = nil // the peer's file is too long
 	}
 	if _, _, more := m.Next(1); !more && len(m.rest) > 0 {
 		return m.refuse()
@@ -69,10 +122,18 @@ func (m *Mend) Take(data []byte) error {
 	return nil
 }
 
+// make makes a file that is not there.
+func (m *Mend) make() {
+	if m.size < 0 {
+		m.f.Create(m.name, 0)
+		m.size = 0
+	}
+}
+
 // fits says whether a frame with this header may stand at the present place.
 func (m *Mend) fits(h *header) bool {
 	fr := &h.frame
-	if m.at.position+int64(h.bytes()) > m.file.Length {
+	if m.file.Last == 0 && m.at.position+int64(h.bytes()) > m.file.Length {
 		return false
 	}
 	if m.at.position == 0 {
@@ -83,6 +144,9 @@ func (m *Mend) fits(h *header) bool {
 
 // pass goes on behind a frame.
 func (m *Mend) pass(fr *Frame) {
+	if fr.Kind == KindState {
+		m.before = before(fr)
+	}
 	m.at, m.term = place{m.at.position + int64(fr.bytes()), fr.Index + 1, fr.next()}, fr.Term
 }
 
@@ -93,26 +157,44 @@ func (m *Mend) refuse() error {
 	return fmt.Errorf("%w: a peer's copy of %s at %d", ErrDamaged, m.name, at)
 }
 
-// Finish makes what was written certain.
-func (m *Mend) Finish(done func(error)) {
-	m.f.Sync(m.name, func(err error) { done(wrap("sync", m.name, err)) })
+// Finish makes what was written certain, and cuts off what lies beyond the end of a file
+// that another one follows. It gives the file as it is now, and which it follows itself.
+func (m *Mend) Finish(done func(file Broken, before api.Index, err error)) {
+	if m.ends() {
+		m.file.Length = m.at.position
+		if m.size > m.file.Length {
+			m.f.Truncate(m.name, m.file.Length)
+		}
+	}
+	m.f.Sync(m.name, func(err error) {
+		if err != nil {
+			done(m.file, m.before, wrap("sync", m.name, err))
+			return
+		}
+		// Its name may be new.
+		m.f.Sync(m.folder, func(err error) { done(m.file, m.before, wrap("sync", m.folder, err)) })
+	})
 }
 
-// Promised lists what must be there and whole of a log in a folder, given how far it
-// was synced: the files up to the one with that position, that one up to there.
-func Promised(f *files.Files, folder string, synced Position, done func([]File, error)) {
+// before is the index of the file before the one that a state frame begins; 0 if the log
+// began with it.
+func before(state *Frame) api.Index {
+	if state.Count == 0 {
+		return 0
+	}
+	return state.Index - api.Index(state.Count)
+}
+
+// List gives the files of a log that need not be open, oldest first.
+func List(f *files.Files, folder string, done func([]File, error)) {
 	f.List(folder, func(entries []env.FileInfo, err error) {
-		var promised []File
+		var found []File
 		for _, e := range entries {
-			switch index, ok := parseName(folder, e.Name); {
-			case !ok || index > synced.Segment:
-			case index == synced.Segment:
-				promised = append(promised, File{index, synced.Length})
-			default:
-				promised = append(promised, File{index, e.Size})
+			if index, ok := parseName(folder, e.Name); ok {
+				found = append(found, File{index, e.Size})
 			}
 		}
-		done(promised, wrap("list", folder, err))
+		done(found, wrap("list", folder, err))
 	})
 }
 
@@ -140,26 +222,39 @@ func RemoveUpTo(f *files.Files, folder string, last api.Index, done func(error))
 	})
 }
 
-// Check reads a file of a log up to a length, and says whether every frame in it is
-// whole and belongs there. An error is the disk's, and not about the file.
-func Check(f *files.Files, folder string, file File, done func(whole bool, err error)) {
-	name := fileName(folder, file.Segment)
-	answer := func(err error) {
-		whole := err == nil
-		if unreadable(err) {
-			err = nil
-		}
-		done(whole, err)
+// Check reads a file of a log, and says whether it is whole: every frame in it is, belongs
+// there, and it ends where it must. It gives the file with its length, and which one it
+// follows, as far as that can be read.
+func Check(f *files.Files, folder string, file Broken, done func(file Broken, before api.Index, whole bool)) {
+	if file.Last == 0 {
+		check(f, folder, file, done)
+		return
 	}
-	readState(f, name, file, func(fr *Frame, err error) {
+	List(f, folder, func(found []File, err error) {
+		i := slices.IndexFunc(found, func(other File) bool { return other.Segment == file.Segment })
+		if err != nil || i < 0 {
+			done(file, 0, false)
+			return
+		}
+		file.Length = found[i].Length
+		check(f, folder, file, done)
+	})
+}
+
+func check(f *files.Files, folder string, file Broken, done func(file Broken, before api.Index, whole bool)) {
+	name := fileName(folder, file.Segment)
+	readState(f, name, file.File, func(fr *Frame, err error) {
 		if err != nil {
-			answer(err)
+			done(file, 0, false)
 			return
 		}
 		w := &walk{
 			f: f, name: name, at: place{int64(fr.bytes()), fr.Index + 1, fr.Base}, end: file.Length, term: fr.Term,
-			load: maxLoadBytes, done: answer,
+			load:  maxLoadBytes,
 			visit: func(place, []byte, []Frame) bool { return true },
+		}
+		w.done = func(err error) {
+			done(file, before(fr), err == nil && (file.Last == 0 || w.at.index == file.Last+1))
 		}
 		w.next(0)
 	})
@@ -186,10 +281,4 @@ func readState(f *files.Files, name string, file File, done func(*Frame, error))
 			done(&fr, err)
 		})
 	})
-}
-
-// unreadable reports whether an error of a read says that the bytes of a file are
-// not what was written there, or are not to be had: that is damage.
-func unreadable(err error) bool {
-	return errors.Is(err, ErrFrame) || errors.Is(err, ErrDamaged) || errors.Is(err, env.ErrIO)
 }

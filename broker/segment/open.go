@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/reprise-mq/reprise/broker/api"
-	"github.com/reprise-mq/reprise/broker/env"
 	"github.com/reprise-mq/reprise/broker/files"
 )
 
@@ -53,16 +52,12 @@ func newRecovery(f *files.Files, folder string, synced Position, done func(*Stor
 }
 
 func (r *recovery) start() {
-	r.s.f.List(r.s.folder, func(entries []env.FileInfo, err error) {
+	List(r.s.f, r.s.folder, func(found []File, err error) {
 		if err != nil {
-			r.fail(fmt.Errorf("list %s: %w", r.s.folder, err))
+			r.damaged("%v", err)
 			return
 		}
-		for _, e := range entries {
-			if index, ok := parseName(r.s.folder, e.Name); ok {
-				r.found = append(r.found, File{index, e.Size})
-			}
-		}
+		r.found = found
 		r.listed()
 	})
 }
@@ -93,23 +88,15 @@ func (r *recovery) certain() bool {
 func (r *recovery) head() {
 	name := r.name()
 	r.s.f.Load(name, 0, headerBytes, func(data []byte, err error) {
-		if unreadable(err) {
-			r.badHead()
-			return
-		}
-		if err != nil {
-			r.fail(fmt.Errorf("load %s: %w", name, err))
-			return
-		}
-		h, err := decodeHeader(data)
+		h, bad := decodeHeader(data)
 		switch {
-		case err != nil || !r.follows(&h):
+		case err != nil || bad != nil || !r.follows(&h):
 			r.badHead()
 		case r.found[r.at].Segment >= r.whole || r.at > 0 && h.frame.Term > r.s.lastTerm():
 			r.state(h)
 		default:
 			r.begin(h, nil)
-			r.ended(nil)
+			r.ended()
 		}
 	})
 }
@@ -132,16 +119,8 @@ func (r *recovery) follows(h *header) bool {
 func (r *recovery) state(h header) {
 	name := r.name()
 	r.s.f.Load(name, headerBytes, h.data, func(data []byte, err error) {
-		if unreadable(err) {
-			r.badHead()
-			return
-		}
-		if err != nil {
-			r.fail(fmt.Errorf("load %s: %w", name, err))
-			return
-		}
-		fr, err := h.with(data)
-		if err != nil {
+		fr, bad := h.with(data)
+		if err != nil || bad != nil {
 			r.badHead()
 			return
 		}
@@ -156,7 +135,7 @@ func (r *recovery) state(h header) {
 		}
 		r.begin(h, starts)
 		if r.found[r.at].Segment < r.whole {
-			r.ended(nil)
+			r.ended()
 			return
 		}
 		r.tail.State, r.tail.Frames = st, nil
@@ -184,10 +163,7 @@ func (r *recovery) begin(h header, starts []termStart) {
 	} else if r.found[r.at-1].Segment < r.whole {
 		s.terms = append(s.terms, starts...)
 	}
-	g := &segment{name: r.name(), index: fr.Index, base: fr.Base, state: int64(h.bytes())}
-	g.unmark()
-	g.length = g.state
-	s.push(g)
+	s.push(newSegment(s.folder, fr, int64(h.bytes())))
 	s.last, s.next = fr.Index, fr.Base
 }
 
@@ -201,7 +177,7 @@ func (r *recovery) entries(state *Frame) {
 	w := &walk{
 		f: r.s.f, name: g.name, at: g.edge, end: r.found[r.at].Length, term: state.Term, load: maxLoadBytes,
 		visit: r.visit,
-		done:  r.ended,
+		done:  func(error) { r.ended() },
 	}
 	w.next(0)
 }
@@ -242,12 +218,8 @@ func (r *recovery) visit(at place, raw []byte, frames []Frame) bool {
 }
 
 // ended takes the end of a segment's walk; the store knows how far it got.
-func (r *recovery) ended(err error) {
+func (r *recovery) ended() {
 	g, file := r.s.active(), r.found[r.at]
-	if err != nil && !unreadable(err) {
-		r.fail(err)
-		return
-	}
 	if file.Segment < r.whole {
 		g.length, g.synced = file.Length, file.Length
 		r.at++
@@ -312,7 +284,5 @@ func (r *recovery) cut(from int) {
 func (r *recovery) name() string { return fileName(r.s.folder, r.found[r.at].Segment) }
 
 func (r *recovery) damaged(format string, args ...any) {
-	r.fail(fmt.Errorf("%w: %s", ErrDamaged, fmt.Sprintf(format, args...)))
+	r.done(nil, Tail{}, fmt.Errorf("%w: %s", ErrDamaged, fmt.Sprintf(format, args...)))
 }
-
-func (r *recovery) fail(err error) { r.done(nil, Tail{}, err) }

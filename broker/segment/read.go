@@ -112,20 +112,17 @@ func (r *reading) from(g *segment, beyond func(place) bool) {
 
 // ended takes the end of a walk. A segment that retention dropped meanwhile may
 // fail in any way.
-func (r *reading) ended(err error) {
+func (r *reading) ended(error) {
 	if len(r.got) > 0 {
 		r.done(r.got, nil) // checked, frame by frame; what follows fails the next read
 		return
 	}
-	_, held := r.s.find(r.segment.index)
-	switch {
-	case !held:
-		err = ErrGone
-	case err == nil || unreadable(err):
-		r.s.damaged(r.segment)
-		err = fmt.Errorf("%w: read of %s", ErrDamaged, r.segment.name)
+	if _, held := r.s.find(r.segment.index); !held {
+		r.done(nil, ErrGone)
+		return
 	}
-	r.done(nil, err)
+	r.s.damaged(r.segment)
+	r.done(nil, fmt.Errorf("%w: read of %s", ErrDamaged, r.segment.name))
 }
 
 // slot is an entry with what it points to: raft's messages hold pointers to

@@ -60,14 +60,29 @@ func (s *Store) scrubNext() {
 		load: int(min(s.scrub.left, maxLoadBytes)),
 	}
 	w.visit = func(place, []byte, []Frame) bool { return false }
-	w.done = func(err error) { s.scrubbed(g, w.at, w.term, err) }
+	w.done = func(err error) {
+		if err == nil && w.at.position == g.length && !s.joins(g, w.at) {
+			err = ErrFrame
+		}
+		s.scrubbed(g, w.at, w.term, err)
+	}
 	w.next(0)
+}
+
+// joins reports whether a file that ends at a place ends where the next one begins.
+func (s *Store) joins(g *segment, end place) bool {
+	i, held := s.find(g.index)
+	if !held || i == len(s.segments)-1 {
+		return true
+	}
+	next := s.segments[i+1]
+	return end.index == next.index+1 && end.offset == next.base
 }
 
 // scrubbed takes how far a file was read, and goes on: there, or with the next file
 // where this one has ended or cannot be read.
 func (s *Store) scrubbed(g *segment, at place, term api.Term, err error) {
-	if unreadable(err) {
+	if err != nil {
 		s.damaged(g)
 	}
 	s.scrub.left -= max(at.position-s.scrub.at.position, headerBytes)

@@ -139,7 +139,7 @@ func (s *Store) lastTerm() api.Term { return s.terms[len(s.terms)-1].term }
 // begin creates the file of a segment with its state frame.
 func (s *Store) begin(fr Frame) {
 	b := appendFrame(make([]byte, 0, fr.bytes()), &fr)
-	g := newSegment(s.folder, &fr)
+	g := newSegment(s.folder, &fr, int64(len(b)))
 	s.f.Create(g.name, 0)
 	s.f.Append(g.name, b)
 	s.names++

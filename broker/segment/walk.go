@@ -1,11 +1,9 @@
 package segment
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/reprise-mq/reprise/broker/api"
-	"github.com/reprise-mq/reprise/broker/env"
 	"github.com/reprise-mq/reprise/broker/files"
 )
 
@@ -31,8 +29,9 @@ type walk struct {
 	// visit takes the next frames, whose bytes are raw and begin at a place, and
 	// says whether to go on.
 	visit func(at place, raw []byte, frames []Frame) bool
-	// done is called once: at the end, when visit had enough, or with ErrFrame if
-	// what stands at w.at is not the frame that must.
+	// done is called once: at the end, when visit had enough, or with an error if what
+	// stands at w.at is not the frame that must, or cannot be read. That is damage,
+	// whatever the error.
 	done func(error)
 }
 
@@ -44,7 +43,7 @@ func (w *walk) next(need int) {
 		return
 	}
 	w.f.Load(w.name, w.at.position, int(length), func(data []byte, err error) {
-		if errors.Is(err, env.ErrIO) && length > int64(max(need, headerBytes)) {
+		if err != nil && length > int64(max(need, headerBytes)) {
 			// Some of it may be readable: frame by frame, up to what is not.
 			w.load = headerBytes
 			w.next(need)

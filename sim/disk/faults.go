@@ -23,6 +23,8 @@ type faults struct {
 	touched, rotten bool
 	// wounds counts the damage.
 	wounds int
+	// short are the files that were taken away or cut short, and how long they were.
+	short map[string]int64
 }
 
 type spot struct {
@@ -157,6 +159,54 @@ func (d *Disk) putIn(name string, in map[string]*file) {
 	maps.Copy(d.makeFolder(name).durable, in)
 }
 
+// Take takes a file away, at once and for good. It reports whether there was one that a
+// sync had covered.
+func (d *Disk) Take(name string) bool {
+	f := d.files[name]
+	if f == nil || !d.shorten(f) {
+		return false
+	}
+	delete(d.files, name)
+	above := d.folders[parent(name)]
+	above.settle(above.numbered())
+	delete(above.durable, name)
+	return true
+}
+
+// Cut gives a file that a sync has covered another length, at once and for good. It
+// reports whether there is one that had another.
+func (d *Disk) Cut(name string, size int64) bool {
+	f := d.files[name]
+	if f == nil || int64(len(f.seen)) == size || !d.shorten(f) {
+		return false
+	}
+	f.drop(f.numbered())
+	f.durable = slices.Clone(resize(f.durable, size))
+	f.reread()
+	return true
+}
+
+// shorten takes note of how long a file was.
+func (d *Disk) shorten(f *file) bool {
+	if len(f.durable) == 0 {
+		return false
+	}
+	if d.short == nil {
+		d.short = make(map[string]int64)
+	}
+	d.wounds++
+	d.touched, d.rotten = true, true
+	d.short[f.name] = max(d.short[f.name], int64(len(f.durable)))
+	return true
+}
+
+// Short lists the files that were taken away or cut short and are so still, sorted.
+func (d *Disk) Short() []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(d.short)), func(name string) bool {
+		return d.files[name] != nil && int64(len(d.files[name].seen)) >= d.short[name]
+	})
+}
+
 // CallOff calls off the failures, and the calls that were to go wrong, which have not
 // come about yet. The damage that there is stays.
 func (d *Disk) CallOff() { d.failWrite, d.failSync, d.misdirected, d.stale = 0, 0, 0, 0 }
@@ -191,6 +241,9 @@ func (d *Disk) Spoilt() string {
 // Whole reports whether the platter has a file as it was written.
 func (d *Disk) Whole(name string) bool {
 	f := d.files[name]
+	if int64(len(d.Platter(name))) < d.short[name] {
+		return false
+	}
 	//detvet:allow maporder one is enough, whichever comes first
 	for at := range d.spoilt {
 		if at.file == f {

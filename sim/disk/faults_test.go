@@ -236,3 +236,32 @@ func TestReadStale(t *testing.T) {
 		t.Errorf("reads miss %d and %d bytes; %q is spoilt", first, second, s.Spoilt())
 	}
 }
+
+// A file that is cut short, or taken away, is so for good, also after a power failure, and
+// is missed until it is as long as it was.
+func TestShortFiles(t *testing.T) {
+	for what, hurt := range map[string]func(*sick) bool{
+		"cut":   func(s *sick) bool { return s.Cut("f", 100) },
+		"taken": func(s *sick) bool { return s.Take("f") },
+	} {
+		s := newSick(t)
+		if !hurt(s) {
+			t.Fatalf("%s: there is nothing to hurt", what)
+		}
+		s.PowerOff(Crash{})
+		s.handle = s.Open(func(f func(env.Process)) { f(s.heard) })
+		if n := len(s.Contents("f")); n > 100 || len(s.Short()) != 1 || s.Whole("f") {
+			t.Errorf("%s: %d bytes are there, short are %v", what, n, s.Short())
+		}
+		if what == "taken" {
+			s.handle.Create("f", 0)
+		}
+		s.handle.WriteAt("f", 0, bytesOf('a', 2000))
+		if err := s.sync("f"); err != nil || len(s.Short()) != 0 {
+			t.Errorf("%s: %v, short are %v after it was written again", what, err, s.Short())
+		}
+		if s.sync(""); !s.Whole("f") {
+			t.Errorf("%s: not whole after it was written again", what)
+		}
+	}
+}

@@ -80,6 +80,7 @@ func (h *Handle) Remove(name string) {
 		return
 	case d.files[name] != nil:
 		delete(d.files, name)
+		delete(d.short, name)
 		delete(h.broken, name)
 	case name != "" && d.folders[name] != nil:
 		if len(d.list(name)) > 0 {
