@@ -24,12 +24,7 @@ func (r *run) rot(f *plan.Fault) bool {
 		number = uint64(f.At) // the same place on every node
 	}
 	d := n.host.Disk
-	var segments []string
-	for _, name := range d.Names() {
-		if strings.HasSuffix(name, ".seg") {
-			segments = append(segments, name)
-		}
-	}
+	segments := segmentsOn(d)
 	hit := false
 	for i := range f.Strength {
 		if len(segments) == 0 {
@@ -51,6 +46,41 @@ func (r *run) rot(f *plan.Fault) bool {
 	}
 	if hit {
 		r.noteFault(f, string(n.host.Name), histories.Point)
+	}
+	return hit
+}
+
+// segmentsOn are the segment files on a disk.
+func segmentsOn(d *disk.Disk) []string {
+	return slices.DeleteFunc(d.Names(), func(name string) bool { return !strings.HasSuffix(name, ".seg") })
+}
+
+// loseSegments kills a node, and takes segments away or cuts them short while it is down.
+func (r *run) loseSegments(a *armed) bool {
+	f, n := a.fault, a.node
+	if n == nil || !n.host.Up() || n.rotten || !r.mayRot(n) {
+		return false
+	}
+	n.kill()
+	r.noteFault(f, string(n.host.Name), histories.Begin)
+	r.later(a, n.boot)
+	d, hit := n.host.Disk, false
+	for i := range f.Strength {
+		segments := segmentsOn(d)
+		if len(segments) == 0 {
+			break
+		}
+		draw := func(purpose uint64, below int64) int64 {
+			return prng.Scale(prng.Hash(r.plan.Seed, prng.HashString("lost segment"), uint64(f.Number), uint64(i), purpose), below)
+		}
+		name := segments[draw(drawTarget, int64(len(segments)))]
+		if left := draw(drawReplica, 2*int64(len(d.Platter(name)))+1); left < int64(len(d.Platter(name))) {
+			hit = d.Cut(name, left) || hit
+			r.tell(string(n.host.Name), "%s is cut short to %d bytes", name, left)
+		} else {
+			hit = d.Take(name) || hit
+			r.tell(string(n.host.Name), "%s is not there any more", name)
+		}
 	}
 	return hit
 }

@@ -138,11 +138,16 @@ func (r *run) unsettled() string {
 	return ""
 }
 
-// damage says which file is not as it was written, "" if all are.
+// damage says which file is not as it was written, or not there, "" if all are.
 func (r *run) damage() string {
 	for _, n := range r.nodes {
 		if name := n.host.Disk.Spoilt(); name != "" && !n.outside() && !strings.HasPrefix(name, journalFolder) {
 			return fmt.Sprintf("%s: %s is damaged still", n.host.Name, name)
+		}
+		for _, name := range n.host.Disk.Short() {
+			if !n.outside() && r.oracle.Needed(n.host.Name, name) {
+				return fmt.Sprintf("%s: %s is missing still, or its end", n.host.Name, name)
+			}
 		}
 	}
 	return ""

@@ -157,6 +157,8 @@ func (r *run) strike(a *armed) {
 		fired = r.hitClient(a.fault)
 	case plan.BitFlip, plan.BadSector:
 		fired = r.rot(f)
+	case plan.LostSegment:
+		fired = r.loseSegments(a)
 	case plan.Malformed:
 		fired = r.malformed(a)
 	case plan.RogueProducer:

@@ -63,6 +63,9 @@ func (o *Oracle) reaches(h *host, g *group, v *broker.GroupView) {
 		return
 	}
 	start, _ := g.machine.bounds()
+	if slices.ContainsFunc(h.disk.Short(), func(name string) bool { return strings.HasPrefix(name, v.Folder) }) {
+		return // the disk has lost some
+	}
 	for _, name := range h.disk.Names() {
 		if !strings.HasPrefix(name, v.Folder) {
 			continue
@@ -74,6 +77,22 @@ func (o *Oracle) reaches(h *host, g *group, v *broker.GroupView) {
 		}
 		return // the first file is the oldest
 	}
+}
+
+// Needed reports whether a segment that a disk has lost has to be there still: its log is,
+// and does not reach down to the log start without it.
+func (o *Oracle) Needed(host env.Endpoint, file string) bool {
+	d := o.hosts[host].disk
+	id, _ := segmentOf(file)
+	start, _ := o.group(id).machine.bounds()
+	for _, name := range d.Names() {
+		if path.Dir(name) != path.Dir(file) {
+			continue
+		}
+		f, _, err := segment.DecodeFrame(d.Contents(name))
+		return name <= file || err != nil || f.Base > start // the first file is the oldest
+	}
+	return false
 }
 
 // Conf is a group's configuration as of its last committed entry, and that

@@ -332,6 +332,9 @@ func (g *generator) rot() {
 		})
 	}
 	g.some(Misdirect, 1, 3, func(_ *prng.Stream, f *Fault) { f.Target = victim })
+	g.some(LostSegment, 1, 2, func(s *prng.Stream, f *Fault) {
+		f.Target, f.Length, f.Strength = victim, between(s, 10, 5_000), s.Between(1, 3)
+	})
 	g.some(StaleRead, 1, 3, func(s *prng.Stream, f *Fault) {
 		f.Target, f.Strength = g.target(s), s.Between(1, 5)
 	})

@@ -137,6 +137,9 @@ const (
 	Misdirect Kind = "misdirect"
 	// StaleRead: Strength reads of a node's segments each miss a write to a sector.
 	StaleRead Kind = "stale-read"
+	// LostSegment: a node is killed, and Strength of its segments are not there any more, or
+	// are cut short; it comes back after Length.
+	LostSegment Kind = "lost-segment"
 	// LostDisk: a node loses all that it has and never comes back; a new one joins and
 	// takes its place, replica by replica, and the old one is removed.
 	LostDisk Kind = "lost-disk"
@@ -229,7 +232,7 @@ const (
 // Kinds are all of them.
 var Kinds = []Kind{
 	Crash, CrashAll, Kill, Pause, SlowNode, Shutdown, CrashClient, SlowDisk, StallDisk, FullDisk,
-	BitFlip, BadSector, Misdirect, StaleRead, LostDisk, JournalRot, LostJournal, OldImage, FailWrite, FailSync,
+	BitFlip, BadSector, Misdirect, StaleRead, LostSegment, LostDisk, JournalRot, LostJournal, OldImage, FailWrite, FailSync,
 	Weather, Isolate, CutOff, OneWay, CutPair, Flap, CutClients, CutClient, Join, Move, Leave, Elect,
 	CrashLoop, RollingRestart, Bridge, Ring, Drift, Freeze, WallJump, PauseClient, ClientClock,
 	Malformed, RogueProducer, RogueMember, RetainTime, RetainBytes, SegmentBytes, MessageBytes, AddPartitions, Permit,
@@ -240,7 +243,7 @@ func (k Kind) Family() string {
 	switch k {
 	case Crash, CrashAll, Kill, Pause, SlowNode, Shutdown, CrashClient, PauseClient, CrashLoop, RollingRestart:
 		return "process"
-	case SlowDisk, StallDisk, FullDisk, BitFlip, BadSector, Misdirect, StaleRead,
+	case SlowDisk, StallDisk, FullDisk, BitFlip, BadSector, Misdirect, StaleRead, LostSegment,
 		LostDisk, JournalRot, LostJournal, OldImage, FailWrite, FailSync:
 		return "disk"
 	case Weather, Isolate, CutOff, OneWay, CutPair, Flap, CutClients, CutClient, Bridge, Ring:
