@@ -481,3 +481,32 @@ func TestNodeDoesNotNameItself(t *testing.T) {
 	c.waitFor("leader that all know", func() bool { return named() == c.partition(four[1:]...).GetLeader() })
 	c.expectFine()
 }
+
+// The end of a topic with many partitions does not hold a node up: its replicas end a few at
+// a time.
+func TestLargeTopicEndsBitByBit(t *testing.T) {
+	const partitions = 4*broker.MaxEnds + 1
+	c := newCluster(t, 1, lone)
+	c.settle(func() *api.Request { return createTopic("t", partitions) }, lone)
+	c.run(env.Second)
+	n := c.nodes[lone]
+	last, most := n.Open(), 0
+	c.ok(func() *api.Request {
+		return &api.Request{Body: &api.Request_DeleteTopic{DeleteTopic: &api.DeleteTopicRequest{Topic: topic("t")}}}
+	}, lone)
+	most = last - n.Open()
+	for range 2 * partitions / broker.MaxEnds {
+		last = n.Open()
+		c.run(broker.DefaultConfig().Tick)
+		most = max(most, last-n.Open())
+	}
+	c.run(env.Second)
+	left := 0
+	for group := range uint64(partitions) {
+		left += len(c.segments(lone, group+1))
+	}
+	if n.Open() != 1 || left != 0 || most > broker.MaxEnds {
+		t.Errorf("%d groups and %d files are left, and %d ended in a tick", n.Open(), left, most)
+	}
+	c.expectFine()
+}

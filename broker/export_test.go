@@ -9,3 +9,8 @@ func (n *Node) Groups() []api.GroupID { return n.journal.Groups() }
 func (n *Node) Readings() (bytes, waiting int) { return n.readings.taken, len(n.readings.waiting) }
 
 const MaxReadingBytes = maxReadingBytes
+
+// Open is how many groups the node has a replica of.
+func (n *Node) Open() int { return len(n.order) }
+
+const MaxEnds = maxEnds

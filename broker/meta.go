@@ -20,6 +20,8 @@ type metaGroup struct {
 	state *meta.State
 	// Replicas may have to be made or ended: nodes or topics have changed.
 	moved bool
+	// Replicas that were ended in this tick.
+	ends int
 	// The tick from which, while it leads, another preferred leader may be made.
 	spreadAt uint64
 	// Destroyed groups whose topic is gone. The journal's mark of each stays until
@@ -116,6 +118,10 @@ func (n *Node) tellMeta(q *api.Request) {
 	}
 }
 
+// maxEnds bounds the replicas that are ended in a tick: a topic may have thousands of
+// partitions, and the other groups' elections do not wait for its end.
+const maxEnds = 32
+
 // followMeta makes and ends replicas so that this node has those that meta wants
 // it to have.
 func (n *Node) followMeta() {
@@ -124,9 +130,15 @@ func (n *Node) followMeta() {
 	}
 	n.meta.moved = false
 	for _, g := range n.order {
-		if g.id != api.MetaGroup && n.unwanted(g) {
-			n.endGroup(g)
+		if g.id == api.MetaGroup || !n.unwanted(g) {
+			continue
 		}
+		if n.meta.ends == maxEnds {
+			n.meta.moved = true // the others have to wait for the next tick
+			break
+		}
+		n.meta.ends++
+		n.endGroup(g)
 	}
 	for _, p := range n.meta.state.ReplicasOn(n.identity.node) {
 		if n.groups[p.Group] == nil && !n.space.spent {

@@ -281,6 +281,7 @@ func (n *Node) tick() {
 		g.replica.Tick(lookEvery)
 		n.tend(g)
 	}
+	n.meta.ends = 0
 	n.followMeta()
 	n.watchNode()
 	if n.cfg.ScrubBytes > 0 {
