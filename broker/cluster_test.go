@@ -394,34 +394,6 @@ func TestOnlyReplicaMoves(t *testing.T) {
 	c.expectFine()
 }
 
-// A process may end between the writing of its identity and the sync. The next one finds it,
-// but perhaps in the system's memory only, and makes it durable before it is that node.
-func TestIdentityIsDurableBeforeItIsUsed(t *testing.T) {
-	c := newCluster(t, 29, "n1:1")
-	c.full("n1:1")
-	joins := func(cfg *broker.Config) { cfg.Join = []env.Endpoint{"n1:1"} }
-	c.start("n2:1", joins)
-	host := c.hosts["n2:1"]
-	host.Disk.Slow(100)
-	for range 10_000 {
-		if c.run(env.Millisecond); host.Disk.Contents("identity") != nil {
-			break
-		}
-	}
-	host.Kill()
-	durable := func() bool { return bytes.Equal(host.Disk.Contents("identity"), host.Disk.Platter("identity")) }
-	if host.Disk.Contents("identity") == nil || durable() {
-		t.Fatal("the process did not end between the writing and the sync")
-	}
-	host.Disk.Slow(1)
-	c.start("n2:1", joins)
-	c.waitFor("the second node", c.nodes["n2:1"].Serves)
-	if !durable() {
-		t.Error("the node serves under an identity that a power failure takes")
-	}
-	c.expectFine()
-}
-
 // A time is looked for among the records that are there, also where the log begins in the
 // middle of a batch.
 func TestTimeIsSoughtFromTheLogStart(t *testing.T) {

@@ -98,6 +98,7 @@ func TestRollingRestartLosesNoRequest(t *testing.T) {
 			operations++
 			switch {
 			case o.Outcome == histories.Ok, o.Code == api.Code_OFFSET_OUT_OF_RANGE, o.Call.Op == histories.InitProducer:
+			case o.Call.Op == histories.CreateTopic && !o.Code.Definite(): // nobody repeats it in doubt
 			case len(o.Call.Values) == 0 || !once[o.Call.Values[0]]:
 				t.Errorf("seed %d: %+v ended with %v", seed, o.Call, o.Code)
 			}

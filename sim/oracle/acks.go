@@ -151,12 +151,13 @@ func (o *Oracle) durableUnder(g *group, index api.Index, c *raftpb.ConfState) bo
 	return true
 }
 
-// replicaHolds reports whether a replica has an entry on its platter.
+// replicaHolds reports whether a replica has an entry on its platter, or had it when that was
+// lost. Of a journal that lost a file, what is left says less than it had.
 func (o *Oracle) replicaHolds(g *group, replica api.ReplicaID, index api.Index) bool {
 	for _, h := range o.order {
 		for _, im := range []*image{h.durable.image(g.id), h.lost[g.id]} {
-			if im != nil && im.replica == replica {
-				return im.holds(index, g.term(index))
+			if im != nil && im.replica == replica && im.holds(index, g.term(index)) {
+				return true
 			}
 		}
 	}
