@@ -295,29 +295,39 @@ func (n *Node) removeGroupFolder(name string, done func(error)) {
 	})
 }
 
-// openGroups opens every replica that the journal has, then serves.
+// maxOpening bounds the replicas that are opened at a time: each has a piece of its newest
+// segment in memory.
+const maxOpening = 8
+
+// openGroups opens every replica that the journal has, a few at a time, then serves.
 func (n *Node) openGroups() {
-	left := 1
-	done := func() {
-		if left--; left == 0 && n.failed == nil {
+	var left []*group
+	for _, id := range n.journal.Groups() {
+		switch {
+		case n.journal.Image(id).Replica == 0:
+		case id == api.MetaGroup:
+			left = append(left, n.meta.group)
+		default:
+			left = append(left, n.newGroup(id))
+		}
+	}
+	running := 1
+	var done func()
+	done = func() {
+		running--
+		for running < maxOpening && len(left) > 0 && n.failed == nil {
+			g := left[0]
+			left = left[1:]
+			running++
+			n.recover(g, n.journal.Image(g.id).Replica, done)
+		}
+		if running == 0 && n.failed == nil {
 			n.serve()
 		}
 	}
 	if n.journal.Image(api.MetaGroup) == nil {
-		left++
+		running++
 		n.makeMeta(done)
-	}
-	for _, id := range n.journal.Groups() {
-		image := n.journal.Image(id)
-		if image.Replica == 0 {
-			continue
-		}
-		g := n.meta.group
-		if id != api.MetaGroup {
-			g = n.newGroup(id)
-		}
-		left++
-		n.recover(g, image.Replica, done)
 	}
 	done()
 }

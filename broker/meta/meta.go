@@ -17,9 +17,11 @@ const (
 	// MaxMetaVoters bounds the voters of the meta group; other nodes are learners.
 	MaxMetaVoters = 5
 	// MinSegmentBytes and MaxSegmentBytes bound the size at which a topic's segments
-	// are rolled; DefaultSegmentBytes is that of a cluster founded without one.
+	// are rolled; DefaultSegmentBytes is that of a cluster founded without one. A new
+	// replica holds its newest segment in memory until it has all of the log, and at each
+	// start all of that is applied again.
 	MinSegmentBytes     = 4 << 10
-	MaxSegmentBytes     = 1 << 40
+	MaxSegmentBytes     = 1 << 30
 	DefaultSegmentBytes = 64 << 20
 )
 

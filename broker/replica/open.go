@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"errors"
 	"fmt"
 
 	"go.etcd.io/raft/v3"
@@ -94,14 +95,19 @@ func (o *opening) read() {
 			return
 		}
 		name := folderName(o.cfg, image.Folder)
-		segment.Open(o.cfg.Files, name, position(image.Checkpoint), func(store *segment.Store, tail segment.Tail, err error) {
+		r := prepare(o.cfg, nil, image.Folder)
+		segment.Open(o.cfg.Files, name, position(image.Checkpoint), restoring{r}, func(store *segment.Store, _ segment.Torn, err error) {
 			switch {
 			case o.restoring == nil && !o.cfg.Host.Waits(o.cfg.Group):
 				// The replica was given up meanwhile.
-			case err != nil:
+			case errors.Is(err, segment.ErrDamaged):
 				o.restore(image, fmt.Errorf("group %d: open %s: %w", o.cfg.Group, name, err))
+			case err != nil:
+				o.done(nil, fmt.Errorf("group %d: restore %s: %w", o.cfg.Group, name, err))
 			default:
-				o.opened(store, tail, image)
+				r.store = store
+				r.restored()
+				o.begin(r, image)
 			}
 		})
 	})
@@ -125,21 +131,9 @@ func (o *opening) restore(image *journal.Image, err error) {
 	})
 }
 
-// lost says that the log is lost, until the replica is given up.
-func (o *opening) lost(times int) {
-	if o.cfg.Host.Waits(o.cfg.Group) {
-		o.cfg.Host.LogLost(o.cfg.Group)
-		o.cfg.Host.Pause(times, func() { o.lost(times + 1) })
-	}
-}
-
-func (o *opening) opened(store *segment.Store, tail segment.Tail, image *journal.Image) {
-	r := prepare(o.cfg, store, image.Folder)
-	if err := r.restore(tail); err != nil {
-		o.done(nil, fmt.Errorf("group %d: restore %s: %w", o.cfg.Group, folderName(o.cfg, image.Folder), err))
-		return
-	}
-	// What is applied was in the journal, durably, before. It holds what is above too.
+// begin lets a replica that is as new as its log run. What is applied was in the journal,
+// durably, before; and that holds what is above too.
+func (o *opening) begin(r *Replica, image *journal.Image) {
 	if r.Applied() > image.Last() || r.appliedTerm > image.Hard.Term {
 		o.done(nil, fmt.Errorf("group %d: %d of term %d is applied, and the journal ends with %d of term %d: %w",
 			o.cfg.Group, r.Applied(), r.appliedTerm, image.Last(), image.Hard.Term, journal.ErrDamaged))
@@ -147,6 +141,14 @@ func (o *opening) opened(store *segment.Store, tail segment.Tail, image *journal
 	}
 	r.run()
 	o.done(r, nil)
+}
+
+// lost says that the log is lost, until the replica is given up.
+func (o *opening) lost(times int) {
+	if o.cfg.Host.Waits(o.cfg.Group) {
+		o.cfg.Host.LogLost(o.cfg.Group)
+		o.cfg.Host.Pause(times, func() { o.lost(times + 1) })
+	}
 }
 
 // start makes a replica whose machine is as new as its log.
@@ -165,30 +167,57 @@ func prepare(cfg Config, store *segment.Store, folder uint64) *Replica {
 	}
 }
 
-// restore puts the machine and the configuration where the log ends: the last
-// state frame, then the entries after it, as they were applied the first time.
-func (r *Replica) restore(tail segment.Tail) error {
-	if err := r.machine.Restore(tail.State.Machine); err != nil {
+// restoring puts the machine and the configuration where a log ends: the last state
+// frame, then the entries after it, as they were applied the first time.
+type restoring struct{ r *Replica }
+
+// Begin is segment.Restorer's.
+func (to restoring) Begin(st segment.State) error {
+	r := to.r
+	if err := r.machine.Restore(st.Machine); err != nil {
 		return err
 	}
-	r.conf, r.confIndex, r.appliedTerm = tail.State.Conf, tail.State.Index, tail.State.Term
-	for _, frame := range tail.Frames {
-		r.appliedTerm = frame.Term
-		if frame.Type == raftpb.EntryNormal {
-			if n := r.machine.Apply(frame.Index, frame.Data); n != frame.Count {
-				return fmt.Errorf("entry %d gives %d records, its frame has %d", frame.Index, n, frame.Count)
-			}
-			continue
+	r.conf, r.confIndex, r.appliedTerm = st.Conf, st.Index, st.Term
+	return nil
+}
+
+// Take is segment.Restorer's.
+func (to restoring) Take(frame segment.Frame) error {
+	r := to.r
+	r.appliedTerm = frame.Term
+	if frame.Type == raftpb.EntryNormal {
+		if n := r.machine.Apply(frame.Index, frame.Data); n != frame.Count {
+			return fmt.Errorf("entry %d gives %d records, its frame has %d", frame.Index, n, frame.Count)
 		}
-		conf, err := changed(r.conf, decodeConfChange(frame))
-		if err != nil {
+		return nil
+	}
+	conf, err := changed(r.conf, decodeConfChange(frame))
+	if err != nil {
+		return err
+	}
+	r.conf, r.confIndex = conf, frame.Index
+	return nil
+}
+
+// restore restores from the end of a log that was read before.
+func (r *Replica) restore(tail segment.Tail) error {
+	to := restoring{r}
+	if err := to.Begin(tail.State); err != nil {
+		return err
+	}
+	for _, frame := range tail.Frames {
+		if err := to.Take(frame); err != nil {
 			return err
 		}
-		r.conf, r.confIndex = conf, frame.Index
 	}
+	r.restored()
+	return nil
+}
+
+// restored is called when the machine is where the log ends.
+func (r *Replica) restored() {
 	// A crash may have taken the segment that was to follow.
 	r.rollIfFull()
-	return nil
 }
 
 // run starts raft on what the journal and the segments hold.

@@ -105,10 +105,10 @@ func TestAnyChangedByteIsNoticed(t *testing.T) {
 				}
 			case index == synced.Segment && sure:
 				t.Fatalf("%s at %d: opened", name, at)
-			case !sure && !tail.Torn:
+			case !sure && !tail.torn.Any:
 				t.Fatalf("%s at %d: nothing cut", name, at)
-			case !sure && (s.Last() < synced.Index || tail.StateTorn != (index > synced.Segment && s.active().index < index)):
-				t.Fatalf("%s at %d: opened up to %d, state torn %v", name, at, s.Last(), tail.StateTorn)
+			case !sure && (s.Last() < synced.Index || tail.torn.State != (index > synced.Segment && s.active().index < index)):
+				t.Fatalf("%s at %d: opened up to %d, state torn %v", name, at, s.Last(), tail.torn.State)
 			default:
 				rightOrDamaged(t, d, s)
 			}
@@ -277,15 +277,15 @@ func TestZeroPositionKeepsWhatIsThere(t *testing.T) {
 	whole, _ := small(t)
 	d := diskOf(whole)
 	s, tail := opened(t, d, Position{})
-	if tail.Torn || len(s.segments) != 4 || s.certain != (Position{}) {
-		t.Fatalf("torn %v, segments %v", tail.Torn, s.Manifest())
+	if tail.torn.Any || len(s.segments) != 4 || s.certain != (Position{}) {
+		t.Fatalf("torn %v, segments %v", tail.torn.Any, s.Manifest())
 	}
 	rightOrDamaged(t, d, s)
 	second := s.segments[1].name
 	whole[second] = whole[second][:100]
 	s, tail = opened(t, diskOf(whole), Position{})
-	if !tail.Torn || len(s.segments) > 2 {
-		t.Fatalf("torn %v, segments %v", tail.Torn, s.Manifest())
+	if !tail.torn.Any || len(s.segments) > 2 {
+		t.Fatalf("torn %v, segments %v", tail.torn.Any, s.Manifest())
 	}
 }
 
@@ -361,8 +361,8 @@ func TestStateThatTellsOtherwiseIsNoticed(t *testing.T) {
 		changed := maps.Clone(whole)
 		changed[last.name] = slices.Concat(appendFrame(nil, &wrong), slices.Concat(raw[1:]...))
 		_, tail := opened(t, diskOf(changed), synced)
-		if tail.StateTorn != (what != "nothing") {
-			t.Errorf("%s wrong: state torn %v", what, tail.StateTorn)
+		if tail.torn.State != (what != "nothing") {
+			t.Errorf("%s wrong: state torn %v", what, tail.torn.State)
 		}
 	}
 }

@@ -161,7 +161,8 @@ func (i *Import) Finish(done func(*Store, Tail, error)) {
 // open reads all files whole, where Open would trust the older ones.
 func (i *Import) open(done func(*Store, Tail, error)) {
 	last := i.manifest[len(i.manifest)-1]
-	r := newRecovery(i.f, i.folder, Position{Segment: last.Segment, Length: last.Length}, func(s *Store, t Tail, err error) {
+	var t Tail
+	r := newRecovery(i.f, i.folder, Position{Segment: last.Segment, Length: last.Length}, &t, func(s *Store, _ Torn, err error) {
 		if err == nil && !slices.Equal(s.Manifest(), i.manifest) {
 			err = fmt.Errorf("%w: %s is not what the manifest says", ErrDamaged, i.folder)
 		}

@@ -8,18 +8,43 @@ import (
 	"github.com/reprise-mq/reprise/broker/files"
 )
 
-// Tail is what a replica restores from: the last state and the entries after it.
+// Restorer takes what a log amounts to while it is read. An error ends the reading.
+type Restorer interface {
+	// Begin takes a state; what came before means nothing any more.
+	Begin(State) error
+	// Take takes the entry that follows.
+	Take(Frame) error
+}
+
+// Tail is the last state and the entries after it, for whoever restores from them later.
 type Tail struct {
 	State  State
 	Frames []Frame
-	// Torn: something above the synced position was cut off.
-	Torn bool
-	// StateTorn: it began with a bad state frame, so State is that of the segment
-	// before.
-	StateTorn bool
 }
 
-// Open finds a log again. What lies at or below synced must be there and whole, or
+// Begin is Restorer's.
+func (t *Tail) Begin(st State) error {
+	t.State, t.Frames = st, nil
+	return nil
+}
+
+// Take is Restorer's.
+func (t *Tail) Take(fr Frame) error {
+	t.Frames = append(t.Frames, fr)
+	return nil
+}
+
+// Torn says what a crash has taken from the end of a log.
+type Torn struct {
+	// Any: something above the synced position was cut off.
+	Any bool
+	// State: it began with a bad state frame, so the last state is that of the segment
+	// before.
+	State bool
+}
+
+// Open finds a log again, and hands what it amounts to to a Restorer as it is read: the
+// last state, perhaps others before it, and the entries after it. What lies at or below synced must be there and whole, or
 // the error is ErrDamaged and nothing was changed. What lies above is kept up to
 // the first gap or bad frame, and is certain only after the next Checkpoint.
 //
@@ -27,8 +52,10 @@ type Tail struct {
 //
 // What was cut off may have begun with a new segment, so ask Full when the state
 // is restored, before the next Append.
-func Open(f *files.Files, folder string, synced Position, done func(*Store, Tail, error)) {
-	newRecovery(f, folder, synced, done).start()
+//
+// An error other than ErrDamaged is the Restorer's.
+func Open(f *files.Files, folder string, synced Position, into Restorer, done func(*Store, Torn, error)) {
+	newRecovery(f, folder, synced, into, done).start()
 }
 
 // recovery reads the files of a folder, oldest first: of those before the synced
@@ -43,12 +70,14 @@ type recovery struct {
 	at    int
 	// reached: the frame that ends at the synced position was seen.
 	reached bool
-	tail    Tail
-	done    func(*Store, Tail, error)
+	into    Restorer
+	failed  error // of into
+	torn    Torn
+	done    func(*Store, Torn, error)
 }
 
-func newRecovery(f *files.Files, folder string, synced Position, done func(*Store, Tail, error)) *recovery {
-	return &recovery{s: &Store{f: f, folder: folder}, synced: synced, whole: synced.Segment, done: done}
+func newRecovery(f *files.Files, folder string, synced Position, into Restorer, done func(*Store, Torn, error)) *recovery {
+	return &recovery{s: &Store{f: f, folder: folder}, synced: synced, whole: synced.Segment, into: into, done: done}
 }
 
 func (r *recovery) start() {
@@ -138,7 +167,10 @@ func (r *recovery) state(h header) {
 			r.ended()
 			return
 		}
-		r.tail.State, r.tail.Frames = st, nil
+		if r.failed = r.into.Begin(st); r.failed != nil {
+			r.ended()
+			return
+		}
 		r.entries(&fr)
 	})
 }
@@ -203,8 +235,10 @@ func (r *recovery) visit(at place, raw []byte, frames []Frame) bool {
 	start, again := at.position, at.position
 	for i := range frames {
 		fr := &frames[i]
+		if r.failed = r.into.Take(*fr); r.failed != nil {
+			return false
+		}
 		r.s.extend(*fr)
-		r.tail.Frames = append(r.tail.Frames, *fr)
 		at = at.after(fr)
 		if !r.uncertain(at.position) {
 			again = at.position
@@ -219,6 +253,10 @@ func (r *recovery) visit(at place, raw []byte, frames []Frame) bool {
 
 // ended takes the end of a segment's walk; the store knows how far it got.
 func (r *recovery) ended() {
+	if r.failed != nil {
+		r.done(nil, Torn{}, r.failed)
+		return
+	}
 	g, file := r.s.active(), r.found[r.at]
 	if file.Segment < r.whole {
 		g.length, g.synced = file.Length, file.Length
@@ -259,7 +297,7 @@ func (r *recovery) badHead() {
 		r.damaged("state frame of %s", r.name())
 		return
 	}
-	r.tail.StateTorn = true
+	r.torn.State = true
 	r.cut(r.at)
 }
 
@@ -268,21 +306,21 @@ func (r *recovery) cut(from int) {
 	g := r.s.active()
 	if r.found[from-1].Length > g.length {
 		r.s.f.Truncate(g.name, g.length)
-		r.tail.Torn = true
+		r.torn.Any = true
 	}
 	for _, file := range r.found[from:] {
 		r.s.f.Remove(fileName(r.s.folder, file.Segment))
-		r.tail.Torn = true
+		r.torn.Any = true
 	}
 	r.s.certain = r.synced
 	if g.index > r.synced.Segment || from < len(r.found) {
 		r.s.names++
 	}
-	r.done(r.s, r.tail, nil)
+	r.done(r.s, r.torn, nil)
 }
 
 func (r *recovery) name() string { return fileName(r.s.folder, r.found[r.at].Segment) }
 
 func (r *recovery) damaged(format string, args ...any) {
-	r.done(nil, Tail{}, fmt.Errorf("%w: %s", ErrDamaged, fmt.Sprintf(format, args...)))
+	r.done(nil, Torn{}, fmt.Errorf("%w: %s", ErrDamaged, fmt.Sprintf(format, args...)))
 }

@@ -53,7 +53,13 @@ func checkpointed(t *testing.T, d *disk, s *Store) Position {
 	return at
 }
 
-func opened(t *testing.T, d *disk, synced Position) (*Store, Tail) {
+// restored is what a log was found to be.
+type restored struct {
+	Tail
+	torn Torn
+}
+
+func opened(t *testing.T, d *disk, synced Position) (*Store, restored) {
 	t.Helper()
 	s, tail, err := open(d, synced)
 	if err != nil {
@@ -62,9 +68,9 @@ func opened(t *testing.T, d *disk, synced Position) (*Store, Tail) {
 	return s, tail
 }
 
-func open(d *disk, synced Position) (s *Store, tail Tail, err error) {
+func open(d *disk, synced Position) (s *Store, tail restored, err error) {
 	err = errors.New("no answer")
-	Open(d.files, folder, synced, func(o *Store, t Tail, e error) { s, tail, err = o, t, e })
+	Open(d.files, folder, synced, &tail.Tail, func(o *Store, t Torn, e error) { s, tail.torn, err = o, t, e })
 	d.run()
 	return s, tail, err
 }
@@ -91,7 +97,7 @@ func TestReopenedLogHoldsEverything(t *testing.T) {
 	if got := s.Manifest(); fmt.Sprint(got) != fmt.Sprint(last) || len(got) < 5 {
 		t.Fatalf("manifest %v, was %v", got, last)
 	}
-	if tail.Torn || tail.State.Index != at.Segment || !proto.Equal(tail.State.Conf, firstState.Conf) ||
+	if tail.torn.Any || tail.State.Index != at.Segment || !proto.Equal(tail.State.Conf, firstState.Conf) ||
 		string(tail.State.Machine) != fmt.Sprintf("machine at %d", at.Segment) {
 		t.Fatalf("tail %+v", tail.State)
 	}
@@ -109,6 +115,39 @@ func TestReopenedLogHoldsEverything(t *testing.T) {
 		if len(got) < 1 || got[0].Index != i || !bytes.Equal(got[0].Data, dataOf(i)) {
 			t.Fatalf("from %d: %+v", from, got)
 		}
+	}
+}
+
+// watching notes when the first entry comes.
+type watching struct {
+	Tail
+	disk  *disk
+	first int // loads up to then
+}
+
+func (w *watching) Take(fr Frame) error {
+	if w.first == 0 {
+		w.first = w.disk.loads
+	}
+	return nil
+}
+
+// A log is handed on while it is read: nobody gathers the newest segment.
+func TestRestoredAsItIsRead(t *testing.T) {
+	d := newDisk(1)
+	s := filled(d, 20_000, 1<<30)
+	at := checkpointed(t, d, s)
+	d.restart()
+	d.loads = 0
+	w := &watching{disk: d}
+	Open(d.files, folder, at, w, func(_ *Store, _ Torn, err error) {
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	d.run()
+	if w.first == 0 || w.first > d.loads/2 {
+		t.Errorf("the first entry comes after %d loads of %d", w.first, d.loads)
 	}
 }
 
