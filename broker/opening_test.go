@@ -38,25 +38,46 @@ func (r *reads) most() (most int) {
 	return most
 }
 
+// watchReads starts a node again, which looks for no damage, and notes what it reads.
+func (c *cluster) watchReads(name env.Endpoint) *reads {
+	c.hosts[name].Kill()
+	seen := &reads{}
+	c.hosts[name].Start(func(p world.Place) env.Process {
+		seen.Disk = p.Disk
+		cfg := broker.DefaultConfig()
+		cfg.Address, cfg.ScrubBytes = name, 0
+		c.nodes[name] = broker.New(cfg, broker.World{Clock: p.Clock, Disk: seen, Network: p.Network, Random: p.Random, Trace: trace.Discard})
+		return c.nodes[name]
+	})
+	return seen
+}
+
 // A node that starts reads the logs of a few groups at a time.
 func TestFewGroupsAreOpenedAtATime(t *testing.T) {
 	c := newCluster(t, 61, "n1:1")
 	c.full("n1:1")
 	c.ok(func() *api.Request { return createTopic("u", 40) }, "n1:1")
 	c.run(env.Second)
-	c.hosts["n1:1"].Kill()
-	seen := &reads{}
-	c.hosts["n1:1"].Start(func(p world.Place) env.Process {
-		seen.Disk = p.Disk
-		cfg := broker.DefaultConfig()
-		cfg.Address = "n1:1"
-		n := broker.New(cfg, broker.World{Clock: p.Clock, Disk: seen, Network: p.Network, Random: p.Random, Trace: trace.Discard})
-		c.nodes["n1:1"] = n
-		return n
-	})
+	seen := c.watchReads("n1:1")
 	c.waitFor("start", c.nodes["n1:1"].Serves)
 	if most := seen.most(); most < 2 || most > 8 {
 		t.Errorf("%d of 42 groups are read at a time", most)
 	}
 	c.expectFine()
+}
+
+// What was kept in memory of a log goes when nobody has used it for a minute.
+func TestIdleLogIsReadFromTheDisk(t *testing.T) {
+	c := newCluster(t, 62, "n1:1")
+	c.full("n1:1")
+	seen := c.watchReads("n1:1")
+	c.fill(3, "n1:1")
+	for _, idle := range []env.Time{env.Second, 70 * env.Second} {
+		c.run(idle)
+		seen.groups = nil
+		c.ok(func() *api.Request { return fetching(fetch("t", 0)) }, "n1:1")
+		if fromDisk := len(seen.groups) > 0; fromDisk != (idle > env.Second) {
+			t.Errorf("after %d s a fetch is read from the disk: %t", idle/env.Second, fromDisk)
+		}
+	}
 }

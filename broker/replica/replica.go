@@ -140,6 +140,8 @@ type Replica struct {
 	// Folder number of the live log, and of the newest one ever begun.
 	folder, lastFolder uint64
 	checkpointing      bool
+	// Ticks since what is remembered of an idle log was last let go of.
+	unrested int
 	// A configuration is being applied: no snapshot can be given, for the log and
 	// the configuration do not fit each other.
 	changing bool

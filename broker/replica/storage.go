@@ -25,6 +25,8 @@ type loads struct {
 	entries []*raftpb.Entry
 	// running: a load is under way.
 	running bool
+	// used: they were asked for since the last rest.
+	used bool
 	// missed: the last call of Entries was answered by starting a load, so the
 	// call of Snapshot that follows must not give a snapshot.
 	missed bool
@@ -89,6 +91,7 @@ func (s storage) Entries(lo, hi, maxSize uint64) ([]*raftpb.Entry, error) {
 	if r.store == nil || api.Index(lo) <= r.store.First() {
 		return nil, raft.ErrCompacted
 	}
+	r.loads.used = true
 	if !r.loads.holds(lo) {
 		r.load(api.Index(lo))
 	}

@@ -22,6 +22,10 @@ type owing struct {
 // heartbeat, and two heartbeats may be late before raft has to count itself.
 const maxOwed = 2*heartbeatTicks + 1
 
+// restTicks is how long a log has to be idle, or up to twice as long, before nothing of it is
+// kept in memory.
+const restTicks = 600
+
 // Tick moves the group's clock on by a number of ticks.
 func (r *Replica) Tick(ticks int) {
 	owes := r.owing.since && r.owing.ticks+ticks <= maxOwed
@@ -44,6 +48,21 @@ func (r *Replica) Tick(ticks int) {
 	if !owes {
 		r.pumpIfReady()
 	}
+	if r.unrested += ticks; r.unrested >= restTicks {
+		r.unrested = 0
+		r.rest()
+	}
+}
+
+// rest lets go of what is remembered of a log that nobody uses.
+func (r *Replica) rest() {
+	if r.store != nil {
+		r.store.Rest()
+	}
+	if !r.loads.running && !r.loads.used {
+		r.loads.entries = nil
+	}
+	r.loads.used = false
 }
 
 // settle tells raft of the ticks that it is owed. It comes before whatever may go by raft's

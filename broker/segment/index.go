@@ -8,8 +8,10 @@ import (
 )
 
 const (
-	// markBytes is the distance in a file between two places that are remembered.
+	// markBytes is the distance in a file between two places that are remembered, until
+	// there are maxMarks of them: then every other one goes, and the distance doubles.
 	markBytes = 4 << 10
+	maxMarks  = 4096
 	// maxMarked bounds how many segments' places are remembered, besides the active
 	// one's.
 	maxMarked = 8
@@ -35,9 +37,10 @@ type segment struct {
 	// state is the length of the state frame, length that of the whole file, and
 	// synced how much of it is certain.
 	state, length, synced int64
-	// marks are places about markBytes apart, from the first frame to edge. They
+	// marks are places about so many bytes apart, from the first frame to edge. They
 	// are found by reading, so those of an old segment grow with its use.
 	marks []place
+	apart int64
 	// edge is where the frames that have been seen end.
 	edge place
 }
@@ -54,7 +57,7 @@ func newSegment(folder string, state *Frame, bytes int64) *segment {
 
 // unmark forgets all places but the first.
 func (g *segment) unmark() {
-	g.marks = nil
+	g.marks, g.apart = nil, markBytes
 	g.edge = place{g.state, g.index + 1, g.base}
 }
 
@@ -64,10 +67,21 @@ func (g *segment) note(at place, fr *Frame) {
 	if at.position != g.edge.position {
 		return
 	}
-	if n := len(g.marks); n == 0 || at.position-g.marks[n-1].position >= markBytes {
-		g.marks = append(g.marks, at)
+	if n := len(g.marks); n == 0 || at.position-g.marks[n-1].position >= g.apart {
+		g.mark(at)
 	}
 	g.edge = at.after(fr)
+}
+
+func (g *segment) mark(at place) {
+	if len(g.marks) == maxMarks {
+		for i := range maxMarks / 2 {
+			g.marks[i] = g.marks[2*i]
+		}
+		g.marks = g.marks[:maxMarks/2]
+		g.apart *= 2
+	}
+	g.marks = append(g.marks, at)
 }
 
 // after is the place behind a frame.
@@ -100,4 +114,17 @@ func (s *Store) touch(g *segment) {
 		s.marked[0].unmark()
 		s.marked = slices.Delete(s.marked, 0, 1)
 	}
+}
+
+// Rest lets go of what is remembered for reads, if nothing was read or appended since it was
+// called before: the newest frames, and the places in old segments.
+func (s *Store) Rest() {
+	if !s.used {
+		s.tail = tail{}
+		for _, g := range s.marked {
+			g.unmark()
+		}
+		s.marked = nil
+	}
+	s.used = false
 }

@@ -26,6 +26,7 @@ func (s *Store) Entries(lo api.Index, maxBytes int, done func([]*raftpb.Entry, e
 		wanted: func(fr *Frame) bool { return fr.Index >= lo },
 		done:   func(frames []Frame, err error) { done(entries(frames), err) },
 	}
+	s.used = true
 	if cached := s.tail.fromIndex(lo); cached != nil {
 		r.take(cached)
 		r.done(r.got, nil)
@@ -51,6 +52,7 @@ func (s *Store) Read(from api.Offset, maxBytes int, done func([]Frame, error)) {
 		s: s, max: maxBytes, done: done,
 		wanted: func(fr *Frame) bool { return fr.Kind == KindRecords && fr.next() > from },
 	}
+	s.used = true
 	if cached := s.tail.fromOffset(from); cached != nil {
 		r.take(cached)
 		r.done(r.got, nil)
@@ -97,7 +99,7 @@ func (r *reading) from(g *segment, beyond func(place) bool) {
 	r.s.touch(g)
 	w := &walk{
 		f: r.s.f, name: g.name, at: g.seek(beyond), end: g.length,
-		load: min(max(r.max, minLoadBytes)+markBytes, maxLoadBytes),
+		load: min(max(r.max, minLoadBytes)+int(g.apart), maxLoadBytes),
 		done: r.ended,
 	}
 	w.visit = func(at place, _ []byte, frames []Frame) bool {

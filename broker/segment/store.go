@@ -56,6 +56,8 @@ type Store struct {
 	// marked are those that may have marks, but for the active one: at most
 	// maxMarked, the last used last.
 	marked []*segment
+	// used: something was read or appended since the last Rest.
+	used bool
 	// names counts the files made and removed; syncedNames of those are certain.
 	names, syncedNames uint64
 	// certain is the newest position that a checkpoint vouched for.
@@ -164,6 +166,7 @@ func (s *Store) extend(fr Frame) {
 	}
 	s.last, s.next = fr.Index, fr.next()
 	s.tail.add(fr)
+	s.used = true
 }
 
 // startBelow gives the term start at or below an index of the log. For the index

@@ -434,3 +434,62 @@ func TestEntryThatDoesNotFollowPanics(t *testing.T) {
 		s.Append(good)
 	}
 }
+
+// However large a segment is, no more places in it are remembered, and each offset is read
+// from one of them.
+func TestMarksAreFew(t *testing.T) {
+	d := newDisk(1)
+	s := Create(d.files, folder, firstState)
+	data := make([]byte, markBytes)
+	for range 3*maxMarks + 17 {
+		s.Append(Frame{Kind: KindRecords, Index: s.Last() + 1, Term: 1, Base: s.Next(), Count: 3, Data: data})
+	}
+	g := s.active()
+	if len(g.marks) > maxMarks || len(g.marks) < maxMarks/2 {
+		t.Errorf("%d places are remembered", len(g.marks))
+	}
+	s.tail = tail{}
+	d.run()
+	for _, from := range []api.Offset{0, 1, 100, 5000, 20_000, s.Next() - 1} {
+		if got := read(t, d, s, from, 1); got[0].Base != from/3*3 {
+			t.Errorf("offset %d is read from the frame at %d", from, got[0].Base)
+		}
+	}
+	for i := 1; i < len(g.marks); i++ {
+		if far := g.marks[i].position - g.marks[i-1].position; far < g.apart || far > 2*g.apart {
+			t.Errorf("two places are %d bytes apart, and should be about %d", far, g.apart)
+			break
+		}
+	}
+}
+
+// A log that nobody uses keeps nothing in memory; what is asked of it then comes from the
+// disk.
+func TestIdleLogKeepsNothing(t *testing.T) {
+	d := newDisk(1)
+	s := filled(d, 1000, 20_000)
+	d.run()
+	s.tail = tail{}
+	for o := api.Offset(0); o < s.Next(); o += 30 {
+		read(t, d, s, o, 1000)
+	}
+	appendRecords(s, 100)
+	remembers := func() bool { return len(s.tail.frames) > 0 || len(s.marked) > 0 }
+	if s.Rest(); !remembers() {
+		t.Error("a log in use has forgotten all")
+	}
+	if s.Rest(); remembers() || s.segments[0].marks != nil || s.tail.chunk != nil {
+		t.Error("an idle log remembers something")
+	}
+	d.run()
+	for _, from := range []api.Offset{0, 1500, s.Next() - 1} {
+		if got := read(t, d, s, from, 1); got[0].Base != from/3*3 {
+			t.Errorf("offset %d is read from the frame at %d", from, got[0].Base)
+		}
+	}
+	appendRecords(s, 100)
+	d.run()
+	if got := read(t, d, s, s.Next()-6, 1); got[0].Base != s.Next()-6 {
+		t.Errorf("the frame before the last is read as that at %d", got[0].Base)
+	}
+}
