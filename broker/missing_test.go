@@ -1,12 +1,14 @@
 package broker_test
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/reprise-mq/reprise/broker"
 	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/batch"
 	"github.com/reprise-mq/reprise/broker/env"
 	"github.com/reprise-mq/reprise/broker/segment"
 )
@@ -167,7 +169,7 @@ func TestOlderSegmentIsMissingOrOfAnotherLength(t *testing.T) {
 // lastFrame is where the last frame of a segment begins.
 func lastFrame(data []byte) int64 {
 	for rest := data; ; {
-		_, next, err := segment.DecodeFrame(rest)
+		_, next, err := segment.DecodeFrame(1, rest)
 		if err != nil || len(next) == 0 {
 			return int64(len(data) - len(rest))
 		}
@@ -207,5 +209,33 @@ func TestLogThatIsNotTheOneThatWasWritten(t *testing.T) {
 	})
 	c.elect(1, three...)
 	c.ok(func() *api.Request { return fetching(fetch("t", 0)) }, "n1:1")
+	c.expectFine()
+}
+
+// Segments of two partitions that have changed places, of one index and length, are taken
+// for damaged, and each gets its own back.
+func TestSegmentsOfTwoPartitionsChangePlaces(t *testing.T) {
+	c := newCluster(t, 47, three...)
+	c.full(three...)
+	c.ok(func() *api.Request { return createTopic("u", 1) }, three...)
+	a, b := records(t, batch.NoProducer, strings.Repeat("a", 1024)), records(t, batch.NoProducer, strings.Repeat("b", 1024))
+	for range 1200 {
+		c.ok(func() *api.Request { return produce("t", 0, a) }, three...)
+		c.ok(func() *api.Request { return produce("u", 0, b) }, three...)
+	}
+	c.run(2 * env.Second)
+	d := c.hosts["n1:1"].Disk
+	mine, other := c.synced("n1:1", "1")[0], c.synced("n1:1", "2")[0]
+	c.hosts["n1:1"].Kill()
+	d.Swap(mine, other)
+	c.again("n1:1")
+	c.elect(1, three...)
+	c.waitFor("its own records", func() bool {
+		r := c.ask("n1:1", fetching(fetch("t", 0)))
+		if bytes.Contains(r.GetFetch().GetBatches(), []byte("bbbb")) {
+			t.Fatal("a fetch is answered with another topic's records")
+		}
+		return r.GetFetch() != nil && c.sameFile(mine, "n1:1", "n2:1")
+	})
 	c.expectFine()
 }

@@ -38,6 +38,10 @@ type mending struct {
 // open: everybody else goes on from a later state, which only a new replica can get.
 const maxRefusals = 8
 
+func (m *mending) log() segment.Log {
+	return segment.Log{Files: m.cfg.Files, Folder: m.folder, Group: m.cfg.Group}
+}
+
 // add has a file restored, unless it waits already.
 func (m *mending) add(file segment.Broken) {
 	if slices.ContainsFunc(m.queue, func(f segment.Broken) bool { return f.Segment == file.Segment }) {
@@ -66,7 +70,7 @@ func (m *mending) begin() {
 		m.next(0)
 		return
 	}
-	segment.NewMend(m.cfg.Files, m.folder, m.queue[0], func(file *segment.Mend, err error) {
+	segment.NewMend(m.log(), m.queue[0], func(file *segment.Mend, err error) {
 		switch {
 		case m.over():
 		case err != nil:
@@ -170,7 +174,7 @@ func (m *mending) again() {
 		m.begin()
 		return
 	}
-	segment.Check(m.cfg.Files, m.folder, m.queue[0], func(file segment.Broken, before api.Index, whole bool) {
+	segment.Check(m.log(), m.queue[0], func(file segment.Broken, before api.Index, whole bool) {
 		if whole {
 			m.finished(file, before, nil)
 			return
@@ -308,7 +312,7 @@ type looking struct {
 }
 
 func (l *looking) look(file segment.Broken) {
-	segment.Check(l.cfg.Files, l.folder, file, func(file segment.Broken, before api.Index, whole bool) {
+	segment.Check(l.log(), file, func(file segment.Broken, before api.Index, whole bool) {
 		switch {
 		case l.over():
 		case whole:

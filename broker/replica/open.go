@@ -32,7 +32,7 @@ func Bootstrap(cfg Config, founders []api.ReplicaID, done func(*Replica)) {
 		for _, id := range founders {
 			conf.Voters = append(conf.Voters, uint64(id))
 		}
-		store := segment.Create(cfg.Files, folderName(cfg, folder), segment.State{
+		store := segment.Create(logAt(cfg, folder), segment.State{
 			Index: firstIndex, Term: firstTerm, Conf: conf, Machine: cfg.Machine.Save(),
 		})
 		store.Checkpoint(func(at segment.Position, err error) {
@@ -96,7 +96,7 @@ func (o *opening) read() {
 		}
 		name := folderName(o.cfg, image.Folder)
 		r := prepare(o.cfg, nil, image.Folder)
-		segment.Open(o.cfg.Files, name, position(image.Checkpoint), restoring{r}, func(store *segment.Store, _ segment.Torn, err error) {
+		segment.Open(logAt(o.cfg, image.Folder), position(image.Checkpoint), restoring{r}, func(store *segment.Store, _ segment.Torn, err error) {
 			switch {
 			case o.restoring == nil && !o.cfg.Host.Waits(o.cfg.Group):
 				// The replica was given up meanwhile.
@@ -257,6 +257,11 @@ func (r *Replica) run() {
 // incarnation that is being removed are never those of the next.
 func folderName(cfg Config, number uint64) string {
 	return fmt.Sprintf("%s%d-%d/", cfg.Folder, cfg.ID, number)
+}
+
+// logAt is where one log of an incarnation stands.
+func logAt(cfg Config, number uint64) segment.Log {
+	return segment.Log{Files: cfg.Files, Folder: folderName(cfg, number), Group: cfg.Group}
 }
 
 // clearFolder removes what a crash may have left in a folder that is to be used.

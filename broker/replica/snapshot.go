@@ -83,7 +83,7 @@ func (r *Replica) offerSnapshot(m *raftpb.Message) (kept bool) {
 	r.snapshots.importing = &importing{
 		message: m,
 		folder:  r.lastFolder,
-		files:   segment.NewImport(r.cfg.Files, folderName(r.cfg, r.lastFolder), manifest),
+		files:   segment.NewImport(logAt(r.cfg, r.lastFolder), manifest),
 	}
 	r.note(trace.Mark, "snapshot copy begun", api.Index(m.GetSnapshot().GetMetadata().GetIndex()))
 	r.copyNext(r.snapshots.importing)

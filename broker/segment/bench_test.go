@@ -27,7 +27,7 @@ func (null) List(env.Ticket, string)             {}
 func BenchmarkAppend(b *testing.B) {
 	for _, size := range []int{100, 1 << 10, 16 << 10, 256 << 10} {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
-			s := Create(files.New(null{}), folder, firstState)
+			s := Create(Log{Files: files.New(null{}), Folder: folder}, firstState)
 			data := make([]byte, size)
 			b.SetBytes(int64(size))
 			b.ReportAllocs()

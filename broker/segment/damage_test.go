@@ -35,7 +35,7 @@ func diskOf(c map[string][]byte) *disk {
 // small is a log of four segments, synced up to a position in the third.
 func small(t *testing.T) (files map[string][]byte, synced Position) {
 	d := newDisk(1)
-	s := Create(d.files, folder, firstState)
+	s := Create(d.log(), firstState)
 	for len(s.segments) < 4 || s.Last() < s.active().index+4 {
 		appendRecords(s, 1+api.Term(s.Last())/4)
 		if len(s.segments) < 4 && s.Full(700) {
@@ -162,7 +162,7 @@ func TestImportChecksEveryByte(t *testing.T) {
 	for _, file := range manifest {
 		for at := int64(0); at < file.Length; at += 5 {
 			d := newDisk(1)
-			im := NewImport(d.files, folder, manifest)
+			im := NewImport(d.log(), manifest)
 			for {
 				segment, position, length, ok := im.Next(1 << 20)
 				if !ok {
@@ -213,7 +213,7 @@ func TestImportContinues(t *testing.T) {
 		for _, to := range [][]File{all, less} {
 			for at := 0; at <= total; at += 3 {
 				d := newDisk(1)
-				im := NewImport(d.files, folder, from)
+				im := NewImport(d.log(), from)
 				copyFrom(whole, im, at)
 				before, _ := im.Progress()
 				_, _, _, unfinished := im.Next(1)
@@ -251,7 +251,7 @@ func TestImportContinuesItsOwnLogOnly(t *testing.T) {
 	short[1].Length = 39
 	for name, to := range map[string][]File{"begins later": all[1:], "another first file": other, "ends before": short, "a file less": all[:1]} {
 		d := newDisk(1)
-		im := NewImport(d.files, folder, all)
+		im := NewImport(d.log(), all)
 		copyFrom(whole, im, int(all[0].Length)+40)
 		segment, position, length, _ := im.Next(64)
 		if im.Continue(to) {
@@ -292,7 +292,7 @@ func TestZeroPositionKeepsWhatIsThere(t *testing.T) {
 // frames gives the frames of a file, as they are encoded.
 func frames(t *testing.T, b []byte) (raw [][]byte) {
 	for len(b) > 0 {
-		_, rest, err := DecodeFrame(b)
+		_, rest, err := DecodeFrame(testGroup, b)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -308,7 +308,7 @@ func TestFrameInTheWrongPlaceIsNoticed(t *testing.T) {
 	for _, index := range []api.Index{1, synced.Segment} {
 		name := fileName(folder, index)
 		raw := frames(t, whole[name])
-		fr, _, _ := DecodeFrame(raw[1])
+		fr, _, _ := DecodeFrame(testGroup, raw[1])
 		for what, change := range map[string]func(*Frame){
 			"index":  func(fr *Frame) { fr.Index++ },
 			"offset": func(fr *Frame) { fr.Base++ },
@@ -318,7 +318,7 @@ func TestFrameInTheWrongPlaceIsNoticed(t *testing.T) {
 			wrong := fr
 			change(&wrong)
 			changed := maps.Clone(whole)
-			changed[name] = slices.Concat(raw[0], appendFrame(nil, &wrong), slices.Concat(raw[2:]...))
+			changed[name] = slices.Concat(raw[0], appendFrame(testGroup, nil, &wrong), slices.Concat(raw[2:]...))
 			d := diskOf(changed)
 			s, _, err := open(d, synced)
 			if index == 1 && err != nil || index > 1 && !errors.Is(err, ErrDamaged) {
@@ -347,7 +347,7 @@ func TestStateThatTellsOtherwiseIsNoticed(t *testing.T) {
 		t.Fatal("no segment above the synced position")
 	}
 	raw := frames(t, whole[last.name])
-	fr, _, _ := DecodeFrame(raw[0])
+	fr, _, _ := DecodeFrame(testGroup, raw[0])
 	before := s.segments[len(s.segments)-2].index
 	st := stateOf(s)
 	st.Index, st.Term, st.Next = fr.Index, fr.Term, fr.Base
@@ -359,7 +359,7 @@ func TestStateThatTellsOtherwiseIsNoticed(t *testing.T) {
 		"offset":  encodeState(&State{Index: st.Index, Term: st.Term, Next: st.Next + 1, Conf: st.Conf}, fr.Count, s.startBelow(before), starts),
 	} {
 		changed := maps.Clone(whole)
-		changed[last.name] = slices.Concat(appendFrame(nil, &wrong), slices.Concat(raw[1:]...))
+		changed[last.name] = slices.Concat(appendFrame(testGroup, nil, &wrong), slices.Concat(raw[1:]...))
 		_, tail := opened(t, diskOf(changed), synced)
 		if tail.torn.State != (what != "nothing") {
 			t.Errorf("%s wrong: state torn %v", what, tail.torn.State)
@@ -370,7 +370,7 @@ func TestStateThatTellsOtherwiseIsNoticed(t *testing.T) {
 // Where terms say nothing, the count of the state frame does.
 func TestMissingSegmentIsNoticed(t *testing.T) {
 	d := newDisk(1)
-	s := Create(d.files, folder, firstState)
+	s := Create(d.log(), firstState)
 	for len(s.segments) < 5 {
 		appendRecords(s, 1)
 		if s.Full(700) {

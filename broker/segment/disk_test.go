@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/env"
 	"github.com/reprise-mq/reprise/broker/files"
 	"github.com/reprise-mq/reprise/sim/prng"
@@ -51,6 +52,12 @@ func newDisk(seed uint64) *disk {
 	d.files = files.New(d)
 	return d
 }
+
+// testGroup is whose log the tests make.
+const testGroup api.GroupID = 3
+
+// log is where it stands.
+func (d *disk) log() Log { return Log{Files: d.files, Folder: folder, Group: testGroup} }
 
 // run gives answers until none waits.
 func (d *disk) run() {

@@ -31,8 +31,9 @@
 //	+-----------------+-----------------+-+-+-----------
 //	24                32                40  42
 //
-// header crc is the CRC-32C of bytes 4 to 42, data crc that of the data, k the kind,
-// t raft's type of the entry.
+// header crc is the CRC-32C of the group's id, in 8 bytes, and bytes 4 to 42: so a file
+// that strayed here from another group's log is not taken for one of this. data crc is
+// that of the data, k the kind, t raft's type of the entry.
 //
 //	kind       index, term          base               count
 //	1 state    the last entry       the next offset    entries in the segment

@@ -55,10 +55,18 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// DecodeFrame gives the frame at the head of b and what follows it. The frame's
-// data aliases b.
-func DecodeFrame(b []byte) (fr Frame, rest []byte, err error) {
-	h, err := decodeHeader(b)
+// headerSum is the checksum of a frame's header, in the log of a group: in that of another
+// the frame is none.
+func headerSum(group api.GroupID, header []byte) uint32 {
+	var id [8]byte
+	binary.LittleEndian.PutUint64(id[:], uint64(group))
+	return crc32.Update(crc32.Checksum(id[:], castagnoli), castagnoli, header)
+}
+
+// DecodeFrame gives the frame at the head of b, which is of the log of a group, and what
+// follows it. The frame's data aliases b.
+func DecodeFrame(group api.GroupID, b []byte) (fr Frame, rest []byte, err error) {
+	h, err := decodeHeader(group, b)
 	if err != nil {
 		return Frame{}, nil, err
 	}
@@ -108,7 +116,7 @@ func (fr *Frame) valid() bool {
 }
 
 // appendFrame appends the frame's bytes; the data is copied once.
-func appendFrame(b []byte, fr *Frame) []byte {
+func appendFrame(group api.GroupID, b []byte, fr *Frame) []byte {
 	fr.check()
 	start := len(b)
 	b = append(b, 0, 0, 0, 0)
@@ -119,7 +127,7 @@ func appendFrame(b []byte, fr *Frame) []byte {
 	b = binary.LittleEndian.AppendUint64(b, uint64(fr.Term))
 	b = binary.LittleEndian.AppendUint64(b, uint64(fr.Base))
 	b = append(b, byte(fr.Kind), byte(fr.Type))
-	binary.LittleEndian.PutUint32(b[start:], crc32.Checksum(b[start+4:], castagnoli))
+	binary.LittleEndian.PutUint32(b[start:], headerSum(group, b[start+4:]))
 	return append(b, fr.Data...)
 }
 
@@ -132,8 +140,8 @@ type header struct {
 	crc  uint32
 }
 
-func decodeHeader(b []byte) (header, error) {
-	if len(b) < headerBytes || crc32.Checksum(b[4:headerBytes], castagnoli) != binary.LittleEndian.Uint32(b) {
+func decodeHeader(group api.GroupID, b []byte) (header, error) {
+	if len(b) < headerBytes || headerSum(group, b[4:headerBytes]) != binary.LittleEndian.Uint32(b) {
 		return header{}, ErrFrame
 	}
 	length := binary.LittleEndian.Uint32(b[8:])

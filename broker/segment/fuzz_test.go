@@ -31,23 +31,23 @@ func FuzzDecodeFrame(f *testing.F) {
 		{Kind: KindEntry, Type: raftpb.EntryConfChangeV2, Index: 9, Term: 4, Base: 14, Data: []byte{0}},
 		encodeState(&firstState, 0, termStart{}, nil),
 	} {
-		b := appendFrame(nil, &fr)
+		b := appendFrame(testGroup, nil, &fr)
 		all = append(all, b...)
 		f.Add(b)
 	}
 	f.Add(all)
 	f.Add(all[:len(all)-1])
 	f.Fuzz(func(t *testing.T, b []byte) {
-		bounded(t, len(b), func() { DecodeFrame(b) })
+		bounded(t, len(b), func() { DecodeFrame(testGroup, b) })
 		for rest := b; ; {
-			fr, after, err := DecodeFrame(rest)
+			fr, after, err := DecodeFrame(testGroup, rest)
 			if err != nil {
 				if fr.Data != nil || after != nil || err != ErrFrame {
 					t.Fatalf("%+v, %v", fr, err)
 				}
 				return
 			}
-			if again := appendFrame(nil, &fr); !bytes.Equal(again, rest[:len(rest)-len(after)]) {
+			if again := appendFrame(testGroup, nil, &fr); !bytes.Equal(again, rest[:len(rest)-len(after)]) {
 				t.Fatalf("%x is encoded as %x", rest, again)
 			}
 			rest = after
@@ -63,14 +63,14 @@ func FuzzFrameOfAnyFields(f *testing.F) {
 		if !fr.valid() {
 			return
 		}
-		b := appendFrame(nil, &fr)
-		got, rest, err := DecodeFrame(append(b, 1, 2, 3))
+		b := appendFrame(testGroup, nil, &fr)
+		got, rest, err := DecodeFrame(testGroup, append(b, 1, 2, 3))
 		if err != nil || len(rest) != 3 || got.Index != fr.Index || got.Count != fr.Count || got.Base != fr.Base || !bytes.Equal(got.Data, data) {
 			t.Fatalf("%+v comes back as %+v, %v", fr, got, err)
 		}
 		flip = int(uint(flip) % uint(8*len(b)))
 		b[flip/8] ^= 1 << (flip % 8)
-		if _, _, err := DecodeFrame(b); err == nil {
+		if _, _, err := DecodeFrame(testGroup, b); err == nil {
 			t.Fatalf("bit %d changed and not noticed", flip)
 		}
 	})

@@ -55,6 +55,7 @@ func DecodeManifest(b []byte) ([]File, error) {
 // Import copies a log from peers into a folder of its own. The bytes may come from
 // several peers, since all have the same.
 type Import struct {
+	log      Log
 	f        *files.Files
 	folder   string
 	manifest []File
@@ -64,8 +65,8 @@ type Import struct {
 }
 
 // NewImport starts a copy into a folder that has no segments.
-func NewImport(f *files.Files, folder string, manifest []File) *Import {
-	i := &Import{f: f, folder: folder, manifest: manifest}
+func NewImport(log Log, manifest []File) *Import {
+	i := &Import{log: log, f: log.Files, folder: log.Folder, manifest: manifest}
 	i.create()
 	return i
 }
@@ -162,7 +163,7 @@ func (i *Import) Finish(done func(*Store, Tail, error)) {
 func (i *Import) open(done func(*Store, Tail, error)) {
 	last := i.manifest[len(i.manifest)-1]
 	var t Tail
-	r := newRecovery(i.f, i.folder, Position{Segment: last.Segment, Length: last.Length}, &t, func(s *Store, _ Torn, err error) {
+	r := newRecovery(i.log, Position{Segment: last.Segment, Length: last.Length}, &t, func(s *Store, _ Torn, err error) {
 		if err == nil && !slices.Equal(s.Manifest(), i.manifest) {
 			err = fmt.Errorf("%w: %s is not what the manifest says", ErrDamaged, i.folder)
 		}

@@ -75,7 +75,7 @@ func (l *log) feed(s *Store, upTo api.Index) {
 func newLog(segmentBytes uint64) *log { return &log{roll: segmentBytes} }
 
 // create starts a store of the log.
-func (l *log) create(d *disk) *Store { return Create(d.files, folder, l.state(1)) }
+func (l *log) create(d *disk) *Store { return Create(d.log(), l.state(1)) }
 
 // grow adds entries of all kinds.
 func (l *log) grow(t *rapid.T, n, maxData int) {
@@ -339,7 +339,7 @@ func (m *machine) Drop(t *rapid.T) {
 // Move copies the log to another disk, and goes on there.
 func (m *machine) Move(t *rapid.T) {
 	from, to := m.store, newDisk(rapid.Uint64().Draw(t, "disk"))
-	im := NewImport(to.files, folder, from.Manifest())
+	im := NewImport(to.log(), from.Manifest())
 	m.Append(t) // the source goes on
 	ended := from.Manifest()
 	for {

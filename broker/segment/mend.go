@@ -42,6 +42,7 @@ func (s *Store) Mended(file Broken) {
 // written, each in its place: so a crash in the middle, or a copy that is damaged
 // itself, leaves nothing worse than it was.
 type Mend struct {
+	group        api.GroupID
 	f            *files.Files
 	folder, name string
 	file         Broken
@@ -58,15 +59,15 @@ type Mend struct {
 
 // NewMend starts to restore a file of a folder. A file that is not there is made when a
 // peer has given something of it.
-func NewMend(f *files.Files, folder string, file Broken, done func(*Mend, error)) {
-	m := &Mend{f: f, folder: folder, name: fileName(folder, file.Segment), file: file, size: -1}
-	f.List(folder, func(entries []env.FileInfo, err error) {
+func NewMend(log Log, file Broken, done func(*Mend, error)) {
+	m := &Mend{group: log.Group, f: log.Files, folder: log.Folder, name: fileName(log.Folder, file.Segment), file: file, size: -1}
+	m.f.List(m.folder, func(entries []env.FileInfo, err error) {
 		for _, e := range entries {
 			if e.Name == m.name {
 				m.size = e.Size
 			}
 		}
-		done(m, wrap("list", folder, err))
+		done(m, wrap("list", m.folder, err))
 	})
 }
 
@@ -96,7 +97,7 @@ func (m *Mend) ends() bool { return m.file.Last > 0 && m.at.index > m.file.Last 
 func (m *Mend) Take(data []byte) error {
 	m.rest = append(m.rest, data...)
 	for len(m.rest) >= headerBytes && !m.ends() {
-		h, err := decodeHeader(m.rest)
+		h, err := decodeHeader(m.group, m.rest)
 		if err != nil || !m.fits(&h) {
 			return m.refuse()
 		}
@@ -225,31 +226,30 @@ func RemoveUpTo(f *files.Files, folder string, last api.Index, done func(error))
 // Check reads a file of a log, and says whether it is whole: every frame in it is, belongs
 // there, and it ends where it must. It gives the file with its length, and which one it
 // follows, as far as that can be read.
-func Check(f *files.Files, folder string, file Broken, done func(file Broken, before api.Index, whole bool)) {
+func Check(log Log, file Broken, done func(file Broken, before api.Index, whole bool)) {
 	if file.Last == 0 {
-		check(f, folder, file, done)
+		check(log, file, done)
 		return
 	}
-	List(f, folder, func(found []File, err error) {
+	List(log.Files, log.Folder, func(found []File, err error) {
 		i := slices.IndexFunc(found, func(other File) bool { return other.Segment == file.Segment })
 		if err != nil || i < 0 {
 			done(file, 0, false)
 			return
 		}
 		file.Length = found[i].Length
-		check(f, folder, file, done)
+		check(log, file, done)
 	})
 }
 
-func check(f *files.Files, folder string, file Broken, done func(file Broken, before api.Index, whole bool)) {
-	name := fileName(folder, file.Segment)
-	readState(f, name, file.File, func(fr *Frame, err error) {
+func check(log Log, file Broken, done func(file Broken, before api.Index, whole bool)) {
+	readState(log, file.File, func(fr *Frame, err error) {
 		if err != nil {
 			done(file, 0, false)
 			return
 		}
 		w := &walk{
-			f: f, name: name, at: place{int64(fr.bytes()), fr.Index + 1, fr.Base}, end: file.Length, term: fr.Term,
+			f: log.Files, group: log.Group, name: file.Name(log.Folder), at: place{int64(fr.bytes()), fr.Index + 1, fr.Base}, end: file.Length, term: fr.Term,
 			load:  maxLoadBytes,
 			visit: func(place, []byte, []Frame) bool { return true },
 		}
@@ -261,13 +261,14 @@ func check(f *files.Files, folder string, file Broken, done func(file Broken, be
 }
 
 // readState reads the state frame of a file.
-func readState(f *files.Files, name string, file File, done func(*Frame, error)) {
+func readState(log Log, file File, done func(*Frame, error)) {
+	f, name := log.Files, file.Name(log.Folder)
 	f.Load(name, 0, headerBytes, func(data []byte, err error) {
 		if err != nil {
 			done(nil, fmt.Errorf("load %s: %w", name, err))
 			return
 		}
-		h, err := decodeHeader(data)
+		h, err := decodeHeader(log.Group, data)
 		if err != nil || h.frame.Kind != KindState || h.frame.Index != file.Segment || int64(h.bytes()) > file.Length {
 			done(nil, ErrFrame)
 			return

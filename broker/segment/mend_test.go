@@ -14,7 +14,7 @@ import (
 // first that is refused.
 func mend(d *disk, file Broken, copied []byte, piece int) error {
 	var m *Mend
-	NewMend(d.files, folder, file, func(begun *Mend, _ error) { m = begun })
+	NewMend(d.log(), file, func(begun *Mend, _ error) { m = begun })
 	d.run()
 	for {
 		position, length, more := m.Next(piece)
@@ -149,7 +149,7 @@ func TestWrongLengthIsFound(t *testing.T) {
 			files := maps.Clone(whole)
 			files[name] = bad
 			d := diskOf(files)
-			Check(d.files, folder, file, func(_ Broken, _ api.Index, ok bool) {
+			Check(d.log(), file, func(_ Broken, _ api.Index, ok bool) {
 				if ok {
 					t.Errorf("Check says that %s is whole, and it ends too %s", name, what)
 				}
@@ -244,7 +244,7 @@ func TestCheckAndScrub(t *testing.T) {
 			files[name] = bytes.Clone(whole[name])
 			files[name][i] ^= 1
 			d := diskOf(files)
-			Check(d.files, folder, Broken{File: File{index, int64(len(whole[name]))}}, func(_ Broken, _ api.Index, ok bool) {
+			Check(d.log(), Broken{File: File{index, int64(len(whole[name]))}}, func(_ Broken, _ api.Index, ok bool) {
 				if ok {
 					t.Errorf("byte %d of %s is changed, and Check says that it is whole", i, name)
 				}

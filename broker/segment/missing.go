@@ -20,12 +20,12 @@ func (s *Store) Missing(start api.Offset) (Broken, bool) {
 // False if that cannot be, because one of the two cannot be read, or is held no more.
 func (s *Store) Extend(file Broken, done func(bool)) {
 	first := s.segments[0]
-	readState(s.f, fileName(s.folder, file.Segment), file.File, func(older *Frame, err error) {
+	readState(s.log(), file.File, func(older *Frame, err error) {
 		if err != nil {
 			done(false)
 			return
 		}
-		readState(s.f, first.name, File{first.index, first.length}, func(newer *Frame, err error) {
+		readState(s.log(), File{first.index, first.length}, func(newer *Frame, err error) {
 			if err != nil {
 				s.damaged(first)
 			}

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/reprise-mq/reprise/broker/api"
-	"github.com/reprise-mq/reprise/broker/files"
 )
 
 // Restorer takes what a log amounts to while it is read. An error ends the reading.
@@ -54,8 +53,8 @@ type Torn struct {
 // is restored, before the next Append.
 //
 // An error other than ErrDamaged is the Restorer's.
-func Open(f *files.Files, folder string, synced Position, into Restorer, done func(*Store, Torn, error)) {
-	newRecovery(f, folder, synced, into, done).start()
+func Open(log Log, synced Position, into Restorer, done func(*Store, Torn, error)) {
+	newRecovery(log, synced, into, done).start()
 }
 
 // recovery reads the files of a folder, oldest first: of those before the synced
@@ -76,8 +75,8 @@ type recovery struct {
 	done    func(*Store, Torn, error)
 }
 
-func newRecovery(f *files.Files, folder string, synced Position, into Restorer, done func(*Store, Torn, error)) *recovery {
-	return &recovery{s: &Store{f: f, folder: folder}, synced: synced, whole: synced.Segment, into: into, done: done}
+func newRecovery(log Log, synced Position, into Restorer, done func(*Store, Torn, error)) *recovery {
+	return &recovery{s: &Store{f: log.Files, folder: log.Folder, group: log.Group}, synced: synced, whole: synced.Segment, into: into, done: done}
 }
 
 func (r *recovery) start() {
@@ -117,7 +116,7 @@ func (r *recovery) certain() bool {
 func (r *recovery) head() {
 	name := r.name()
 	r.s.f.Load(name, 0, headerBytes, func(data []byte, err error) {
-		h, bad := decodeHeader(data)
+		h, bad := decodeHeader(r.s.group, data)
 		switch {
 		case err != nil || bad != nil || !r.follows(&h):
 			r.badHead()
@@ -203,11 +202,11 @@ func (r *recovery) begin(h header, starts []termStart) {
 func (r *recovery) entries(state *Frame) {
 	g := r.s.active()
 	if r.uncertain(g.state) {
-		r.s.f.WriteAt(g.name, 0, appendFrame(nil, state))
+		r.s.f.WriteAt(g.name, 0, appendFrame(r.s.group, nil, state))
 	}
 	r.reach(g.state, g.index)
 	w := &walk{
-		f: r.s.f, name: g.name, at: g.edge, end: r.found[r.at].Length, term: state.Term, load: maxLoadBytes,
+		f: r.s.f, group: r.s.group, name: g.name, at: g.edge, end: r.found[r.at].Length, term: state.Term, load: maxLoadBytes,
 		visit: r.visit,
 		done:  func(error) { r.ended() },
 	}

@@ -98,7 +98,7 @@ func (r *reading) from(g *segment, beyond func(place) bool) {
 	r.segment = g
 	r.s.touch(g)
 	w := &walk{
-		f: r.s.f, name: g.name, at: g.seek(beyond), end: g.length,
+		f: r.s.f, group: r.s.group, name: g.name, at: g.seek(beyond), end: g.length,
 		load: min(max(r.max, minLoadBytes)+int(g.apart), maxLoadBytes),
 		done: r.ended,
 	}

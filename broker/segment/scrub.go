@@ -46,7 +46,7 @@ func (s *Store) scrubNext() {
 	g := s.segments[i]
 	s.scrub.segment = g.index
 	if s.scrub.at.position == 0 {
-		readState(s.f, g.name, File{g.index, g.length}, func(fr *Frame, err error) {
+		readState(s.log(), File{g.index, g.length}, func(fr *Frame, err error) {
 			if err != nil {
 				s.scrubbed(g, s.scrub.at, 0, err)
 				return
@@ -56,7 +56,7 @@ func (s *Store) scrubNext() {
 		return
 	}
 	w := &walk{
-		f: s.f, name: g.name, at: s.scrub.at, end: g.length, term: s.scrub.term,
+		f: s.f, group: s.group, name: g.name, at: s.scrub.at, end: g.length, term: s.scrub.term,
 		load: int(min(s.scrub.left, maxLoadBytes)),
 	}
 	w.visit = func(place, []byte, []Frame) bool { return false }

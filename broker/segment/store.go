@@ -39,11 +39,19 @@ func (p Position) newer(than Position) bool {
 	return p.Segment > than.Segment || p.Segment == than.Segment && p.Length > than.Length
 }
 
+// Log says where a log stands, and whose it is.
+type Log struct {
+	Files  *files.Files
+	Folder string // ends with a slash
+	Group  api.GroupID
+}
+
 // Store is the log of one group. Its methods are called by one thread at a time;
 // continuations run when the disk's answers are passed to files.Files.
 type Store struct {
 	f      *files.Files
 	folder string
+	group  api.GroupID
 	// segments ascend and are never empty; the last is the active one. Each begins
 	// at the index where the one before ends.
 	segments []*segment
@@ -74,8 +82,8 @@ type Store struct {
 
 // Create starts a log that nobody wrote before, in a folder with no segments: one
 // segment that begins with a state. It is certain after a Checkpoint.
-func Create(f *files.Files, folder string, first State) *Store {
-	s := &Store{f: f, folder: folder, last: first.Index, next: first.Next}
+func Create(log Log, first State) *Store {
+	s := &Store{f: log.Files, folder: log.Folder, group: log.Group, last: first.Index, next: first.Next}
 	s.terms = []termStart{{first.Index, first.Term}}
 	s.begin(encodeState(&first, 0, termStart{}, nil))
 	return s
@@ -88,7 +96,7 @@ func (s *Store) Append(fr Frame) {
 		panic(fmt.Sprintf("segment: frame of kind %d, index %d, term %d, base %d does not follow index %d, term %d, next offset %d",
 			fr.Kind, fr.Index, fr.Term, fr.Base, s.last, s.lastTerm(), s.next))
 	}
-	b := s.tail.encode(&fr)
+	b := s.tail.encode(s.group, &fr)
 	s.f.Append(s.active().name, b)
 	s.extend(fr)
 }
@@ -134,13 +142,15 @@ func (s *Store) Term(i api.Index) (api.Term, bool) {
 	return s.startBelow(i).term, true
 }
 
+func (s *Store) log() Log { return Log{s.f, s.folder, s.group} }
+
 func (s *Store) active() *segment { return s.segments[len(s.segments)-1] }
 
 func (s *Store) lastTerm() api.Term { return s.terms[len(s.terms)-1].term }
 
 // begin creates the file of a segment with its state frame.
 func (s *Store) begin(fr Frame) {
-	b := appendFrame(make([]byte, 0, fr.bytes()), &fr)
+	b := appendFrame(s.group, make([]byte, 0, fr.bytes()), &fr)
 	g := newSegment(s.folder, &fr, int64(len(b)))
 	s.f.Create(g.name, 0)
 	s.f.Append(g.name, b)

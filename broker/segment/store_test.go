@@ -19,7 +19,7 @@ var firstState = State{Index: 1, Term: 1, Conf: &raftpb.ConfState{Voters: []uint
 
 // filled has n frames of three records and some 200 bytes; it rolls when full.
 func filled(d *disk, n int, segmentBytes uint64) *Store {
-	s := Create(d.files, folder, firstState)
+	s := Create(d.log(), firstState)
 	for range n {
 		appendRecords(s, 1+api.Term(s.Last())/100)
 		if s.Full(segmentBytes) {
@@ -70,7 +70,7 @@ func opened(t *testing.T, d *disk, synced Position) (*Store, restored) {
 
 func open(d *disk, synced Position) (s *Store, tail restored, err error) {
 	err = errors.New("no answer")
-	Open(d.files, folder, synced, &tail.Tail, func(o *Store, t Torn, e error) { s, tail.torn, err = o, t, e })
+	Open(d.log(), synced, &tail.Tail, func(o *Store, t Torn, e error) { s, tail.torn, err = o, t, e })
 	d.run()
 	return s, tail, err
 }
@@ -140,7 +140,7 @@ func TestRestoredAsItIsRead(t *testing.T) {
 	d.restart()
 	d.loads = 0
 	w := &watching{disk: d}
-	Open(d.files, folder, at, w, func(_ *Store, _ Torn, err error) {
+	Open(d.log(), at, w, func(_ *Store, _ Torn, err error) {
 		if err != nil {
 			t.Error(err)
 		}
@@ -182,7 +182,7 @@ func TestTailIsReadWithoutTheDisk(t *testing.T) {
 
 func TestFrameLongerThanTheTailIsReadFromDisk(t *testing.T) {
 	d := newDisk(1)
-	s := Create(d.files, folder, firstState)
+	s := Create(d.log(), firstState)
 	long := bytes.Repeat([]byte("x"), 3*tailBytes)
 	s.Append(Frame{Kind: KindRecords, Index: 2, Term: 1, Count: 1, Data: long})
 	appendRecords(s, 1)
@@ -242,7 +242,7 @@ func TestFullIsTheSegmentSizeOrAMultipleOfTheState(t *testing.T) {
 	for _, c := range []struct{ machine, segment, want int }{{0, 1000, 1000}, {1000, 1000, 4 * (1000 + headerBytes + 12)}} {
 		state := firstState
 		state.Machine = make([]byte, c.machine)
-		s := Create(newDisk(1).files, folder, state)
+		s := Create(newDisk(1).log(), state)
 		for !s.Full(uint64(c.segment)) {
 			appendRecords(s, 1)
 		}
@@ -370,7 +370,7 @@ func TestImportIgnoresWhatItDidNotAskFor(t *testing.T) {
 	d := newDisk(1)
 	manifest := []File{{1, int64(len(whole[fileName(folder, 1)]))}}
 	data := whole[fileName(folder, 1)]
-	im := NewImport(d.files, folder, manifest)
+	im := NewImport(d.log(), manifest)
 	im.Write(1, 5, data[5:])
 	im.Write(2, 0, data)
 	im.Write(1, 0, data[:10])
@@ -418,7 +418,7 @@ func TestEntryThatDoesNotFollowPanics(t *testing.T) {
 		"state":       func(fr *Frame) { fr.Kind, fr.Count = KindState, 0 },
 		"kind":        func(fr *Frame) { fr.Kind = 9 },
 	} {
-		s := Create(newDisk(1).files, folder, firstState)
+		s := Create(newDisk(1).log(), firstState)
 		appendRecords(s, 1)
 		appendRecords(s, 2)
 		fr := good
@@ -439,7 +439,7 @@ func TestEntryThatDoesNotFollowPanics(t *testing.T) {
 // from one of them.
 func TestMarksAreFew(t *testing.T) {
 	d := newDisk(1)
-	s := Create(d.files, folder, firstState)
+	s := Create(d.log(), firstState)
 	data := make([]byte, markBytes)
 	for range 3*maxMarks + 17 {
 		s.Append(Frame{Kind: KindRecords, Index: s.Last() + 1, Term: 1, Base: s.Next(), Count: 3, Data: data})

@@ -29,14 +29,14 @@ type tail struct {
 }
 
 // encode makes the bytes of a frame, and lets the frame's data be a part of them.
-func (t *tail) encode(fr *Frame) []byte {
+func (t *tail) encode(group api.GroupID, fr *Frame) []byte {
 	n := fr.bytes()
 	if cap(t.chunk)-len(t.chunk) < n {
 		size := min(max(2*cap(t.chunk), minChunkBytes), maxChunkBytes)
 		t.chunk = make([]byte, 0, max(size, n))
 	}
 	start := len(t.chunk)
-	t.chunk = appendFrame(t.chunk, fr)
+	t.chunk = appendFrame(group, t.chunk, fr)
 	b := t.chunk[start:len(t.chunk):len(t.chunk)]
 	if len(fr.Data) > 0 {
 		fr.Data = b[headerBytes:]

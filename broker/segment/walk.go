@@ -17,8 +17,9 @@ const (
 // walk reads the entries' frames of one file in order, and checks of each that it
 // is the one that must stand there.
 type walk struct {
-	f    *files.Files
-	name string
+	f     *files.Files
+	group api.GroupID
+	name  string
 	// at is the place of the next frame; end is where the last one ends.
 	at  place
 	end int64
@@ -80,7 +81,7 @@ func (w *walk) frames(data []byte) (frames []Frame, need int, err error) {
 		if len(data) < headerBytes {
 			return frames, headerBytes, nil
 		}
-		h, err := decodeHeader(data)
+		h, err := decodeHeader(w.group, data)
 		if err != nil || !w.fits(&h.frame) {
 			return frames, 0, ErrFrame
 		}

@@ -186,6 +186,18 @@ func (d *Disk) Cut(name string, size int64) bool {
 	return true
 }
 
+// Swap lets two files change places, at once and for good.
+func (d *Disk) Swap(a, b string) {
+	f, g := d.files[a], d.files[b]
+	f.drop(f.numbered())
+	g.drop(g.numbered())
+	f.durable, g.durable = g.durable, f.durable
+	f.reread()
+	g.reread()
+	d.wounds++
+	d.touched, d.rotten = true, true
+}
+
 // shorten takes note of how long a file was.
 func (d *Disk) shorten(f *file) bool {
 	if len(f.durable) == 0 {

@@ -122,7 +122,7 @@ func (o *Oracle) readSegment(h *host, name string, live bool) {
 	g := o.group(id)
 	data := h.disk.Contents(name)[h.parsed[name].bytes:]
 	for len(data) > 0 && !o.over() {
-		frame, rest, err := segment.DecodeFrame(data)
+		frame, rest, err := segment.DecodeFrame(id, data)
 		if err != nil {
 			return // the rest of it may come with the next write
 		}
@@ -151,7 +151,7 @@ func (o *Oracle) rewrite(h *host, op disk.Operation) {
 	}
 	id, _ := segmentOf(op.Name)
 	for data := op.Data; len(data) > 0 && !o.over(); {
-		frame, rest, err := segment.DecodeFrame(data)
+		frame, rest, err := segment.DecodeFrame(id, data)
 		if err != nil {
 			o.fail(LogMismatch, "%s: what is written over %s at %d is no frame: %v", h.name, op.Name, op.Position, err)
 			return

@@ -70,7 +70,7 @@ func (o *Oracle) reaches(h *host, g *group, v *broker.GroupView) {
 		if !strings.HasPrefix(name, v.Folder) {
 			continue
 		}
-		f, _, err := segment.DecodeFrame(h.disk.Contents(name))
+		f, _, err := segment.DecodeFrame(v.Group, h.disk.Contents(name))
 		if err == nil && f.Base > start {
 			o.fail(RecordsMissing, "%s: the files of replica %d of group %d begin at offset %d, and the log start is %d",
 				h.name, v.Replica, v.Group, f.Base, start)
@@ -89,7 +89,7 @@ func (o *Oracle) Needed(host env.Endpoint, file string) bool {
 		if path.Dir(name) != path.Dir(file) {
 			continue
 		}
-		f, _, err := segment.DecodeFrame(d.Contents(name))
+		f, _, err := segment.DecodeFrame(id, d.Contents(name))
 		return name <= file || err != nil || f.Base > start // the first file is the oldest
 	}
 	return false

@@ -15,7 +15,7 @@ import (
 func (o *Oracle) checkMarks(h *host, u journal.Update) {
 	if in := u.Install; in != nil && in.Index > 0 && !h.disk.Rotten() {
 		folder := folderName(u.Group, in.Replica, in.Folder)
-		if last := lastOnPlatter(h, folder); last < in.Index {
+		if last := lastOnPlatter(h, u.Group, folder); last < in.Index {
 			o.fail(MarkNotDurable, "%s: the journal says that group %d stands in %s up to index %d, and the platter has it up to %d",
 				h.name, u.Group, folder, in.Index, last)
 		}
@@ -50,7 +50,7 @@ func folderName(group api.GroupID, replica api.ReplicaID, folder uint64) string 
 }
 
 // lastOnPlatter is the index up to which a folder's segments are on the platter.
-func lastOnPlatter(h *host, folder string) api.Index {
+func lastOnPlatter(h *host, group api.GroupID, folder string) api.Index {
 	var last api.Index
 	for _, name := range h.disk.Names() {
 		if !strings.HasPrefix(name, folder) {
@@ -58,7 +58,7 @@ func lastOnPlatter(h *host, folder string) api.Index {
 		}
 		data := h.disk.Platter(name)
 		for len(data) > 0 {
-			f, rest, err := segment.DecodeFrame(data)
+			f, rest, err := segment.DecodeFrame(group, data)
 			if err != nil {
 				return last
 			}

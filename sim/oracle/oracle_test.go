@@ -190,7 +190,7 @@ func TestInFiles(t *testing.T) {
 		t.Run(c.what, func(t *testing.T) {
 			l := newLab(t, 1)
 			l.work()
-			l.rewrite(names[1], l.view(names[1]).Folder, c.kind, c.edit)
+			l.rewrite(names[1], l.view(names[1]), c.kind, c.edit)
 			l.oracle.Restarting(names[1])
 			l.want(c.want)
 		})
@@ -198,23 +198,23 @@ func TestInFiles(t *testing.T) {
 }
 
 // rewrite changes the first frame of a kind in a stopped node's log.
-func (l *lab) rewrite(name env.Endpoint, folder string, kind segment.Kind, edit func(*segment.Frame)) {
+func (l *lab) rewrite(name env.Endpoint, v broker.GroupView, kind segment.Kind, edit func(*segment.Frame)) {
 	h := l.hosts[name]
 	h.Kill()
 	handle := h.Disk.Open(func(func(env.Process)) {})
 	for _, file := range h.Disk.Names() {
-		if !strings.HasPrefix(file, folder) {
+		if !strings.HasPrefix(file, v.Folder) {
 			continue
 		}
 		for data := bytes.Clone(h.Disk.Contents(file)); len(data) > 0; {
 			at := len(h.Disk.Contents(file)) - len(data)
-			f, rest, err := segment.DecodeFrame(data)
+			f, rest, err := segment.DecodeFrame(v.Group, data)
 			if err != nil {
 				l.t.Fatal(err)
 			}
 			if f.Kind == kind {
 				edit(&f)
-				handle.WriteAt(file, int64(at), encode(&f))
+				handle.WriteAt(file, int64(at), encode(v.Group, &f))
 				return
 			}
 			data = rest
@@ -224,7 +224,7 @@ func (l *lab) rewrite(name env.Endpoint, folder string, kind segment.Kind, edit 
 }
 
 // encode writes a frame as package segment draws it.
-func encode(f *segment.Frame) []byte {
+func encode(group api.GroupID, f *segment.Frame) []byte {
 	castagnoli := crc32.MakeTable(crc32.Castagnoli)
 	order := binary.LittleEndian
 	b := make([]byte, 4, 42+len(f.Data))
@@ -235,7 +235,7 @@ func encode(f *segment.Frame) []byte {
 	b = order.AppendUint64(b, uint64(f.Term))
 	b = order.AppendUint64(b, uint64(f.Base))
 	b = append(b, byte(f.Kind), byte(f.Type))
-	order.PutUint32(b, crc32.Checksum(b[4:], castagnoli))
+	order.PutUint32(b, crc32.Checksum(append(order.AppendUint64(nil, uint64(group)), b[4:]...), castagnoli))
 	return append(b, f.Data...)
 }
 
