@@ -170,6 +170,7 @@ func TestTopicDeletedAndMadeAgain(t *testing.T) {
 	}, three...)
 	for _, name := range three {
 		c.waitFor("end of the files", func() bool { return len(c.segments(name, 1)) == 0 })
+		c.waitFor("end of the folder", func() bool { return !slices.Contains(c.hosts[name].Disk.Folders(), "groups/1/") })
 	}
 	c.ok(func() *api.Request { return createTopic("t", 1) }, three...)
 	c.fill(1, three...)

@@ -89,8 +89,8 @@ func (n *Node) incarnation(g *group) api.ReplicaID {
 }
 
 // abandon ends a replica whose log is being restored.
-func (n *Node) abandon(g *group) {
-	replica.Discard(n.replicaConfig(g, n.incarnation(g)))
+func (n *Node) abandon(g *group, done func()) {
+	replica.Discard(n.replicaConfig(g, n.incarnation(g)), done)
 }
 
 // scrub has one group after the other look for damage in a part of its log.

@@ -169,10 +169,15 @@ func (n *Node) unwanted(g *group) bool {
 
 func (n *Node) endGroup(g *group) {
 	n.dropGroup(g)
+	gone := func() {
+		if n.ended(g.id) {
+			n.removeGroupFolder(groupFolder(g.id), n.removed)
+		}
+	}
 	if g.restoring {
-		n.abandon(g)
+		n.abandon(g, gone)
 	} else {
-		g.replica.Destroy()
+		g.replica.Destroy(gone)
 	}
 	g.lost()
 	if n.ended(g.id) {
@@ -180,6 +185,13 @@ func (n *Node) endGroup(g *group) {
 	}
 	// A later incarnation may be wanted here already.
 	n.meta.moved = true
+}
+
+// removed takes the end of a removal of files.
+func (n *Node) removed(err error) {
+	if err != nil {
+		n.Fail(err)
+	}
 }
 
 func (n *Node) bury(id api.GroupID) {

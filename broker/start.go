@@ -278,14 +278,20 @@ func (n *Node) clearLeftovers(then func()) {
 	})
 }
 
+// removeGroupFolder removes all logs of a group that has no replica here, and their folder.
 func (n *Node) removeGroupFolder(name string, done func(error)) {
 	n.files.List(name, func(logs []env.FileInfo, err error) {
 		left := 1
 		one := func(e error) {
 			err = errors.Join(err, e)
-			if left--; left == 0 {
-				done(err)
+			if left--; left > 0 {
+				return
 			}
+			if err != nil {
+				done(err)
+				return
+			}
+			segment.RemoveAll(n.files, name, done)
 		}
 		for _, folder := range logs {
 			left++

@@ -337,9 +337,15 @@ func (l *looking) older(file segment.Broken, before api.Index) {
 }
 
 // Discard ends for good a replica whose log is not open; see Replica.Destroy.
-func Discard(cfg Config) {
+func Discard(cfg Config, done func()) {
 	folder := cfg.Journal.Image(cfg.Group).Folder
-	cfg.Journal.Append(journal.Update{Group: cfg.Group, Destroyed: cfg.ID}, func() { removeFolder(cfg, folder) })
+	cfg.Journal.Append(journal.Update{Group: cfg.Group, Destroyed: cfg.ID}, func() {
+		if folder == 0 {
+			done()
+			return
+		}
+		clearFolder(cfg, folder, done)
+	})
 }
 
 // isGone reports whether a peer has said that it does not have a segment.

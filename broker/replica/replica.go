@@ -287,13 +287,13 @@ func (r *Replica) Close() {
 
 // Destroy ends the replica for good: the journal's mark is synced before the
 // files go, so that it cannot come back with its promises forgotten. A copy that is under
-// way stands for none.
-func (r *Replica) Destroy() {
+// way stands for none. done is called when the files are gone.
+func (r *Replica) Destroy(done func()) {
 	r.Close()
 	if r.snapshots.importing != nil {
 		r.abandonImport()
 	}
-	Discard(r.cfg)
+	Discard(r.cfg, done)
 }
 
 // Checkpoint syncs the group's segments, tells the journal that it needs the

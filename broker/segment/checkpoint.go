@@ -1,6 +1,7 @@
 package segment
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"sort"
@@ -199,7 +200,12 @@ func RemoveAll(f *files.Files, folder string, done func(error)) {
 				f.Remove(e.Name)
 			}
 			f.Remove(folder)
-			f.Sync(parent(folder), func(err error) { done(wrap("sync", parent(folder), err)) })
+			f.Sync(parent(folder), func(err error) {
+				if errors.Is(err, env.ErrNotExist) {
+					err = nil // that is gone too
+				}
+				done(wrap("sync", parent(folder), err))
+			})
 		})
 	})
 }

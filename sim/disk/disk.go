@@ -126,6 +126,9 @@ func (d *Disk) used() (bytes int64) {
 // Names lists every file there is, as the process sees it, sorted.
 func (d *Disk) Names() []string { return slices.Sorted(maps.Keys(d.files)) }
 
+// Folders lists every folder there is but the root, as the process sees it, sorted.
+func (d *Disk) Folders() []string { return slices.Sorted(maps.Keys(d.folders))[1:] }
+
 // Contents is a file as the process sees it; nil if there is none. It must not be
 // changed, and is good until the next call.
 func (d *Disk) Contents(name string) []byte {
