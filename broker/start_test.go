@@ -98,7 +98,7 @@ func TestMixedDisksAreRefused(t *testing.T) {
 			t.Errorf("%s keeps the token that it joined with", n)
 		}
 	}
-	c.hosts[three[1]].Disk.Swap(c.hosts[three[2]].Disk, "journal/")
+	c.hosts[three[1]].Disk.Exchange(c.hosts[three[2]].Disk, "journal/")
 	for _, n := range three[1:] {
 		c.start(n, func(*broker.Config) {})
 	}

@@ -68,12 +68,12 @@ func (g *segment) note(at place, fr *Frame) {
 		return
 	}
 	if n := len(g.marks); n == 0 || at.position-g.marks[n-1].position >= g.apart {
-		g.mark(at)
+		g.remember(at)
 	}
 	g.edge = at.after(fr)
 }
 
-func (g *segment) mark(at place) {
+func (g *segment) remember(at place) {
 	if len(g.marks) == maxMarks {
 		for i := range maxMarks / 2 {
 			g.marks[i] = g.marks[2*i]

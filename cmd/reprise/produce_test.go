@@ -143,7 +143,7 @@ func TestProduceGivesUp(t *testing.T) {
 		says string
 	}{
 		{append(flags, "--topic", "nowhere"), "UNKNOWN_TOPIC_OR_PARTITION"},
-		{[]string{"--topic", "t", "--bootstrap", nobody, "--timeout", "100ms"}, `ask for the metadata of ["t"]: `},
+		{[]string{"--topic", "t", "--bootstrap", nobody, "--timeout", "100ms"}, `how many partitions there are could not be asked: `},
 	} {
 		in := &unread{}
 		got := call(t.Context(), in, append([]string{"produce"}, test.args...)...)

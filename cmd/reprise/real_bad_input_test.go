@@ -3,6 +3,7 @@ package main_test
 import (
 	"crypto/rand"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -176,6 +177,7 @@ func TestRealUnusableNodes(t *testing.T) {
 	fresh := filepath.Join(t.TempDir(), "fresh")
 	notFolder := filepath.Join(t.TempDir(), "file")
 	put(t, notFolder, "a file")
+	journal := beginning(t, filepath.Join(member.data, "journal/00"))
 	for _, test := range []struct {
 		name, data, listen string
 		flags              []string
@@ -197,7 +199,7 @@ func TestRealUnusableNodes(t *testing.T) {
 		{"a file in place of the journal", with(t, "journal", "a file"), freeAddress(t), []string{"--init"}, failed, "a file stands where a folder of the node belongs"},
 		{"a file in place of the groups", with(t, "groups", "a file"), freeAddress(t), []string{"--init"}, failed, "a file stands where a folder of the node belongs"},
 		{"a folder in place of the identity", with(t, "identity/x", "a file"), freeAddress(t), []string{"--init"}, failed, "a folder stands where a file of the node belongs"},
-		{"an identity of garbage beside a journal", with(t, "identity", "garbage", "journal/1", "x"), freeAddress(t), []string{"--init"}, failed, "identity is damaged"},
+		{"an identity of garbage beside a journal", with(t, "identity", "garbage", "journal/00", journal), freeAddress(t), []string{"--init"}, failed, "damaged"},
 	} {
 		args := append([]string{"serve", "--data", test.data, "--listen", test.listen}, test.flags...)
 		wantRefused(t, run(t, "", args...), test.name, test.code, test.says)
@@ -213,6 +215,21 @@ func with(t *testing.T, files ...string) string {
 		put(t, filepath.Join(folder, files[i]), files[i+1])
 	}
 	return folder
+}
+
+// beginning is what stands first in a file.
+func beginning(t *testing.T, path string) string {
+	t.Helper()
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	data := make([]byte, 64<<10)
+	if _, err := io.ReadFull(file, data); err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
 }
 
 func put(t *testing.T, path, content string) {

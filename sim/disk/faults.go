@@ -135,9 +135,9 @@ func (d *Disk) Empty(folder string) {
 	}
 }
 
-// Swap exchanges the files of a folder with those of another disk, as if each were mounted
-// in the other's place.
-func (d *Disk) Swap(other *Disk, name string) {
+// Exchange exchanges the files of a folder with those of another disk, as if each were
+// mounted in the other's place.
+func (d *Disk) Exchange(other *Disk, name string) {
 	mine, theirs := d.takeOut(name), other.takeOut(name)
 	d.putIn(name, theirs)
 	other.putIn(name, mine)
