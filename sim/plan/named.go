@@ -55,7 +55,7 @@ func Scenarios() []Scenario {
 		{Name: "heir-behind", families: Families{Process: true, Network: true, Membership: true}, play: (*generator).heirBehind,
 			Says: "A replica moves, and the partition's next leader has heard nothing of it from meta."},
 		{Name: "interrupted-copy", families: Families{Process: true, Network: true, Membership: true}, play: (*generator).interruptedCopy,
-			Says: "A new replica is disturbed while it copies its log: by a power failure, a cut, or another leader."},
+			Says: "A new replica is disturbed while it copies its log: by a power failure, a kill, a cut, or another leader."},
 		{Name: "isolated-leader", families: network, play: (*generator).loneLeader,
 			Says: "A leader is cut off from its followers, but not from clients."},
 		{Name: "leave", families: Families{Membership: true}, play: (*generator).leaves,

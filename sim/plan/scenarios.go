@@ -233,8 +233,11 @@ func (g *generator) interruptedCopy(s *prng.Stream, at Milliseconds) {
 	}
 	switch s.Below(3) {
 	case 0:
-		f := Fault{Kind: Crash, At: at, Target: target, Moment: Copying, Delay: s.Below(15_000)}
-		crash(s, &f)
+		f := Fault{Kind: Kill, At: at, Target: target, Moment: Copying, Delay: s.Below(15_000) / s.Between(1, 20)}
+		if s.Chance(1, 2) {
+			f.Kind = Crash
+			crash(s, &f)
+		}
 		f.Length = between(s, 300, 2_000)
 		g.then(f)
 	case 1:
