@@ -36,17 +36,17 @@ func (n *Node) holders(id api.GroupID) []env.Endpoint {
 		}
 	}
 	switch p := n.meta.state.PartitionOf(id); {
-	case p != nil:
-		for _, r := range p.Replicas {
-			add(r.Node)
+	case id == api.MetaGroup && !n.meta.informed():
+		for _, node := range n.heardNodes() {
+			list = append(list, n.peers.heard[node].at)
 		}
-	case id == api.MetaGroup && n.meta.informed():
+	case id == api.MetaGroup:
 		for _, node := range n.meta.state.Nodes() {
 			add(node.ID)
 		}
-	case id == api.MetaGroup:
-		for _, node := range n.heardNodes() {
-			add(node)
+	case p != nil && n.meta.informed():
+		for _, r := range p.Replicas {
+			add(r.Node)
 		}
 	}
 	return list

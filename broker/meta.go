@@ -66,9 +66,9 @@ func (m *metaGroup) SegmentBytes() uint64 { return m.state.SegmentBytes() }
 // LogStart is replica.Machine. The meta group's log has no records.
 func (m *metaGroup) LogStart() api.Offset { return 0 }
 
-// informed reports whether the node has had a state of the cluster: a joiner has
-// none until its first snapshot.
-func (m *metaGroup) informed() bool { return m.state.Cluster() != "" }
+// informed reports whether the node has had a state of the cluster: a joiner has none until
+// its first snapshot, and what was read of a log that does not open says only what once was.
+func (m *metaGroup) informed() bool { return m.group.replica != nil && m.state.Cluster() != "" }
 
 func (m *metaGroup) nodeOf(id api.GroupID, r api.ReplicaID) (api.NodeID, bool) {
 	if id == api.MetaGroup {
