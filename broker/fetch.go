@@ -122,14 +122,14 @@ func (p *poll) read(over func()) {
 	store, end, appended := p.group.replica.Store(), p.group.partition.state.End(), p.group.appended
 	if !p.group.keeps(store) || p.offset < p.group.partition.state.LogStart() {
 		over()
-		p.failed(store, segment.ErrGone) // while it waited for its turn
+		p.failed(store) // while it waited for its turn
 		return
 	}
 	store.Read(p.offset, p.maxBytes, func(frames []segment.Frame, err error) {
 		over()
 		p.reading = false
 		if err != nil {
-			p.failed(store, err)
+			p.failed(store)
 			return
 		}
 		batches, next := join(frames, p.maxBytes)
@@ -143,11 +143,10 @@ func (p *poll) read(over func()) {
 }
 
 // failed refuses what could not be read.
-func (p *poll) failed(store *segment.Store, err error) {
-	n := p.group.node
+func (p *poll) failed(store *segment.Store) {
 	switch {
 	case !p.group.keeps(store):
-		p.refuse(n.notLeader(p.group.id))
+		p.refuse(p.group.node.notLeader(p.group.id))
 	case p.offset < p.group.partition.state.LogStart():
 		p.refuse(outOfRange(p.group, p.offset))
 	default:

@@ -9,7 +9,7 @@ import (
 
 // readings bounds what fetches have in memory of what they read, so that those who ask for
 // much that is old do not take all there is. Each takes from a budget what it may bring,
-// until its answer has left, and waits for its turn where there is not enough. Who keeps up
+// until that is an answer, and waits for its turn where there is not enough. Who keeps up
 // waits for nobody: what was appended just now is in memory already.
 type readings struct {
 	// taken of maxReadingBytes; more only by those that did not wait.

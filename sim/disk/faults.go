@@ -166,10 +166,7 @@ func (d *Disk) Take(name string) bool {
 	if f == nil || !d.shorten(f) {
 		return false
 	}
-	delete(d.files, name)
-	above := d.folders[parent(name)]
-	above.settle(above.numbered())
-	delete(above.durable, name)
+	d.Unlink(name)
 	return true
 }
 
