@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"slices"
 	"strings"
@@ -146,4 +147,44 @@ func TestJoinerWithoutCluster(t *testing.T) {
 	}
 	c.start("n1:1", func(cfg *broker.Config) { cfg.Init = true })
 	c.settle(func() *api.Request { return createTopic("t", 1) }, "n1:1", "n2:1")
+}
+
+// What is applied was in the journal, durably, before. If that has lost its last batches,
+// which nobody could tell from a torn end, the segments give it away.
+func TestJournalBehindWhatIsApplied(t *testing.T) {
+	const node, lost = "n1:1", 12
+	c := newCluster(t, 8, node)
+	c.settle(func() *api.Request { return createTopic("t", 1) }, node)
+	c.fill(20, node)
+	c.hosts[node].Kill()
+	d := c.hosts[node].Disk
+	type place struct {
+		journal.Header
+		file string
+		at   int64
+	}
+	var batches []place
+	for _, file := range d.Names() {
+		if !strings.HasPrefix(file, "journal/") {
+			continue
+		}
+		all := d.Contents(file)
+		for rest := all; ; {
+			b, next, err := journal.DecodeBatch(rest)
+			if err != nil {
+				break
+			}
+			batches = append(batches, place{b.Header, file, int64(len(all) - len(rest))})
+			rest = next
+		}
+	}
+	slices.SortFunc(batches, func(a, b place) int { return cmp.Compare(a.Number, b.Number) })
+	for _, b := range batches[len(batches)-lost:] {
+		d.Flip(b.file, b.at+20, 1)
+	}
+	c.again(node)
+	c.run(3 * env.Second)
+	if err := c.failed[node]; !errors.Is(err, journal.ErrDamaged) {
+		t.Errorf("without the last %d of %d batches the node ends with %v", lost, len(batches), err)
+	}
 }
