@@ -337,6 +337,10 @@ func (g *generator) rot() {
 	})
 	g.some(StaleRead, 1, 3, func(s *prng.Stream, f *Fault) {
 		f.Target, f.Strength = g.target(s), s.Between(1, 5)
+		if g.plan.Families.Process && s.Chance(1, 2) { // What a node reads as it starts.
+			f.Target, f.Strength = Target{Node: int(s.Between(1, int64(g.plan.Nodes)))}, s.Between(1, 2)
+			g.then(Fault{Kind: Kill, At: f.At + 1, Length: between(s, 10, 1_000), Target: f.Target})
+		}
 	})
 	// A cluster has one node to lose.
 	s := g.seed.Split("lost node")
