@@ -144,7 +144,8 @@ func (a *admin) create(w *workloads.Config, done func()) {
 	})
 }
 
-// finalReads reads every partition there is, from its log start to its end.
+// finalReads reads every partition there is, from its log start to its end, and has
+// every client find each of them once more.
 func (r *run) finalReads() {
 	w := &r.plan.Workload
 	topics := []runner.Topic{{Name: w.Topic, Recorded: w.Topic, Partitions: r.partitions()}}
@@ -156,18 +157,70 @@ func (r *run) finalReads() {
 	if r.readers != nil {
 		r.readers.ask() // what was committed is there still
 	}
+	searches := r.searches(topics)
 	done, complete := false, false
 	r.admin.do(func(c *core.Client) {
 		runner.NewReader(r.log(), c, topics, func(all bool) { done, complete = true, all }).Start()
 	})
-	if !r.until(r.liveness(), func() bool { return done && r.pending == 0 }) {
-		if r.plan.Unrestricted {
-			return
-		}
+	var lost string
+	ok := r.until(r.liveness(), func() bool {
+		lost = missed(searches)
+		return done && r.pending == 0 && lost == ""
+	})
+	switch {
+	case ok:
+		r.counts.FinalRead = complete
+	case r.plan.Unrestricted:
+	case lost != "":
+		r.fail(Stuck, "%d ms after the heal %s", r.plan.Liveness, lost)
+	default:
 		r.fail(Stuck, "the final reads are not done %d ms after the heal", r.plan.Liveness)
-		return
 	}
-	r.counts.FinalRead = complete
+}
+
+// search is a client's look for the leader of a partition, on the core that went through
+// all that happened: what it took for true then must not keep it from what is true now.
+type search struct {
+	client    *client
+	topic     runner.Topic
+	partition api.Partition
+	found     bool
+	why       *api.Error // of the last failure
+}
+
+// searches has every client look for every partition.
+func (r *run) searches(topics []runner.Topic) (all []*search) {
+	for _, c := range r.clients {
+		for _, t := range topics {
+			for p := range t.Partitions {
+				s := &search{client: c, topic: t, partition: api.Partition(p)}
+				all = append(all, s)
+				c.host.Do(func(p env.Process) { s.look(p.(*core.Client)) })
+			}
+		}
+	}
+	return all
+}
+
+// look asks until a leader answers, if only that there is nothing for this client.
+func (s *search) look(c *core.Client) {
+	c.ListOffsets(s.topic.Name, s.partition, api.OffsetSpec_LATEST, adminPatience, func(result core.Result) {
+		s.why = result.Err
+		gone := result.Err.GetCode() == api.Code_UNKNOWN_TOPIC_OR_PARTITION
+		if s.found = result.Err == nil || gone && s.topic.Lost || !gone && !result.Err.Code.Retriable(); !s.found {
+			c.After(env.Second, func() { s.look(c) })
+		}
+	})
+}
+
+// missed says which partition a client does not find, "" if there is none.
+func missed(all []*search) string {
+	for _, s := range all {
+		if !s.found {
+			return fmt.Sprintf("client %s does not find %s-%d: %v", s.client.host.Name, s.topic.Recorded, s.partition, s.why)
+		}
+	}
+	return ""
 }
 
 // liveness is how long things may take after the heal.

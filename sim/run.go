@@ -31,8 +31,8 @@ const (
 	// NodeFailed: a node gave up, though nothing was done to it that it cannot
 	// live with.
 	NodeFailed oracle.Name = "node-failed"
-	// Stuck: in the time allowed after the heal the cluster was not well again, or
-	// an operation not answered.
+	// Stuck: in the time allowed after the heal the cluster was not well again, an
+	// operation not answered, or a partition not found by a client.
 	Stuck oracle.Name = "stuck"
 	// DamageLeft: so long after the heal a file of a node is still not as it was
 	// written.
