@@ -44,6 +44,8 @@ func (p *partition) checkFinalRead() {
 			p.missing(offset, slot, &f)
 		case offset < f.first && p.log == nil && !f.any[i]:
 			p.report.Unjudged++
+		case offset >= f.next && !f.any[i] && slot.send != noSend && p.sends[slot.send].Outcome == histories.Ok:
+			p.report.late++
 		}
 	}
 }

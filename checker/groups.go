@@ -336,12 +336,15 @@ func (p *progress) checkSteps() {
 		first := records[0].Offset
 		message := fmt.Sprintf("%s was handed to member %d of group %q, which had come to offset %d", describe(o), s.member, p.group, next)
 		switch {
+		case next == histories.NoOffset:
 		case first < next:
 			p.add(NonmonotonicPoll, o, first, message)
 		case first > next && !p.of.startMayExceed(first-1, o.Deadline()):
 			p.add(PollSkip, o, first, message+"; nothing between was deleted")
 		}
-		stands[s] = records[len(records)-1].Offset + 1
+		if stands[s] = records[len(records)-1].Offset + 1; o.Outcome != histories.Ok {
+			stands[s] = histories.NoOffset // the member may or may not go on behind what a failed fetch gave it
+		}
 	}
 }
 

@@ -72,6 +72,19 @@ func (r *reading) takes(member uint64, n int) {
 	r.do(r.reader[member], call, answer)
 }
 
+// takesAndFails is a fetch that fails though it has brought n records, and leaves the member
+// where it was.
+func (r *reading) takesAndFails(member uint64, n int) {
+	at := r.at[member]
+	call := histories.Call{Op: histories.Fetch, Topic: topicOfGroup, Offset: at, Group: "g", Member: member}
+	partial := histories.Answer{HighWatermark: histories.NoOffset, LogStart: histories.NoOffset}
+	for i := range api.Offset(n) {
+		partial.Records = append(partial.Records, histories.Record{Offset: at + i, Value: histories.Value(at+i) + 100})
+	}
+	r.recorder.Invoke(0, r.reader[member], call)
+	r.recorder.FailedFetch(0, r.reader[member], api.Code_NOT_LEADER, partial)
+}
+
 // jumps sets a member to another offset, in a process of its own.
 func (r *reading) jumps(member uint64, to api.Offset) {
 	r.reader[member], r.at[member] = r.recorder.NewProcess(), to
@@ -128,6 +141,13 @@ var groupRuns = map[string]struct {
 	run  func(*reading)
 	want []checker.Name
 }{
+	"a fetch that fails after some records": {func(r *reading) {
+		r.assigned(1, 0, false)
+		r.takesAndFails(1, 2)
+		r.takes(1, 4)
+		r.commits(1, 4)
+		r.revoked(1)
+	}, nil},
 	"one hands over to the next": {func(r *reading) {
 		r.assigned(1, 0, false)
 		r.takes(1, 4)

@@ -102,6 +102,9 @@ func (t *Thresholds) shortfalls(r *Report, run *Run) []string {
 		if t.Read && !p.FinalRead && p.Unread > 0 {
 			reasons = append(reasons, fmt.Sprintf("%v: nobody read %d acknowledged values, and no final read went through from the log start to the end", key, p.Unread))
 		}
+		if t.Read && p.FinalRead && p.late > 0 {
+			reasons = append(reasons, fmt.Sprintf("%v: nobody read %d values that were acknowledged after the final read", key, p.late))
+		}
 		if !t.AllowUnjudged && p.Unjudged > 0 {
 			reasons = append(reasons, fmt.Sprintf("%v: %d acknowledged values were trimmed before anyone read them", key, p.Unjudged))
 		}

@@ -185,6 +185,8 @@ type PartitionReport struct {
 	Unjudged int `json:"unjudged"`
 	// Unread is the acknowledged values that nobody ever read.
 	Unread int `json:"unread"`
+	// late is those of them that were acknowledged after the final read, and stand behind it.
+	late int
 	// Ambiguous is the OUT_OF_RANGE answers that may have been of either end.
 	Ambiguous int `json:"ambiguous"`
 	// FinalRead: the final read went through from the log start to the end.

@@ -23,8 +23,10 @@ const (
 	// stepsPerOperation and stepsAtLeast bound the steps of a search.
 	stepsPerOperation = 20
 	stepsAtLeast      = 500_000
-	// mostPiece is the most operations that are searched at once: at each step porcupine
-	// keeps a set of them, so that its memory grows with their square, to 200 MB here.
+	// pieceSize is about how many operations are searched at once, and mostPiece the most:
+	// at each step porcupine keeps a set of them, so that its memory grows with their
+	// square, to 200 MB here. So many are only where tighten finds one call for as many.
+	pieceSize = 100
 	mostPiece = 40_000
 )
 
@@ -143,9 +145,17 @@ func (p *partition) searchWithin(left *int, begin api.Offset, list []porcupine.O
 	return Illegal
 }
 
-// searchPieces runs porcupine on a log that begins empty, piece by piece: where no
-// operation is under way the log can be cut, for what is behind begins where all that is
-// before has brought the end.
+// searchPieces runs porcupine on a tightened log that begins empty, piece by piece: what is
+// called up to a moment, and what is called after it.
+//
+// Nothing of the second returns before something of the first is called, so any order of
+// the one followed by any order of the other keeps to the time. And no order is lost.
+// Appends are called in the order of their ranks, so those of the first come before those
+// of the second, up to an end r of the log. What has lower ranks only is called no later
+// than they, what has higher ranks only no earlier than the next: so each is in its piece.
+// Whatever else there is are reads that may see r; in an order of the whole log, those of
+// the first piece that stand behind r can move there, and so can those of the second that
+// stand before it, for none of either had to be on that side.
 func (p *partition) searchPieces(list []porcupine.Operation) Judgement {
 	slices.SortStableFunc(list, func(a, b porcupine.Operation) int { return cmp.Compare(a.Call, b.Call) })
 	left := stepsAtLeast + stepsPerOperation*len(list)
@@ -170,17 +180,13 @@ func (p *partition) searchPieces(list []porcupine.Operation) Judgement {
 	return all
 }
 
-// cut is how many of the operations, which are in the order of their calls, are under way
-// before there is a moment without any.
+// cut is how many of the operations, which are in the order of their calls, are a piece.
 func cut(list []porcupine.Operation) int {
-	latest := list[0].Return
-	for i := range list {
-		if list[i].Call > latest {
-			return i
-		}
-		latest = max(latest, list[i].Return)
+	n := min(pieceSize, len(list))
+	for n < len(list) && list[n].Call == list[n-1].Call {
+		n++
 	}
-	return len(list)
+	return n
 }
 
 // secondOpinion is porcupine's judgement: of the raw search if that came to an

@@ -18,6 +18,10 @@ func TestWeakWhereNobodyRead(t *testing.T) {
 		"nobody read":            {func(r *reading) { r.produce(6) }, "t/0: nobody read 6 acknowledged values"},
 		"somebody read the half": {func(r *reading) { r.produce(6); r.reads(0, 3, 6, 0) }, "t/0: nobody read 3 acknowledged values"},
 		"somebody read all":      {func(r *reading) { r.produce(6); r.reads(0, 3, 6, 0); r.reads(3, 6, 6, 0) }, ""},
+		"read before there was anything": {func(r *reading) {
+			r.do(r.recorder.NewProcess(), histories.Call{Op: histories.Fetch, Topic: topicOfGroup, Final: true}, histories.Answer{})
+			r.produce(6)
+		}, "t/0: nobody read 6 values that were acknowledged after the final read"},
 		"deleted unread": {func(r *reading) {
 			r.produce(6)
 			r.do(r.producer, call(histories.DeleteRecords, 6), histories.Answer{LogStart: 6})
