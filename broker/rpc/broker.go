@@ -2,6 +2,8 @@ package rpc
 
 import (
 	"context"
+	"errors"
+	"io"
 	"sync/atomic"
 	"time"
 
@@ -126,6 +128,8 @@ type session struct {
 	out      *outbox
 	refusing bool         // the link is about to end
 	pending  atomic.Int64 // requests without an answer; at most maxPending
+	owed     atomic.Int64 // requests whose answer is not queued yet
+	drains   atomic.Bool  // no further request comes
 	watch    watch
 }
 
@@ -137,6 +141,10 @@ func (c *session) read(stream grpc.BidiStreamingServer[Requests, Responses]) {
 	for {
 		c.out.awaitRoom(pauseQueued)
 		batch, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			c.drain(stream.Context())
+			return
+		}
 		if err != nil {
 			c.out.abort()
 			return
@@ -153,6 +161,19 @@ func (c *session) read(stream grpc.BidiStreamingServer[Requests, Responses]) {
 	}
 }
 
+// drain lets a client that sends nothing more have its answers, as long as it is there.
+func (c *session) drain(ctx context.Context) {
+	c.drains.Store(true)
+	if c.owed.Load() == 0 {
+		c.out.finish()
+	}
+	select {
+	case <-c.out.done:
+	case <-ctx.Done():
+		c.out.abort()
+	}
+}
+
 func (c *session) write(stream grpc.BidiStreamingServer[Requests, Responses]) {
 	if c.out.pump(stream.SendMsg) != nil {
 		c.out.abort()
@@ -162,6 +183,9 @@ func (c *session) write(stream grpc.BidiStreamingServer[Requests, Responses]) {
 // take hands a request to the node; false if the node has ended.
 func (c *session) take(q *api.Request) bool {
 	c.watch.begin(q)
+	if wantsAnswer(q) {
+		c.owed.Add(1)
+	}
 	if wantsAnswer(q) && c.pending.Add(1) > maxPending {
 		c.answer(&api.Response{Id: q.Id, Error: api.Errorf(api.Code_OVERLOADED,
 			"%d requests of this client wait for an answer; send fewer at a time", maxPending)})
@@ -196,4 +220,7 @@ func (c *session) answer(r *api.Response) {
 	c.watch.end(r)
 	piece := mustEncode(proto.Marshal(&Responses{Responses: []*api.Response{c.visitor.filter(r)}}))
 	c.out.put(piece)
+	if c.owed.Add(-1) == 0 && c.drains.Load() {
+		c.out.finish()
+	}
 }

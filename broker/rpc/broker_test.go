@@ -3,6 +3,8 @@ package rpc
 import (
 	"context"
 	"crypto/rand"
+	"errors"
+	"io"
 	"net"
 	"testing"
 	"time"
@@ -260,4 +262,45 @@ func TestSlowClientIsPaused(t *testing.T) {
 		}
 	}
 	s.await("the requests", func() bool { return s.count() == 3 })
+}
+
+// A client that says that it sends nothing more hears the answers to what it has sent.
+func TestAnswersAfterAHalfClose(t *testing.T) {
+	s := serve(t)
+	link := s.link()
+	if err := link.Send(&Requests{Requests: []*api.Request{produce(1, api.Acks_ALL)}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := link.CloseSend(); err != nil {
+		t.Fatal(err)
+	}
+	s.await("the request", func() bool { return s.count() == 1 })
+	time.Sleep(50 * time.Millisecond) // as long as a node may take to sync
+	s.Send(s.sender(0), answer(1))
+	got, err := link.Recv()
+	if err != nil {
+		t.Fatalf("no answer: %v (EOF means status OK: %t)", err, errors.Is(err, io.EOF))
+	}
+	if len(got.Responses) != 1 || got.Responses[0].Id != 1 {
+		t.Fatalf("answer %v", got)
+	}
+	if _, err := link.Recv(); !errors.Is(err, io.EOF) {
+		t.Fatalf("the end: %v", err)
+	}
+	s.await("the loss", func() bool { return s.hasLost(s.sender(0)) })
+}
+
+// A link whose client is gone after its half-close ends.
+func TestEndsWithAClientThatIsGoneAfterItsHalfClose(t *testing.T) {
+	s := serve(t)
+	conn := s.conn()
+	link, err := NewBrokerClient(conn).Link(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	link.Send(&Requests{Requests: []*api.Request{produce(1, api.Acks_ALL)}})
+	link.CloseSend()
+	s.await("the request", func() bool { return s.count() == 1 })
+	conn.Close()
+	s.await("the loss", func() bool { return s.hasLost(s.sender(0)) })
 }

@@ -48,14 +48,17 @@ func (n *ClientNetwork) openLink(ctx context.Context, conn *grpc.ClientConn) (st
 		return clientStream{s, n.nodes.inbox}, err
 	}
 	err = n.authenticate(s)
-	// What the node refuses, it refuses request by request.
-	if refused := (refusalError{}); err == nil || errors.As(err, &refused) {
+	if err == nil {
 		return clientStream{s, n.nodes.inbox}, nil
 	}
-	if _, broken := status.FromError(err); broken || errors.Is(err, io.EOF) {
+	why := api.Errorf(api.Code_SASL_AUTHENTICATION_FAILED, "%v", err)
+	// The node would say the same of each request, but takes little of a stranger.
+	if refused := (refusalError{}); errors.As(err, &refused) {
+		why = refused.cause
+	} else if _, broken := status.FromError(err); broken || errors.Is(err, io.EOF) {
 		return nil, err
 	}
-	return unproven{why: err, answers: make(chan *api.Response), ended: ctx.Done(), inbox: n.nodes.inbox}, nil
+	return unproven{why: why, answers: make(chan *api.Response), ended: ctx.Done(), inbox: n.nodes.inbox}, nil
 }
 
 // authenticate says who the client is.
@@ -73,7 +76,7 @@ func (n *ClientNetwork) authenticate(s grpc.BidiStreamingClient[Requests, Respon
 // unproven is a link on which nothing is sent, for the client cannot say who it is, or the
 // node has not proven that it knows the client. Requests are refused on this side.
 type unproven struct {
-	why     error
+	why     *api.Error
 	answers chan *api.Response
 	ended   <-chan struct{}
 	inbox   Inbox
@@ -90,7 +93,7 @@ func (u unproven) SendMsg(message any) error {
 			continue
 		}
 		select {
-		case u.answers <- &api.Response{Id: q.Id, Error: api.Errorf(api.Code_SASL_AUTHENTICATION_FAILED, "%v", u.why)}:
+		case u.answers <- &api.Response{Id: q.Id, Error: u.why}:
 		case <-u.ended:
 			return context.Canceled
 		}
@@ -99,7 +102,7 @@ func (u unproven) SendMsg(message any) error {
 }
 
 // CloseSend is stream.
-func (u unproven) CloseSend() error { return u.why }
+func (u unproven) CloseSend() error { return errors.New(u.why.Message) }
 
 // receive is stream. The link ends after a while, so that the next says who the client is
 // by then.

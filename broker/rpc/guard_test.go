@@ -392,3 +392,19 @@ func BenchmarkAllow(b *testing.B) {
 		}
 	}
 }
+
+// Who is not let in hears why of a request that is larger than what a stranger may send.
+func TestRefusedThoughLarge(t *testing.T) {
+	d := &doorkeeper{} // knows no users yet, as a node that has just started
+	s := serveGuarded(t, d.guard())
+	a := s.asker(Password("root", "toor"))
+	small := produce(0, api.Acks_ALL)
+	if err := a.ask(small); err.GetCode() != api.Code_NOT_READY {
+		t.Fatalf("a small one: %v", err)
+	}
+	time.Sleep(refusalTime + 300*time.Millisecond)
+	q := large(0)
+	if err := a.ask(q); err.GetCode() != api.Code_NOT_READY {
+		t.Errorf("a large one: %v", err)
+	}
+}

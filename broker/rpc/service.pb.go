@@ -203,7 +203,8 @@ type Sasl struct {
 	Mechanism string `protobuf:"bytes,1,opt,name=mechanism,proto3" json:"mechanism,omitempty"`
 	// What the mechanism says.
 	Data []byte `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
-	// In an answer: why it failed. Requests on the link get this answer too.
+	// In an answer: why it failed. Requests on the link get this answer too, while the
+	// connection has brought less than 64 KiB; then it ends.
 	Error         *api.Error `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

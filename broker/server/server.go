@@ -149,6 +149,8 @@ const (
 	// otherFiles is what a node has open beside its disk and the connections it takes:
 	// connections to peers and of the monitor, and what there is once.
 	otherFiles = 64
+	// MaxMonitors is how many connections of the monitor there may be at a time, out of these.
+	MaxMonitors = 16
 )
 
 // limitConnections leaves the disk the files that it needs: one that cannot be opened, for

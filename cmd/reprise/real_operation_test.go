@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/reprise-mq/reprise/broker/rpc/tlstest"
+	"github.com/reprise-mq/reprise/broker/server"
 )
 
 // A node is set up by a file, a variable and flags, and says over HTTP how it is.
@@ -35,6 +37,22 @@ func TestRealMonitor(t *testing.T) {
 	if !strings.Contains(p.printed(), "level=INFO") {
 		t.Errorf("the level of the file goes before that of the environment:\n%s", p.printed())
 	}
+	http.DefaultClient.CloseIdleConnections()
+	watchers := make([]net.Conn, server.MaxMonitors)
+	for i := range watchers {
+		watchers[i] = watcher(t, monitor)
+		if err := answered(watchers[i], 10*time.Second); err != nil {
+			t.Fatalf("connection %d of the monitor: %v", i+1, err)
+		}
+	}
+	further := watcher(t, monitor)
+	if err := answered(further, 100*time.Millisecond); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%d connections of the monitor are open, and another is answered: %v", len(watchers), err)
+	}
+	watchers[0].Close()
+	if err := answered(further, 10*time.Second); err != nil {
+		t.Errorf("a connection of the monitor has ended, and the next is not answered: %v", err)
+	}
 	taken := run(t, "", "serve", "--data", filepath.Join(folder, "other"), "--listen", freeAddress(t), "--init", "--monitor", monitor)
 	wantRefused(t, taken, "serve --monitor of another node", failed, "--monitor")
 	if code := p.terminate(); code != 0 {
@@ -43,6 +61,28 @@ func TestRealMonitor(t *testing.T) {
 	if err := get(monitor, "/healthz", ""); err == nil {
 		t.Error("the monitor outlives its node")
 	}
+}
+
+// watcher is a connection that asks whether a node is alive, and stays.
+func watcher(t *testing.T, address string) net.Conn {
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	if _, err := fmt.Fprintf(c, "GET /healthz HTTP/1.1\r\nHost: %s\r\n\r\n", address); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// answered waits for the first byte of an answer.
+func answered(c net.Conn, patience time.Duration) error {
+	if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		return err
+	}
+	_, err := c.Read(make([]byte, 1))
+	return err
 }
 
 // get expects a page to be there and to hold some text.

@@ -16,6 +16,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/net/netutil"
 
 	"github.com/reprise-mq/reprise/broker"
 	"github.com/reprise-mq/reprise/broker/env"
@@ -271,8 +272,8 @@ func watchOver(s *server.Server, address string) (stop func() error, err error) 
 		return nil, fmt.Errorf("--monitor: %w; choose a free port of this machine", err)
 	}
 	const patience = 10 * time.Second
-	web := &http.Server{Handler: s.Handler(), ReadHeaderTimeout: patience, WriteTimeout: patience}
-	go web.Serve(l)
+	web := &http.Server{Handler: s.Handler(), ReadTimeout: patience, WriteTimeout: patience}
+	go web.Serve(netutil.LimitListener(l, server.MaxMonitors))
 	return web.Close, nil
 }
 
