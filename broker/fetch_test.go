@@ -186,3 +186,66 @@ func TestFetchesOfWhoIsGone(t *testing.T) {
 		t.Errorf("%d bytes are taken for ever", bytes)
 	}
 }
+
+// What an idle log has let go of is read from the disk, and so within the bound.
+func TestFetchesOfAnIdleLogTakeTurns(t *testing.T) {
+	c := newCluster(t, 62, lone)
+	c.full(lone)
+	c.fill(250, lone)
+	c.run(130 * env.Second)
+	var ids []uint64
+	for range 200 {
+		ids = append(ids, c.send(fetching(fetch("t", 0))))
+	}
+	most := 0
+	c.world.Run(c.world.Agenda.Now()+10*env.Second, func() bool {
+		bytes, _ := c.nodes[lone].Readings()
+		most = max(most, bytes)
+		return false
+	})
+	for _, id := range ids {
+		if len(c.client.answers[id].GetFetch().GetBatches()) == 0 {
+			t.Fatal("unanswered")
+		}
+	}
+	if most > broker.MaxReadingBytes {
+		t.Errorf("%d MiB are read at a time", most>>20)
+	}
+}
+
+// Who keeps up with large batches reads them from the disk: they are in no memory.
+func TestReadersOfLargeBatchesTakeTurns(t *testing.T) {
+	c := newCluster(t, 1, lone)
+	c.settle(func() *api.Request {
+		q := createTopic("t", 1)
+		q.GetCreateTopic().Configs = []*api.TopicConfig{{Name: "max.message.bytes", Value: "8388608"}}
+		return q
+	}, lone)
+	c.fill(1, lone)
+	var ids []uint64
+	for range 200 {
+		q := fetch("t", 1)
+		q.MaxWaitMs = 20_000
+		ids = append(ids, c.send(fetching(q)))
+	}
+	c.run(100 * env.Millisecond)
+	c.send(produce("t", 0, records(t, batch.NoProducer, strings.Repeat("x", 7<<20))))
+	most, mostWaiting := 0, 0
+	c.world.Run(c.world.Agenda.Now()+5*env.Second, func() bool {
+		bytes, waiting := c.nodes[lone].Readings()
+		most, mostWaiting = max(most, bytes), max(mostWaiting, waiting)
+		return false
+	})
+	answered := 0
+	for _, id := range ids {
+		if len(c.client.answers[id].GetFetch().GetBatches()) > 0 {
+			answered++
+		}
+	}
+	if answered != len(ids) {
+		t.Errorf("%d of %d are answered", answered, len(ids))
+	}
+	if most > broker.MaxReadingBytes {
+		t.Errorf("%d MiB are read at a time, and %d wait at most", most>>20, mostWaiting)
+	}
+}

@@ -89,7 +89,6 @@ type partitionMachine struct {
 	// ahead is what the node's uptime has to be set forward by, in milliseconds, to show
 	// the log's age, while it leads.
 	ahead api.Milliseconds
-	fresh fresh
 }
 
 func newPartitionMachine(g *group, state *partition.State) *partitionMachine {
@@ -119,7 +118,6 @@ func (m *partitionMachine) apply(data []byte) int32 {
 	if out.Count > 0 {
 		m.group.grown = true
 		m.group.appended += int64(len(data))
-		m.fresh.add(len(data), m.state.End())
 	}
 	m.group.applied(out)
 	return out.Count
@@ -129,7 +127,6 @@ func (m *partitionMachine) restore(data []byte) error {
 	if err := m.state.Restore(data); err != nil {
 		return err
 	}
-	m.fresh = fresh{from: m.state.End(), next: m.state.End()}
 	m.hear()
 	return nil
 }

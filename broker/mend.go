@@ -61,8 +61,8 @@ func (n *Node) Pause(times int, then func()) {
 // meta group itself never gives anything up.
 func (n *Node) LogLost(id api.GroupID) {
 	p := n.meta.state.PartitionOf(id)
-	if p == nil {
-		return
+	if p == nil || !n.meta.informed() {
+		return // the meta group's log may still be opened, or restored itself
 	}
 	me := uint64(n.identity.node)
 	n.trace(trace.Event{Level: trace.Mark, Name: "replica renewed", Group: id})

@@ -170,7 +170,7 @@ func (n *Node) unwanted(g *group) bool {
 func (n *Node) endGroup(g *group) {
 	n.dropGroup(g)
 	gone := func() {
-		if n.ended(g.id) {
+		if n.ended(g.id) && n.groups[g.id] == nil { // the folder is an heir's, too, while there is one
 			n.removeGroupFolder(groupFolder(g.id), n.removed)
 		}
 	}

@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -236,6 +237,138 @@ func TestSegmentsOfTwoPartitionsChangePlaces(t *testing.T) {
 			t.Fatal("a fetch is answered with another topic's records")
 		}
 		return r.GetFetch() != nil && c.sameFile(mine, "n1:1", "n2:1")
+	})
+	c.expectFine()
+}
+
+// A crash while what is being restored is given up by retention leaves a log that opens by
+// itself: two of three that lose power together need no third.
+func TestCrashWhileWhatIsRestoredIsGivenUp(t *testing.T) {
+	c, files := longLog(t, 43)
+	base := func(i int) string { return files[i][len(files[i])-24:] }
+	two := three[:2]
+	for _, n := range two {
+		c.hosts[n].Kill()
+		file := files[0]
+		if n != "n1:1" {
+			file = c.synced(n, "1")[0]
+		}
+		c.hosts[n].Disk.Take(file)
+	}
+	for _, n := range two {
+		c.start(n, func(cfg *broker.Config) { cfg.CopyBytes, cfg.CopyRate = 2<<10, 500 })
+	}
+	c.waitFor("first piece", func() bool { return c.segments("n1:1", 1)[base(0)] != nil && c.segments("n2:1", 1)[base(0)] != nil })
+	c.ok(func() *api.Request { return trim("t", 300) }, three...)
+	hole := func(n env.Endpoint) bool { s := c.segments(n, 1); return s[base(0)] != nil && s[base(1)] == nil }
+	for range 100 {
+		c.fill(1, three...)
+		if hole("n1:1") && hole("n2:1") {
+			break
+		}
+	}
+	c.run(5 * env.Millisecond)
+	for _, n := range three {
+		c.hosts[n].Kill()
+	}
+	for _, n := range two {
+		c.again(n)
+	}
+	c.run(60 * env.Second)
+	for _, n := range two {
+		if r := c.ask(n, fetching(fetch("t", 400))); r.GetFetch() != nil {
+			return
+		}
+	}
+	t.Error("after 60 s nobody leads, though two of three are there, with all that is kept")
+}
+
+// While nobody is there who has a missing segment, others are restored all the same.
+func TestMissingSegmentHoldsNoOtherUp(t *testing.T) {
+	c, files := longLog(t, 42)
+	for _, name := range three {
+		c.hosts[name].Kill()
+	}
+	for _, name := range three[:2] {
+		file := files[0]
+		if name != three[0] {
+			file = c.synced(name, "1")[0]
+		}
+		c.hosts[name].Disk.Take(file)
+		c.again(name)
+	}
+	c.elect(1, three[:2]...)
+	d, file := c.hosts["n1:1"].Disk, files[3]
+	if !d.Flip(file, 1000, 5) {
+		t.Fatal("no such byte")
+	}
+	if c.sameFile(file, "n1:1", "n2:1") {
+		t.Fatal("not damaged")
+	}
+	c.run(300 * env.Second)
+	if !c.sameFile(file, "n1:1", "n2:1") {
+		t.Errorf("after 300 s %s is not restored from n2, which has it whole", file)
+	}
+}
+
+// An old segment that nobody reads was cut behind its state frame: it is found, and a replica
+// can be made from the log.
+func TestSegmentOfItsStateAlone(t *testing.T) {
+	c, files := longLog(t, 44)
+	d, file := c.hosts["n1:1"].Disk, files[1]
+	c.hosts["n1:1"].Kill()
+	fr, _, err := segment.DecodeFrame(1, d.Contents(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Cut(file, int64(42+len(fr.Data)))
+	c.again("n1:1")
+	c.elect(1, three...)
+	c.start("n4:1", func(cfg *broker.Config) { cfg.Join = []env.Endpoint{"n2:1"} })
+	c.waitFor("fourth node", func() bool { return len(c.metadata(three...).GetNodes()) == 4 })
+	from, to := c.nodeAt("n3:1", three...), c.nodeAt("n4:1", three...)
+	c.ok(func() *api.Request {
+		return &api.Request{Body: &api.Request_MoveReplica{MoveReplica: &api.MoveReplicaRequest{Topic: topic("t"), From: from, To: to}}}
+	}, three...)
+	c.run(120 * env.Second)
+	if !c.sameFile(file, "n1:1", "n2:1") {
+		t.Errorf("after 120 s %s is not restored on n1", file)
+	}
+	if c.segments("n4:1", 1)[file[len(file)-24:]] == nil {
+		t.Errorf("after 120 s the move has not copied the log: %s", c.partition(three...))
+	}
+}
+
+// A log that does not open is lost while the meta group's own is still being restored.
+func TestLogIsLostBeforeMetaIsOpen(t *testing.T) {
+	c, _ := longLog(t, 46)
+	for n := range 10 {
+		c.ok(func() *api.Request { return createTopic(fmt.Sprint("u", n), 1) }, three...)
+	}
+	c.fill(1200, three...) // so that the meta group's log is promised, too
+	c.run(20 * env.Second)
+	files := c.synced("n1:1", "1")
+	host := c.hosts["n1:1"]
+	host.Kill()
+	stray := host.Disk.Open(func(func(env.Process)) {})
+	stray.Create(files[1][:len(files[1])-len("0.seg")]+"9.seg", 0) // as in TestLogThatIsNotTheOneThatWasWritten
+	meta := newest(c.synced("n1:1", "0"))
+	size := int64(len(host.Disk.Platter(meta)))
+	if !host.Disk.Flip(meta, size*9/10, 3) { // behind the creation of t
+		t.Fatal("no such byte")
+	}
+	for _, peer := range three[1:] {
+		c.hosts[peer].Disk.Slow(3000) // so that it takes a while to get them
+	}
+	c.again("n1:1")
+	c.run(3 * env.Second)
+	for _, peer := range three[1:] {
+		c.hosts[peer].Disk.Slow(1)
+	}
+	c.waitFor("new replica", func() bool {
+		return slices.ContainsFunc(c.partition(three...).GetReplicas(), func(r *api.ReplicaInfo) bool {
+			return r.Node == 1 && !r.Adding && r.Replica > uint64(len(three))
+		})
 	})
 	c.expectFine()
 }

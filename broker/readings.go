@@ -10,7 +10,7 @@ import (
 // readings bounds what fetches have in memory of what they read, so that those who ask for
 // much that is old do not take all there is. Each takes from a budget what it may bring,
 // until that is an answer, and waits for its turn where there is not enough. Who keeps up
-// waits for nobody: what was appended just now is in memory already.
+// waits for nobody: what was appended just now is in memory already, unless it is too large for that.
 type readings struct {
 	// taken of maxReadingBytes; more only by those that did not wait.
 	taken int
@@ -35,7 +35,7 @@ func (s *readings) haveRoom(p *poll) bool { return s.taken+p.takes() <= maxReadi
 func (n *Node) admit(p *poll) {
 	s := &n.readings
 	switch {
-	case p.group.partition.fresh.has(p.offset) || len(s.waiting) == 0 && s.haveRoom(p):
+	case p.group.replica.Store().Recent(p.offset) || len(s.waiting) == 0 && s.haveRoom(p):
 		n.readNow(p)
 	case len(s.waiting) < maxReadings:
 		s.waiting = append(s.waiting, p)
@@ -67,22 +67,3 @@ func (n *Node) readOn() {
 func (n *Node) dropReadings(peer env.Endpoint) {
 	n.readings.waiting = slices.DeleteFunc(n.readings.waiting, func(p *poll) bool { return p.caller.endpoint == peer })
 }
-
-// fresh is where the newest records begin, of which a log keeps more in memory than
-// are counted here: those since next, and as many again since from.
-type fresh struct {
-	from, next api.Offset
-	bytes      int
-}
-
-// freshBytes are a quarter of what a log keeps, with what it counts for each entry.
-const freshBytes = 256 << 10
-
-// add takes an entry up to the log's new end.
-func (f *fresh) add(bytes int, end api.Offset) {
-	if f.bytes += bytes; f.bytes >= freshBytes {
-		*f = fresh{from: f.next, next: end}
-	}
-}
-
-func (f *fresh) has(offset api.Offset) bool { return offset >= f.from }

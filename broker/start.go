@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -68,6 +69,7 @@ func (n *Node) recognise(data []byte) {
 		return
 	}
 	n.harden(identityFile, who, func() {
+		n.files.Remove(tokenFile) // a power failure may have brought it back
 		n.checkCluster()
 		n.openJournal(true, n.goOn)
 	})
@@ -77,19 +79,25 @@ func (n *Node) recognise(data []byte) {
 // identity had a journal: one that is not there has been lost, with all that was promised
 // in it. torn: there is the beginning of an identity.
 func (n *Node) begin(torn bool) {
-	if !n.cfg.Init && len(n.cfg.Join) == 0 {
-		n.Fail(ErrNoCluster)
-		return
-	}
-	n.openJournal(false, func() {
-		if len(n.journal.Groups()) > 0 {
-			n.Fail(ErrIdentity)
+	told := n.cfg.Init || len(n.cfg.Join) > 0
+	n.files.List(journalFolder, func(entries []env.FileInfo, err error) {
+		if err != nil || len(entries) == 0 && !told {
+			n.Fail(cmp.Or(err, ErrNoCluster))
 			return
 		}
-		if torn {
-			n.files.Remove(identityFile)
-		}
-		n.identify()
+		n.openJournal(false, func() {
+			switch {
+			case len(n.journal.Groups()) > 0:
+				n.Fail(ErrIdentity)
+				return
+			case !told:
+				n.Fail(ErrNoCluster)
+				return
+			case torn:
+				n.files.Remove(identityFile)
+			}
+			n.identify()
+		})
 	})
 }
 
@@ -100,10 +108,16 @@ func (n *Node) identify() {
 		cluster, token := make([]byte, 16), make([]byte, tokenBytes)
 		_, _ = n.world.Random.Read(cluster)
 		_, _ = n.world.Random.Read(token)
-		n.keep(identityFile, identity{
+		who := identity{
 			cluster: hex.EncodeToString(cluster), node: 1, replica: 1, token: token,
 			founded: string(n.cfg.Address), segmentBytes: n.cfg.SegmentBytes,
-		}, n.goOn)
+		}
+		// Once it has an identity it could not be told otherwise.
+		if _, e := meta.Found(who.cluster, who.founded, who.token, who.segmentBytes); e != nil {
+			n.Fail(fmt.Errorf("found a cluster: %w", e))
+			return
+		}
+		n.keep(identityFile, who, n.goOn)
 	default:
 		n.findToken()
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/reprise-mq/reprise/broker/api"
 	"github.com/reprise-mq/reprise/broker/env"
 	"github.com/reprise-mq/reprise/broker/journal"
+	"github.com/reprise-mq/reprise/sim/disk"
 )
 
 // A process may end between the writing of its identity and the sync. The next one finds it,
@@ -186,5 +187,79 @@ func TestJournalBehindWhatIsApplied(t *testing.T) {
 	c.run(3 * env.Second)
 	if err := c.failed[node]; !errors.Is(err, journal.ErrDamaged) {
 		t.Errorf("without the last %d of %d batches the node ends with %v", lost, len(batches), err)
+	}
+}
+
+// A token that the power failure just after its removal brings back gives the identity to
+// no other life.
+func TestTokenGoesForGood(t *testing.T) {
+	c := newCluster(t, 29, three...)
+	c.full(three...)
+	c.start("n4:1", func(cfg *broker.Config) { cfg.Join = three })
+	host := c.hosts["n4:1"]
+	for range 10_000 {
+		c.run(100 * env.Microsecond)
+		if !slices.Contains(host.Disk.Names(), "token") && slices.Contains(host.Disk.Names(), "identity") {
+			break
+		}
+	}
+	host.Crash(disk.Crash{Lose: 100})
+	c.again("n4:1")
+	c.waitFor("start", c.nodes["n4:1"].Serves)
+	c.run(5 * env.Second)
+	_, before := c.nodes["n4:1"].Identity()
+	host.Kill()
+	if slices.Contains(host.Disk.Names(), "token") {
+		t.Error("the token is there still")
+	}
+	host.Disk.Take("identity")
+	host.Disk.Empty("journal/")
+	for _, name := range slices.Clone(host.Disk.Names()) {
+		if strings.HasPrefix(name, "groups/") {
+			host.Disk.Take(name)
+		}
+	}
+	c.start("n4:1", func(cfg *broker.Config) { cfg.Join = three })
+	c.run(5 * env.Second)
+	_, after := c.nodes["n4:1"].Identity()
+	if before == after {
+		t.Errorf("another life, which knows nothing, has the identity %d again", after)
+	}
+}
+
+// A node that is told nothing and has a journal is told what it has lost.
+func TestIdentityIsLost(t *testing.T) {
+	for _, torn := range []bool{false, true} {
+		const node = "n1:1"
+		c := newCluster(t, 6, node)
+		c.full(node)
+		c.run(env.Second)
+		c.hosts[node].Kill()
+		if torn {
+			c.hosts[node].Disk.Cut("identity", 20)
+		} else {
+			c.hosts[node].Disk.Take("identity")
+		}
+		c.again(node)
+		c.run(3 * env.Second)
+		if err := c.failed[node]; !errors.Is(err, broker.ErrIdentity) {
+			t.Errorf("torn %t: %v", torn, err)
+		}
+	}
+}
+
+// Who founds a cluster with what cannot be is refused, and may try again.
+func TestFounderMayTryAgain(t *testing.T) {
+	c := newCluster(t, 9)
+	c.start(lone, func(cfg *broker.Config) { cfg.Init, cfg.SegmentBytes = true, 2<<30 })
+	c.run(3 * env.Second)
+	if c.failed[lone] == nil {
+		t.Error("segments of 2 GiB are taken")
+	}
+	delete(c.failed, lone)
+	c.start(lone, func(cfg *broker.Config) { cfg.Init = true })
+	c.run(3 * env.Second)
+	if !c.nodes[lone].Serves() {
+		t.Errorf("with segments of 16 KiB it fails, too: %v", c.failed[lone])
 	}
 }

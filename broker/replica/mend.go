@@ -162,7 +162,10 @@ func (m *mending) lost() {
 
 func (m *mending) another() {
 	m.attempt++
-	m.failures++
+	if m.failures++; m.failures%maxRefusals == 0 {
+		// Nobody who is there may have it; another file's turn.
+		m.queue = append(m.queue[1:], m.queue[0])
+	}
 	m.cfg.Host.Pause(m.failures, m.again)
 }
 

@@ -315,12 +315,31 @@ func (r *Replica) Checkpoint() {
 		}
 		mark := journal.Checkpoint(at)
 		r.cfg.Journal.Append(journal.Update{Group: r.cfg.Group, Checkpoint: &mark}, func() {
-			r.checkpointing = false
-			r.NeedPump() // another may be due already
-			if !r.closed && r.store == store {
-				store.Drop(before)
-			}
+			r.drop(store, before, func() {
+				r.checkpointing = false
+				r.NeedPump() // another may be due already
+			})
 		})
+	})
+}
+
+// drop has what retention has given up unlinked. What was being restored of that, and is no
+// part of the log yet, goes first: else a crash could leave it there without what followed it.
+func (r *Replica) drop(store *segment.Store, before api.Offset, done func()) {
+	if r.closed || r.store != store || store.Droppable(before) == 0 {
+		done()
+		return
+	}
+	segment.RemoveUpTo(r.cfg.Files, folderName(r.cfg, r.folder), store.First()-1, func(err error) {
+		switch {
+		case r.closed || r.store != store:
+		case err != nil:
+			r.cfg.Host.Fail(err)
+			return
+		default:
+			store.Drop(before)
+		}
+		done()
 	})
 }
 

@@ -438,3 +438,31 @@ func TestErrorsOfTheDiskArePassedOn(t *testing.T) {
 		t.Errorf("%d answers, told %d times", failures, told)
 	}
 }
+
+// A file that was cut behind its state frame, which another one follows, is found by the scrub.
+func TestScrubFindsAFileOfItsStateAlone(t *testing.T) {
+	whole, synced := small(t)
+	for _, file := range followed(whole) {
+		name := file.Name(folder)
+		fr, _, err := DecodeFrame(testGroup, whole[name])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if file.Segment >= synced.Segment {
+			continue
+		}
+		files := maps.Clone(whole)
+		files[name] = whole[name][:fr.bytes()]
+		d := diskOf(files)
+		s, _ := opened(t, d, synced)
+		var found []api.Index
+		s.OnDamage(func(i api.Index) { found = append(found, i) })
+		for range 200 {
+			s.Scrub(1 << 20)
+			d.run()
+		}
+		if len(found) == 0 {
+			t.Errorf("segment %d is its state frame alone, and 200 rounds of the scrub say nothing; manifest %v", file.Segment, s.Manifest())
+		}
+	}
+}

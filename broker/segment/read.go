@@ -62,6 +62,9 @@ func (s *Store) Read(from api.Offset, maxBytes int, done func([]Frame, error)) {
 	r.from(s.segments[n-1], func(p place) bool { return p.offset > from })
 }
 
+// Recent reports whether Read finds an offset in memory.
+func (s *Store) Recent(from api.Offset) bool { return s.tail.fromOffset(from) != nil }
+
 // reading is one call of Entries or Read under way.
 type reading struct {
 	s *Store

@@ -51,7 +51,8 @@ func (s *Store) scrubNext() {
 				s.scrubbed(g, s.scrub.at, 0, err)
 				return
 			}
-			s.scrubbed(g, place{int64(fr.bytes()), fr.Index + 1, fr.Base}, fr.Term, nil)
+			at := place{int64(fr.bytes()), fr.Index + 1, fr.Base}
+			s.scrubbed(g, at, fr.Term, s.ended(g, at))
 		})
 		return
 	}
@@ -61,22 +62,24 @@ func (s *Store) scrubNext() {
 	}
 	w.visit = func(place, []byte, []Frame) bool { return false }
 	w.done = func(err error) {
-		if err == nil && w.at.position == g.length && !s.joins(g, w.at) {
-			err = ErrFrame
+		if err == nil {
+			err = s.ended(g, w.at)
 		}
 		s.scrubbed(g, w.at, w.term, err)
 	}
 	w.next(0)
 }
 
-// joins reports whether a file that ends at a place ends where the next one begins.
-func (s *Store) joins(g *segment, end place) bool {
+// ended is ErrFrame if a file ends at a place, and that is not where the next one begins.
+func (s *Store) ended(g *segment, at place) error {
 	i, held := s.find(g.index)
-	if !held || i == len(s.segments)-1 {
-		return true
+	if !held || i == len(s.segments)-1 || at.position < g.length {
+		return nil
 	}
-	next := s.segments[i+1]
-	return end.index == next.index+1 && end.offset == next.base
+	if next := s.segments[i+1]; at.index != next.index+1 || at.offset != next.base {
+		return ErrFrame
+	}
+	return nil
 }
 
 // scrubbed takes how far a file was read, and goes on: there, or with the next file
