@@ -223,6 +223,7 @@ func (c *Client) begin(ctx context.Context, q request) (*pending, error) {
 	}
 	if !c.driver.Post(func() { q.start(c.timeout(ctx), done) }) {
 		done(core.Result{Err: api.Errorf(api.Code_SHUTTING_DOWN, "the client is closed"), Definite: true})
+		return nil, unsent(q.op, ErrClosed)
 	}
 	return p, nil
 }

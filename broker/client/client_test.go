@@ -277,6 +277,30 @@ func TestClose(t *testing.T) {
 	}
 }
 
+// Calls that Close comes in the middle of are told so.
+func TestCloseAmongCalls(t *testing.T) {
+	k := newCluster(t)
+	for range 30 {
+		c := k.client(client.Config{})
+		var callers sync.WaitGroup
+		for range 8 {
+			callers.Go(func() {
+				for {
+					if _, err := c.Metadata(within(t, 10*time.Second)); err != nil {
+						if !errors.Is(err, client.ErrClosed) {
+							t.Error(err)
+						}
+						return
+					}
+				}
+			})
+		}
+		time.Sleep(time.Millisecond)
+		_ = c.Close(within(t, 10*time.Second))
+		callers.Wait()
+	}
+}
+
 // The caller's records stay as they are: one that is used again gets a new time, and two
 // calls may share them.
 func TestRecordsStay(t *testing.T) {
@@ -343,6 +367,33 @@ func TestPartitioner(t *testing.T) {
 		if n := len(k.log("t", p).Log); n < 5 {
 			t.Errorf("partition %d has %d records", p, n)
 		}
+	}
+}
+
+// A topic that was made again with fewer partitions is asked for once a record has met that.
+func TestPartitionsAreFewer(t *testing.T) {
+	k := newCluster(t)
+	k.change(func(w *coretest.World) { w.CreateTopic("orders", 8) })
+	c := k.client(client.Config{})
+	produce := func(i int) error {
+		_, err := c.Produce(within(t, 10*time.Second), "orders", client.AnyPartition, client.Record{Key: fmt.Append(nil, i)})
+		return err
+	}
+	if err := produce(0); err != nil {
+		t.Fatal(err)
+	}
+	k.change(func(w *coretest.World) {
+		w.DeleteTopic("orders")
+		w.CreateTopic("orders", 1)
+	})
+	failed := 0
+	for i := range 20 {
+		if produce(i) != nil {
+			failed++
+		}
+	}
+	if failed > 1 {
+		t.Errorf("%d of 20 records fail", failed)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/client/core"
 )
 
 // AnyPartition has the client choose: by the hash of the key, as Kafka's clients
@@ -70,6 +71,17 @@ func (c *Client) spreadOf(ctx context.Context, topic string) (*spread, error) {
 		go func() { _, _ = c.lookUp(context.Background(), topic) }()
 	}
 	return s, nil
+}
+
+// heed forgets how many partitions a topic has when one that was chosen by it is not there:
+// the topic was made again with fewer.
+func (c *Client) heed(topic string, r core.Result) {
+	if r.Err.GetCode() != api.Code_UNKNOWN_TOPIC_OR_PARTITION {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.spread, topic)
 }
 
 // lookUp begins a spread by how many partitions a topic has now. That of one which is no

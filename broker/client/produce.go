@@ -68,7 +68,9 @@ func (c *Client) ProduceAsync(ctx context.Context, mode Mode, topic string, part
 		return &Produced{failed: &Error{Op: op, Code: api.Code_INVALID_REQUEST, Definite: true, Message: "no record was given"}}
 	}
 	bytes := size(records)
+	heed := func(core.Result) {}
 	if partition == AnyPartition {
+		heed = func(r core.Result) { c.heed(topic, r) }
 		chosen, err := c.choose(ctx, topic, records, bytes)
 		if err != nil {
 			return &Produced{failed: err}
@@ -81,7 +83,10 @@ func (c *Client) ProduceAsync(ctx context.Context, mode Mode, topic string, part
 		op:    fmt.Sprintf("%s partition %d", op, partition),
 		bytes: bytes,
 		start: func(timeout env.Time, done func(core.Result)) {
-			c.core.Produce(topic, api.Partition(partition), records, core.ProduceOptions{Mode: mode, Timeout: timeout}, done)
+			c.core.Produce(topic, api.Partition(partition), records, core.ProduceOptions{Mode: mode, Timeout: timeout}, func(r core.Result) {
+				heed(r)
+				done(r)
+			})
 		},
 		call: func() histories.Call { return produceCall(mode, topic, partition, records) },
 	})

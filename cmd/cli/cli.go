@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"slices"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -21,6 +22,8 @@ const (
 	Failed = 1
 	// Usage: what was asked makes no sense.
 	Usage = 2
+	// killed: a signal that would have been ignored ended the program, as shells count SIGINT.
+	killed = 130
 )
 
 // usageError is an error of whoever typed the command.
@@ -36,7 +39,18 @@ var ErrSilent = errors.New("failed")
 // and exits. A second signal ends the program at once, whatever it waits for.
 func Main(root *cobra.Command) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
+	context.AfterFunc(ctx, func() {
+		again := make(chan os.Signal, 1)
+		signal.Notify(again, os.Interrupt, syscall.SIGTERM)
+		s := <-again
+		// Whoever waits for the program sees what ended it, unless the signal was to be ignored
+		// when it began, as a shell has it for what runs in its background.
+		signal.Reset(s)
+		if self, err := os.FindProcess(os.Getpid()); err == nil && self.Signal(s) == nil {
+			time.Sleep(100 * time.Millisecond)
+		}
+		os.Exit(killed)
+	})
 	code := Run(ctx, root, os.Args[1:])
 	stop()
 	os.Exit(code)

@@ -34,9 +34,19 @@ func TestMain(m *testing.M) {
 	}})
 }
 
-// The first signal asks a program to stop, and the second ends it.
+// The first signal asks a program to stop, and the second ends it, also where it was to ignore
+// signals when it began.
 func TestSecondSignal(t *testing.T) {
-	program := exec.Command(os.Args[0])
+	state := interruptTwice(t, exec.Command(os.Args[0]))
+	if status, ok := state.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGINT {
+		t.Errorf("it ended with %v, want the second signal to end it", state)
+	}
+	if state := interruptTwice(t, exec.Command("sh", "-c", "trap '' INT; exec "+os.Args[0])); state.ExitCode() != 130 {
+		t.Errorf("in the background it ended with %v", state)
+	}
+}
+
+func interruptTwice(t *testing.T, program *exec.Cmd) *os.ProcessState {
 	program.Env = append(os.Environ(), stubbornVariable+"=yes")
 	in, err := program.StdinPipe()
 	if err != nil {
@@ -59,7 +69,7 @@ func TestSecondSignal(t *testing.T) {
 	says("ready")
 	_ = program.Process.Signal(os.Interrupt) // what it says next shows whether it arrived
 	says("asked")
-	// It says so while it takes the second signal's meaning back, so that is sent again.
+	// It says so while it gives the second signal its meaning, so that is sent again.
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -77,9 +87,7 @@ func TestSecondSignal(t *testing.T) {
 	}
 	in.Close()
 	<-ended
-	if status, ok := program.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGINT {
-		t.Errorf("it ended with %v, want the second signal to end it", program.ProcessState)
-	}
+	return program.ProcessState
 }
 
 // A flag that was given with an empty value is an error of usage, in whatever way it is given;

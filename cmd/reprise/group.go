@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -134,21 +135,39 @@ func describeGroup(ctx context.Context, cl *client.Client, name string) (*groupV
 			Partitions: partitionList(slices.Concat(g.Keeps, g.Gives), names), Giving: partitionList(g.Gives, names),
 		})
 	}
+	var wg sync.WaitGroup
+	asking := make(chan struct{}, maxAsked)
 	for i := range v.Partitions {
-		p := &v.Partitions[i]
-		if _, there := names[p.id]; !there {
+		if _, there := names[v.Partitions[i].id]; !there {
 			continue // deleted
 		}
-		// A partition without a leader need not hide the others.
-		if end, err := cl.ListOffsets(ctx, p.Topic, p.Partition, api.OffsetSpec_LATEST); err == nil {
-			p.End = &end
-			if p.Offset != nil {
-				lag := max(0, end-*p.Offset)
-				p.Lag = &lag
-			}
-		}
+		asking <- struct{}{}
+		wg.Go(func() {
+			v.Partitions[i].ask(ctx, cl)
+			<-asking
+		})
+	}
+	wg.Wait()
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("describe group %q: stopped before all ends were known: %w", name, err)
 	}
 	return v, nil
+}
+
+// maxAsked bounds the partitions whose ends are asked for at once.
+const maxAsked = 1024
+
+// ask asks for the end of the partition. One without a leader need not hide the others.
+func (p *groupOffsetView) ask(ctx context.Context, cl *client.Client) {
+	end, err := cl.ListOffsets(ctx, p.Topic, p.Partition, api.OffsetSpec_LATEST)
+	if err != nil {
+		return
+	}
+	p.End = &end
+	if p.Offset != nil {
+		lag := max(0, end-*p.Offset)
+		p.Lag = &lag
+	}
 }
 
 func assignorName(a api.Assignor) string {

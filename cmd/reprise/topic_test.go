@@ -5,13 +5,15 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/reprise-mq/reprise/broker/client"
 	"github.com/reprise-mq/reprise/broker/embed"
 )
 
-// A partition that nobody leads does not hide the others.
-func TestTopicWithoutALeader(t *testing.T) {
+// leaderless is a cluster with a topic "t" of three partitions with a record each, of which
+// nobody leads the second; before is called while somebody does. It gives the nodes to ask.
+func leaderless(t *testing.T, before func(*client.Client)) string {
 	c := embed.Run(t, embed.Config{})
 	cl, err := client.New(client.Config{Bootstrap: c.Bootstrap()})
 	if err != nil {
@@ -26,6 +28,7 @@ func TestTopicWithoutALeader(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	before(cl)
 	leader, err := c.Leader(t.Context(), "t", 1)
 	if err != nil {
 		t.Fatal(err)
@@ -34,7 +37,13 @@ func TestTopicWithoutALeader(t *testing.T) {
 	if _, err := cl.Metadata(t.Context(), "t"); err != nil { // which takes a leader of the meta group
 		t.Fatal(err)
 	}
-	got := call(t.Context(), strings.NewReader(""), "topic", "describe", "t", "--json", "--timeout", "1s", "--bootstrap", strings.Join(c.Bootstrap(), ","))
+	return strings.Join(c.Bootstrap(), ",")
+}
+
+// A partition that nobody leads does not hide the others.
+func TestTopicWithoutALeader(t *testing.T) {
+	nodes := leaderless(t, func(*client.Client) {})
+	got := call(t.Context(), strings.NewReader(""), "topic", "describe", "t", "--json", "--timeout", "1s", "--bootstrap", nodes)
 	var v topicView
 	if err := json.Unmarshal([]byte(got.stdout), &v); err != nil || got.code != 0 || len(v.Partitions) != 3 {
 		t.Fatalf("%v, %+v", err, got)
@@ -44,5 +53,41 @@ func TestTopicWithoutALeader(t *testing.T) {
 		if lost := p.Partition == 1; there == lost || lost && (p.Leader != 0 || p.Start != nil || p.End != nil) {
 			t.Errorf("partition %d: %+v", p.Partition, p)
 		}
+	}
+}
+
+// Nor does it in a group, and who is stopped meanwhile is not told half of it.
+func TestGroupWithoutALeader(t *testing.T) {
+	nodes := leaderless(t, func(cl *client.Client) {
+		consumer, err := cl.Subscribe(t.Context(), client.SubscribeOptions{Group: "g", Topics: []string{"t"}, AutoCommit: time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := 0; n < 3; {
+			records, err := consumer.Poll(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			n += len(records)
+		}
+		if err := consumer.Close(t.Context()); err != nil { // which commits
+			t.Fatal(err)
+		}
+	})
+	describe := []string{"group", "describe", "g", "--json", "--bootstrap", nodes, "--timeout"}
+	got := call(t.Context(), strings.NewReader(""), append(describe, "1s")...)
+	var v groupView
+	if err := json.Unmarshal([]byte(got.stdout), &v); err != nil || got.code != 0 || len(v.Partitions) != 3 {
+		t.Fatalf("%v, %+v", err, got)
+	}
+	for _, p := range v.Partitions {
+		if there := p.End != nil && p.Lag != nil && *p.Lag == 0; there == (p.Partition == 1) {
+			t.Errorf("partition %d: %+v", p.Partition, p)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(time.Second, cancel)
+	if got := call(ctx, strings.NewReader(""), append(describe, "30s")...); got.code == 0 || got.stdout != "" {
+		t.Errorf("stopped: %+v", got)
 	}
 }

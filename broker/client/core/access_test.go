@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"regexp"
 	"testing"
 
 	"github.com/reprise-mq/reprise/broker/api"
@@ -121,4 +122,20 @@ func TestUserInDoubt(t *testing.T) {
 		})
 		s.expect(r, want, want == api.Code_OK)
 	}
+}
+
+// Who subscribes to a pattern and is let in nowhere is told.
+func TestPatternIsDenied(t *testing.T) {
+	s := withGroups(t)
+	denied(s, api.Code_SASL_AUTHENTICATION_FAILED)
+	r := s.subscribe(core.ConsumerOptions{Pattern: regexp.MustCompile("^t")})
+	if r.poll(1, env.Second); r.err.GetCode() != api.Code_SASL_AUTHENTICATION_FAILED {
+		t.Errorf("the poll ends with %v", r.err)
+	}
+	if n := len(s.requests); n > 20 {
+		t.Errorf("%d requests in a second", n)
+	}
+	s.script(func(api.NodeID, *api.Request) (*api.Response, bool) { return nil, false })
+	s.run(env.Second)
+	r.expectStory("assigned t/0@0", "assigned t/1@0", "assigned t/2@0")
 }

@@ -78,6 +78,9 @@ func (o ConsumerOptions) silence() env.Time { return min(o.Session, o.Rebalance)
 const (
 	// beatsPerSession is how many beats there are in that time: two may be lost.
 	beatsPerSession = 4
+	// earlyBeats are those of a member that has joined and waits for what it is given: some
+	// 3 s, longer than it takes others to hear that they have to give something up.
+	earlyBeats = 16
 	// minFetch is the least that is asked for at a time, in bytes, however many
 	// partitions share the buffer.
 	minFetch = 4 << 10
@@ -172,6 +175,7 @@ type Consumer struct {
 	matched   bool
 	matching  bool
 	matchAt   env.Time
+	matchTry  int
 	shares    []*share // sorted by topic id and partition
 	buffered  int      // bytes, of all shares
 	locating  bool

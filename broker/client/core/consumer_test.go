@@ -165,6 +165,14 @@ func TestConsumerReadsAndCommits(t *testing.T) {
 	next.expectStory("assigned t/0@3", "assigned t/1@0", "assigned t/2@0")
 }
 
+// Who has joined does not wait for its next beat to hear what it is given.
+func TestConsumerIsSoonGivenSomething(t *testing.T) {
+	s := withGroups(t)
+	r := s.subscribe(core.ConsumerOptions{Session: 60 * env.Second})
+	s.run(200 * env.Millisecond)
+	r.expectStory("assigned t/0@0", "assigned t/1@0", "assigned t/2@0")
+}
+
 // A partition goes to another member only at a poll, after a commit.
 func TestConsumerGivesUpAtPoll(t *testing.T) {
 	s := withGroups(t)

@@ -319,11 +319,11 @@ func (l *lane) unsent(p *produce) {
 	l.client.conclude(p, Result{Err: l.overdue(nil), Definite: true, Topic: l.topic})
 }
 
-// overdue is the error of records whose last attempt, if there was one, failed
-// with last and is not in doubt, and whose time is up. The reason why a batch had
-// to wait for others is of no use to the caller.
+// overdue is the error of records whose time is up, and whose last attempt, if there was
+// one, failed with last. The reason why a batch had to wait for others is of no use to the
+// caller.
 func (l *lane) overdue(last *api.Error) *api.Error {
-	code, why := api.Code_NOT_LEADER, ""
+	code, did, why := api.Code_NOT_LEADER, "took the records in no attempt", ""
 	if last == nil {
 		why = l.obstacle()
 	} else {
@@ -331,8 +331,11 @@ func (l *lane) overdue(last *api.Error) *api.Error {
 		if last.Code.Retriable() {
 			code = last.Code
 		}
+		if !last.Code.Definite() {
+			did = "did not acknowledge the records"
+		}
 	}
-	return api.Errorf(code, "%q partition %d took the records in no attempt before the deadline; %s", l.key.topic, l.key.partition, why)
+	return api.Errorf(code, "%q partition %d %s before the deadline; %s", l.key.topic, l.key.partition, did, why)
 }
 
 // obstacle is why records were not sent.

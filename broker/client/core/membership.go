@@ -24,6 +24,8 @@ type membership struct {
 	asking, again bool
 	at            env.Time
 	failures      int
+	// early is how many more beats may be early.
+	early int
 	// changed: the coordinator has to hear what is subscribed to by now.
 	changed bool
 
@@ -82,9 +84,12 @@ func (k *Consumer) match(now env.Time) {
 func (k *Consumer) matchedTopics(r Result) {
 	now := k.client.clock.Now()
 	if r.Err != nil {
-		k.matchAt = now + k.client.backoff(k.member.failures+1)
+		k.matchTry++
+		k.matchAt = now + k.client.backoff(k.matchTry)
+		k.complainOf(r.Err)
 		return
 	}
+	k.matchTry = 0
 	k.matchAt = now + k.options.Refresh
 	names := slices.Clone(k.options.Topics)
 	for _, t := range r.Response.GetMetadata().GetTopics() {
@@ -127,6 +132,7 @@ func (k *Consumer) join(now env.Time) {
 		if m.id == 0 {
 			m.id, m.token = r.Response.GetMembership().Member, nil
 			m.epoch, m.generation, m.given, m.heard = 0, 0, nil, now
+			m.early = earlyBeats
 		}
 	})
 }
@@ -161,12 +167,26 @@ func (k *Consumer) ask(now env.Time, start func(done func(Result)), then func(Re
 			m.failures = 0
 			m.at = now + k.options.silence()/beatsPerSession
 			k.heard(now, r.Response.GetMembership())
+			k.beatEarly(r.Response.GetMembership())
 		}
 		if m.again {
 			m.at = 0
 		}
 		k.pump()
 	})
+}
+
+// beatEarly has a member that has just joined, and is given nothing yet, ask again before its
+// beat is due: the generation that gives it something begins after the join is answered, and
+// others may have to give that up first.
+func (k *Consumer) beatEarly(answer *api.MembershipResponse) {
+	m := &k.member
+	if m.early == 0 || len(answer.Keeps)+len(answer.Gives) > 0 {
+		m.early = 0
+		return
+	}
+	m.early--
+	m.at = min(m.at, k.client.clock.Now()+k.client.backoff(earlyBeats-m.early))
 }
 
 func (k *Consumer) askFailed(err *api.Error) {

@@ -165,7 +165,7 @@ func (w *World) joinGroup(q *api.JoinGroupRequest) *api.Response {
 	m.topics = q.Topics
 	g.alive(m)
 	if changed {
-		g.Rebalance()
+		w.At(w.now+env.Millisecond, g.Rebalance) // a generation begins after the join
 	}
 	return g.membership(m)
 }
