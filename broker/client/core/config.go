@@ -58,6 +58,8 @@ const (
 	// clusterAge is after how long a client that is at work asks what nodes there
 	// are, though nothing went wrong.
 	clusterAge = 5 * env.Second
+	// idleAge is after how much longer one that is not at work asks.
+	idleAge = 10 * env.Second
 	// maxLocate is how many partitions' committed offsets are asked for at once: an answer
 	// may be 16 batches long, and the metadata of a commit 4 KiB.
 	maxLocate = 500

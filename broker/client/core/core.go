@@ -53,6 +53,8 @@ type Client struct {
 	network env.Network
 	random  *prng.Stream
 	cluster *cluster
+	// news is when to look for what nodes there are; see keepUp.
+	news timer
 
 	timers timers
 	// alarm is the time last asked of the clock, noAlarm once it rang.
@@ -85,7 +87,7 @@ type completion struct {
 // choice of the first node.
 func New(config Config, clock env.Clock, network env.Network, random *prng.Stream) *Client {
 	config = config.withDefaults()
-	return &Client{
+	c := &Client{
 		config:  config,
 		clock:   clock,
 		network: network,
@@ -97,6 +99,9 @@ func New(config Config, clock env.Clock, network env.Network, random *prng.Strea
 		// An answer to an earlier life must not be taken for one to this.
 		lastCall: random.Uint64() >> 16,
 	}
+	c.news.fire = c.keepUp
+	c.timers.set(&c.news, clock.Now()+idleAge)
+	return c
 }
 
 // Pending counts the operations that have no result yet.

@@ -63,6 +63,44 @@ func (c *Client) freshen(name string, at env.Endpoint) {
 	c.lookUp(t, false, at)
 }
 
+// keepUp has a client that is not at work ask now and then what nodes there are: once all
+// that it had heard of are replaced it would find nobody.
+func (c *Client) keepUp() {
+	now := c.clock.Now()
+	c.timers.set(&c.news, now+idleAge)
+	if now < c.cluster.staleAt+idleAge {
+		return
+	}
+	var topics []*api.TopicRef // all
+	for _, name := range slices.Sorted(maps.Keys(c.cluster.topics)) {
+		if c.cluster.topics[name].id != 0 {
+			topics = []*api.TopicRef{{Name: name}} // an answer names all nodes, whatever the topic
+			break
+		}
+	}
+	c.ask(topics, func(r Result) {
+		if r.Err != nil && !r.Err.Code.Retriable() { // the topic is gone, or not for this client
+			c.ask(nil, func(Result) {})
+		}
+	})
+}
+
+// ask asks any node what there is.
+func (c *Client) ask(topics []*api.TopicRef, done func(Result)) {
+	request := &api.MetadataRequest{Topics: topics}
+	c.run(&operation{
+		request: &api.Request{Body: &api.Request_Metadata{Metadata: request}},
+		effect:  harmless,
+		done: func(r Result) {
+			if r.Err == nil {
+				c.cluster.staleAt = c.clock.Now() + clusterAge
+				c.cluster.learn(r.Response.GetMetadata(), false)
+			}
+			done(r)
+		},
+	}, clusterAge)
+}
+
 // lookUp asks one node first, any if it is "".
 func (c *Client) lookUp(t *topic, linearizable bool, first env.Endpoint) {
 	if t.refreshing {

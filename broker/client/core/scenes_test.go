@@ -106,9 +106,9 @@ func isProduce(q *api.Request) bool { return q.GetProduce() != nil }
 func isLookUp(q *api.Request) bool { return q.GetMetadata() != nil && !q.GetMetadata().Linearizable }
 
 // Nodes come and go without an error that would tell the client. So every now and
-// then it asks who there is, and asks a node that has just answered; but only
-// while it is at work.
-func TestWorkKeepsTheNodesKnown(t *testing.T) {
+// then it asks who there is: while it is at work, a node that has just answered, and
+// else any, more seldom.
+func TestNodesAreKept(t *testing.T) {
 	for _, work := range []func(s *scene, done func(core.Result)){
 		func(s *scene, done func(core.Result)) { s.send(core.Idempotent, "a", done) },
 		func(s *scene, done func(core.Result)) { s.client.Fetch("t", 0, 0, core.FetchOptions{}, done) },
@@ -123,16 +123,39 @@ func TestWorkKeepsTheNodesKnown(t *testing.T) {
 			return nil, false
 		})
 		for range 3 {
-			s.expect(s.await(func(done func(core.Result)) { work(s, done) }), api.Code_OK, true)
+			var result core.Result
+			work(s, func(r core.Result) { result = r })
+			s.run(7 * env.Second)
+			s.expect(result, api.Code_OK, true)
 		}
 		// The first time it had just looked the topic up.
 		if !slices.Equal(asked, []api.NodeID{2, 2}) {
 			t.Errorf("nodes asked: %v, want the leader twice", asked)
 		}
-		s.run(60 * env.Second)
-		if len(asked) != 2 {
-			t.Errorf("asked %d times more without work", len(asked)-2)
+		asked = nil
+		if s.run(60 * env.Second); len(asked) < 3 || len(asked) > 6 {
+			t.Errorf("asked %d times in a minute without work", len(asked))
 		}
+	}
+}
+
+// A client that has nothing to do for long finds a cluster all of whose nodes were replaced
+// meanwhile, one by one.
+func TestIdleClientKeepsUp(t *testing.T) {
+	for _, topics := range [][]string{{"t"}, {api.GroupsTopic}, {}} {
+		s := newScene(t, core.Config{})
+		for _, name := range topics {
+			s.world.CreateTopic(name, 1)
+			s.expect(s.await(func(done func(core.Result)) { s.client.ListOffsets(name, 0, api.OffsetSpec_LATEST, 0, done) }), api.Code_OK, true)
+		}
+		for _, id := range s.world.Members() {
+			s.run(30 * env.Second)
+			s.world.Replace(id, false)
+		}
+		s.run(30 * env.Second)
+		s.expect(s.await(func(done func(core.Result)) {
+			s.client.Metadata(&api.MetadataRequest{}, 5*env.Second, done)
+		}), api.Code_OK, true)
 	}
 }
 

@@ -29,6 +29,8 @@ type Group struct {
 	// Owners of partitions, and since which of their epochs.
 	Owners  map[Key]Owner
 	Offsets map[Key]int64
+	// due: a generation begins with the next request.
+	due bool
 }
 
 // Owner of a partition.
@@ -101,6 +103,9 @@ func (w *World) actGroup(request *api.Request) *api.Response {
 	if g == nil && request.GetJoinGroup() == nil && request.GetListGroups() == nil {
 		return w.withoutGroup(request)
 	}
+	if g != nil && g.due {
+		g.Rebalance()
+	}
 	switch body := request.Body.(type) {
 	case *api.Request_JoinGroup:
 		return w.joinGroup(body.JoinGroup)
@@ -165,7 +170,7 @@ func (w *World) joinGroup(q *api.JoinGroupRequest) *api.Response {
 	m.topics = q.Topics
 	g.alive(m)
 	if changed {
-		w.At(w.now+env.Millisecond, g.Rebalance) // a generation begins after the join
+		g.due = true // a generation begins after the join is answered
 	}
 	return g.membership(m)
 }
@@ -226,6 +231,7 @@ func (g *Group) remove(id uint64) bool {
 
 // Rebalance begins a generation: partitions are dealt out anew.
 func (g *Group) Rebalance() {
+	g.due = false
 	g.Generation++
 	turn := int(g.Generation)
 	before := map[uint64]map[Key]bool{}
