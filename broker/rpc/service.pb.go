@@ -26,7 +26,8 @@ const (
 )
 
 // Requests is what a client had to send at one moment. Nothing but speed depends
-// on how requests are divided between these; likewise below.
+// on how requests are divided between these; likewise below. It has 32 MiB at most, and
+// is made of at most 262,144 messages, texts and byte strings; a larger one ends the link.
 type Requests struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Requests      []*api.Request         `protobuf:"bytes,1,rep,name=requests,proto3" json:"requests,omitempty"`
