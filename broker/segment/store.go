@@ -14,7 +14,7 @@ import (
 // Errors of a store. Any other is the disk's, wrapped.
 var (
 	// ErrDamaged: bytes that were certain are missing or changed. Nothing was
-	// altered; copy the log from a peer into a new folder.
+	// altered; have the files restored from a peer (Mend).
 	ErrDamaged = errors.New("segment is damaged")
 	// ErrGone: what was asked for is not in the log: retention dropped it, maybe
 	// while it was being read.
