@@ -12,6 +12,7 @@ import (
 	"github.com/reprise-mq/reprise/broker/batch"
 	"github.com/reprise-mq/reprise/broker/env"
 	"github.com/reprise-mq/reprise/broker/segment"
+	"github.com/reprise-mq/reprise/netsim"
 )
 
 // again starts a node on the disk that it has.
@@ -192,6 +193,39 @@ func TestAllSegmentsAreMissing(t *testing.T) {
 	c.elect(1, three...)
 	c.ok(func() *api.Request { return fetching(fetch("t", 0)) }, "n1:1")
 	c.expectFine()
+}
+
+// A log of which the others have gone on is given up, though one of them is not heard: what it
+// does not say is no reason to begin the count of those who have nothing anew.
+func TestLogThatIsGoneBesideASilentPeer(t *testing.T) {
+	c, _ := longLog(t, 48)
+	c.hosts["n1:1"].Kill()
+	for _, file := range slices.Clone(c.hosts["n1:1"].Disk.Names()) {
+		if strings.HasPrefix(file, "groups/1/") {
+			c.hosts["n1:1"].Disk.Take(file)
+		}
+	}
+	rest := three[1:]
+	c.fill(2000, rest...)
+	c.ok(func() *api.Request { return trim("t", 3000) }, rest...)
+	c.fill(100, rest...)
+	c.run(5 * env.Second)
+	c.again("n1:1")
+	c.world.StartFault(1, netsim.Fault{Sides: [][]string{{"n1:1"}, {"n3:1"}}, Cut: true})
+	for range 120 {
+		c.run(env.Second)
+		if slices.ContainsFunc(c.partition(rest...).GetReplicas(), func(r *api.ReplicaInfo) bool {
+			return r.Node == 1 && r.Replica > uint64(len(three))
+		}) {
+			c.world.HealFault(1)
+			c.run(10 * env.Second)
+			c.elect(1, three...)
+			c.ok(func() *api.Request { return fetching(fetch("t", 3000)) }, "n1:1")
+			c.expectFine()
+			return
+		}
+	}
+	t.Error("after 120 s the log is not given up")
 }
 
 // A log that does not open though none of its files is damaged is given up, and not the

@@ -183,6 +183,10 @@ func New(cfg Config, world World) *Node {
 // each Flush, and stops a node that failed.
 func (n *Node) Failed() error { return n.failed }
 
+// AskMeta calls done when the meta group has answered a read, on a node that serves; with an
+// error if it does not: the node is cut off, or was removed.
+func (n *Node) AskMeta(done func(error)) { n.meta.group.replica.Read(done) }
+
 // Serves reports whether the node has come so far that its replicas are open.
 func (n *Node) Serves() bool { return n.phase == phaseServing }
 

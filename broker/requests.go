@@ -54,6 +54,9 @@ func (n *Node) request(c caller, q *api.Request) {
 			return
 		}
 		n.changeMeta(c, q)
+	case nil:
+		n.refuse(c, api.Errorf(api.Code_INVALID_REQUEST,
+			"the request has no body that this node knows: it is empty, or of a newer version; use a client of the node's version"))
 	default:
 		if !n.describeAccess(c, q) && !n.coordinate(c, q) {
 			n.changeMeta(c, q)

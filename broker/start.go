@@ -38,6 +38,8 @@ const (
 	journalFolder = "journal/"
 	// How long a node waits between two attempts to join.
 	joinPause = 500 * env.Millisecond
+	// Of how many attempts to join that fail one is told.
+	joinTold = 20
 	// How often a node that has data asks each of those it is told to join for
 	// their cluster, until they answer.
 	maxClusterChecks = 60
@@ -174,12 +176,16 @@ func (n *Node) findToken() {
 // answers; each may name the leader of the meta group, who decides.
 func (n *Node) join(attempt int) {
 	n.phase = phaseJoining
-	n.askToJoin(n.cfg.Join[attempt%len(n.cfg.Join)], func() {
+	to := n.cfg.Join[attempt%len(n.cfg.Join)]
+	n.askToJoin(to, func(e *api.Error) {
+		if attempt%joinTold == 2 { // not at once: they may be starting too
+			n.trace(trace.Event{Level: trace.Warn, Name: "the node waits to join", Detail: fmt.Sprintf("through %s: %v", to, e)})
+		}
 		n.timers.at(n.world.Clock.Now()+joinPause, func() { n.join(attempt + 1) })
 	})
 }
 
-func (n *Node) askToJoin(to env.Endpoint, again func()) {
+func (n *Node) askToJoin(to env.Endpoint, again func(*api.Error)) {
 	q := &api.Request{Body: &api.Request_Join{Join: &api.JoinRequest{Token: n.identity.token, Address: string(n.cfg.Address)}}}
 	n.calls.send(to, q, func(response *api.Response) {
 		e := response.GetError()
@@ -196,7 +202,7 @@ func (n *Node) askToJoin(to env.Endpoint, again func()) {
 		case e.GetCode() == api.Code_NOT_LEADER && e.GetLeaderAddress() != "" && env.Endpoint(e.GetLeaderAddress()) != to:
 			n.askToJoin(env.Endpoint(e.GetLeaderAddress()), again)
 		case e.GetCode().Retriable():
-			again()
+			again(e)
 		default:
 			n.Fail(fmt.Errorf("join through %s: %w", to, e))
 		}

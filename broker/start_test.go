@@ -150,15 +150,8 @@ func TestJoinerWithoutCluster(t *testing.T) {
 	c.settle(func() *api.Request { return createTopic("t", 1) }, "n1:1", "n2:1")
 }
 
-// What is applied was in the journal, durably, before. If that has lost its last batches,
-// which nobody could tell from a torn end, the segments give it away.
-func TestJournalBehindWhatIsApplied(t *testing.T) {
-	const node, lost = "n1:1", 12
-	c := newCluster(t, 8, node)
-	c.settle(func() *api.Request { return createTopic("t", 1) }, node)
-	c.fill(20, node)
-	c.hosts[node].Kill()
-	d := c.hosts[node].Disk
+// loseBatches has a journal lose its last batches, which nobody can tell from a torn end.
+func loseBatches(d *disk.Disk, lost int) {
 	type place struct {
 		journal.Header
 		file string
@@ -183,10 +176,40 @@ func TestJournalBehindWhatIsApplied(t *testing.T) {
 	for _, b := range batches[len(batches)-lost:] {
 		d.Flip(b.file, b.at+20, 1)
 	}
+}
+
+// What is applied was in the journal, durably, before. If that has lost its last batches, the
+// segments give it away.
+func TestJournalBehindWhatIsApplied(t *testing.T) {
+	const node = "n1:1"
+	c := newCluster(t, 8, node)
+	c.settle(func() *api.Request { return createTopic("t", 1) }, node)
+	c.fill(20, node)
+	c.hosts[node].Kill()
+	loseBatches(c.hosts[node].Disk, 12)
 	c.again(node)
 	c.run(3 * env.Second)
 	if err := c.failed[node]; !errors.Is(err, journal.ErrDamaged) {
-		t.Errorf("without the last %d of %d batches the node ends with %v", lost, len(batches), err)
+		t.Errorf("the node ends with %v", err)
+	}
+}
+
+// A node whose journal has less than it has acknowledged, as an older copy of it has, ends
+// once a leader counts on the rest.
+func TestJournalBehindWhatWasAcknowledged(t *testing.T) {
+	c := newCluster(t, 8, three...)
+	c.full(three...)
+	c.settle(func() *api.Request { return createTopic("t", 1) }, three...)
+	c.elect(1, three...)
+	c.fill(5, three...)
+	c.run(env.Second)
+	const node = "n3:1"
+	c.hosts[node].Crash(disk.Crash{Lose: 100})
+	loseBatches(c.hosts[node].Disk, 3)
+	c.again(node)
+	c.run(5 * env.Second)
+	if err := c.failed[node]; !errors.Is(err, journal.ErrDamaged) || !strings.Contains(err.Error(), "older copy") {
+		t.Errorf("the node ends with %v", err)
 	}
 }
 

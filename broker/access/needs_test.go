@@ -14,7 +14,7 @@ import (
 // wanted is what each kind of request takes, by the name of its field, with topics t and u
 // and group g.
 var wanted = map[string]string{
-	"metadata":           "DESCRIBE TOPIC t, DESCRIBE TOPIC u",
+	"metadata":           "ALTER CLUSTER cluster, DESCRIBE TOPIC t, DESCRIBE TOPIC u",
 	"create_topic":       "CREATE CLUSTER cluster, CREATE TOPIC t",
 	"delete_topic":       "DELETE TOPIC t",
 	"alter_topic":        "ALTER_CONFIGS TOPIC t",
@@ -80,6 +80,9 @@ func filled(field protoreflect.FieldDescriptor) *api.Request {
 	return q
 }
 
+// wide are rights that leave nothing else to ask for.
+var wide = map[string]Need{"create_topic": cluster(api.Acl_CREATE), "metadata": cluster(api.Acl_ALTER)}
+
 // Every kind of request takes what the table says, and none is left out: whoever may do all
 // but one thing of that is refused for the lack of it.
 func TestEveryRequestHasItsNeeds(t *testing.T) {
@@ -95,14 +98,18 @@ func TestEveryRequestHasItsNeeds(t *testing.T) {
 		var needs []Need
 		Check(q, func(n Need) bool {
 			needs = append(needs, n)
-			return n.Resource != api.Acl_CLUSTER || n.Operation != api.Acl_CREATE
+			return n != wide[string(field.Name())]
 		})
 		if got := text(needs); got != want {
 			t.Errorf("%s takes %q, want %q", field.Name(), got, want)
 		}
 		for _, lack := range needs {
-			missing, ok := Check(q, func(n Need) bool { return n != lack })
-			if first := field.Name() == "create_topic"; ok != first || !first && missing != lack {
+			all := wide[string(field.Name())]
+			if _, ok := Check(q, func(n Need) bool { return n == all }); ok != (all != Need{}) {
+				t.Errorf("%s with %v alone: %v", field.Name(), all, ok)
+			}
+			missing, ok := Check(q, func(n Need) bool { return n != lack && n != all })
+			if ok != (lack == all) || !ok && missing != lack {
 				t.Errorf("%s without %v: %v, %v", field.Name(), lack, missing, ok)
 			}
 			if code := lack.Error("User:x").Code.String(); !strings.HasPrefix(code, lack.Resource.String()) {

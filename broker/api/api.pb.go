@@ -3031,7 +3031,7 @@ type FetchRequest struct {
 	Partition int32                  `protobuf:"varint,2,opt,name=partition,proto3" json:"partition,omitempty"`
 	Offset    int64                  `protobuf:"varint,3,opt,name=offset,proto3" json:"offset,omitempty"`
 	// Bound on the answer's batches in bytes; the first batch is returned even
-	// if it is larger. 0: the node's own bound.
+	// if it is larger. 0: the node's own bound, 8 MiB, which is the most in any case.
 	MaxBytes int32 `protobuf:"varint,4,opt,name=max_bytes,json=maxBytes,proto3" json:"max_bytes,omitempty"`
 	// Wait until this many bytes are there, or max_wait_ms has passed. 0 is 1.
 	MinBytes      int32 `protobuf:"varint,5,opt,name=min_bytes,json=minBytes,proto3" json:"min_bytes,omitempty"`

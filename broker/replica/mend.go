@@ -20,8 +20,8 @@ type mending struct {
 	// queue has the files that wait; the first one is under way.
 	queue []segment.Broken
 	// attempt counts the requests, which go to one replica after the other; refused
-	// those in a row that were answered by somebody who does not have the file; and
-	// failures the attempts in a row that have restored nothing.
+	// those that were answered by somebody who does not have the file, since the last
+	// by somebody who does; and failures the attempts in a row that have restored nothing.
 	attempt, refused, failures int
 	// over: nobody needs the result any more. gone: the log has a file no more.
 	over func() bool
@@ -34,7 +34,7 @@ type mending struct {
 	done func(file segment.Broken, before api.Index)
 }
 
-// maxRefusals in a row say that retention has given up all of a log that does not
+// maxRefusals say that retention has given up all of a log that does not
 // open: everybody else goes on from a later state, which only a new replica can get.
 const maxRefusals = 8
 
@@ -124,7 +124,9 @@ func (m *mending) ask(index api.Index, position int64, length int, done func([]b
 func (m *mending) failed(index api.Index, err error) {
 	switch {
 	case !isGone(err) || m.newest == 0:
-		m.refused = 0
+		if !isSilent(err) {
+			m.refused = 0
+		}
 		m.another()
 	case index >= m.newest:
 		m.lost()
@@ -349,6 +351,12 @@ func Discard(cfg Config, done func()) {
 		}
 		clearFolder(cfg, folder, done)
 	})
+}
+
+// isSilent reports whether a peer has not said whether it has a segment.
+func isSilent(err error) bool {
+	e := (*api.Error)(nil)
+	return errors.As(err, &e) && e.GetCode() != api.Code_LOG_DAMAGED
 }
 
 // isGone reports whether a peer has said that it does not have a segment.

@@ -1,10 +1,13 @@
 package replica
 
 import (
+	"fmt"
+
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/reprise-mq/reprise/broker/api"
+	"github.com/reprise-mq/reprise/broker/journal"
 )
 
 // owing is how a follower's clock stands still while it hears its leader. A heartbeat sets
@@ -76,6 +79,12 @@ func (r *Replica) settle() {
 
 // step hands a message to raft, whose only errors say that it dropped it.
 func (r *Replica) step(m *raftpb.Message) {
+	if m.GetType() == raftpb.MsgHeartbeat && api.Index(m.GetCommit()) > r.image.Last() && api.Term(m.GetTerm()) >= r.image.Hard.Term {
+		// A leader tells no more than what this replica has told it that it has, durably.
+		r.cfg.Host.Fail(fmt.Errorf("group %d: its leader counts on entry %d here, and the journal ends with %d: an older copy of the data folder? %w",
+			r.cfg.Group, m.GetCommit(), r.image.Last(), journal.ErrDamaged))
+		return
+	}
 	beat := r.isBeat(m)
 	if !beat {
 		r.settle()

@@ -6,6 +6,8 @@ import (
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 	"pgregory.net/rapid"
+
+	"github.com/reprise-mq/reprise/broker/journal"
 )
 
 // idleHost is the host of a replica that nobody uses.
@@ -30,7 +32,7 @@ func follower(t interface{ Fatal(...any) }) *Replica {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &Replica{cfg: Config{ID: 1, Host: idleHost{}}, raft: node}
+	r := &Replica{cfg: Config{ID: 1, Host: idleHost{}}, raft: node, image: &journal.Image{}}
 	beat(r)
 	return r
 }

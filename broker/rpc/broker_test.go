@@ -229,12 +229,49 @@ func TestStuckClient(t *testing.T) {
 	s.await("a request", func() bool { return s.count() == 1 })
 	to := s.sender(0)
 	m := answer(1)
-	m.GetResponse().Body = &api.Response_Fetch{Fetch: &api.FetchResponse{Batches: make([]byte, 16<<20)}}
+	m.GetResponse().Body = &api.Response_CopySegment{CopySegment: &api.CopySegmentResponse{Data: make([]byte, 16<<20)}}
 	for range (maxQueued+2*windowSize)/(16<<20) + 2 {
 		s.Send(to, m)
 	}
 	s.await("the loss of the client", func() bool { return s.hasLost(to) })
 	s.works()
+}
+
+// A client that fetches more at once than its link carries in that time keeps the link, and
+// hears what it may ask again.
+func TestManyFetchesAtOnce(t *testing.T) {
+	s := serve(t)
+	stream := s.link()
+	const many, size = 40, 8 << 20
+	for id := range uint64(many) {
+		stream.Send(&Requests{Requests: []*api.Request{produce(id+1, api.Acks_ALL)}})
+	}
+	s.await("the requests", func() bool { return s.count() == many })
+	for id := range uint64(many) {
+		m := answer(id + 1)
+		m.GetResponse().Body = &api.Response_Fetch{Fetch: &api.FetchResponse{Batches: make([]byte, size)}}
+		s.Send(s.sender(0), m)
+	}
+	answered, refused := 0, 0
+	for answered+refused < many {
+		got, err := stream.Recv()
+		if err != nil {
+			t.Fatalf("after %d answers and %d refusals: %v", answered, refused, err)
+		}
+		for _, r := range got.Responses {
+			switch {
+			case len(r.GetFetch().GetBatches()) == size:
+				answered++
+			case r.GetError().GetCode() == api.Code_OVERLOADED:
+				refused++
+			default:
+				t.Fatalf("answer %d: %v", r.Id, r.GetError())
+			}
+		}
+	}
+	if answered < maxQueued/4/size || refused == 0 {
+		t.Errorf("%d answers, %d refusals", answered, refused)
+	}
 }
 
 // While a client does not take its answers, the node takes none of its requests.

@@ -81,6 +81,13 @@ func (o *outbox) awaitRoom(bytes int) {
 	}
 }
 
+// queued is how many bytes wait to be sent.
+func (o *outbox) queued() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.bytes
+}
+
 // finish lets what is queued be sent, and nothing more.
 func (o *outbox) finish() {
 	o.mu.Lock()

@@ -80,7 +80,8 @@ func (x *Requests) GetSasl() *Sasl {
 	return nil
 }
 
-// Responses is what a node had to answer at one moment.
+// Responses is what a node had to answer at one moment. It has 33 MiB at most: a client has to
+// take as much, and gRPC's own default is 4 MiB.
 type Responses struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Responses     []*api.Response        `protobuf:"bytes,1,rep,name=responses,proto3" json:"responses,omitempty"`

@@ -59,7 +59,16 @@ func (s *Server) ready() error {
 	if !s.Serves() {
 		return fmt.Errorf("the node recovers, or waits to join its cluster")
 	}
-	return nil
+	answered := make(chan error, 1)
+	s.driver.Do(func() { s.node.AskMeta(func(err error) { answered <- err }) })
+	select {
+	case err := <-answered:
+		if err == nil {
+			return nil
+		}
+	case <-time.After(aliveTime):
+	}
+	return fmt.Errorf("the node reaches no leader of the meta group: it was removed, is cut off, or there is none now")
 }
 
 // view asks the node what it has.

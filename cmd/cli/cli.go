@@ -60,7 +60,12 @@ func Main(root *cobra.Command) {
 func Run(ctx context.Context, root *cobra.Command, args []string) int {
 	root.SilenceUsage, root.SilenceErrors = true, true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return refuseEmpty(cmd.Flags()) }
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		if err := cmd.ValidateFlagGroups(); err != nil {
+			return usageError{err}
+		}
+		return refuseEmpty(cmd.Flags())
+	}
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	var usage usageError

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -198,12 +199,13 @@ func (a *account) biography(b *strings.Builder) {
 }
 
 // picture writes porcupine's picture of the partition that the verdict is about,
-// or else of the first.
+// or else of the first that a client has asked.
 func (a *account) picture(name string) error {
 	if len(a.report.Partitions) == 0 {
 		return errors.New("the history has no partition to draw")
 	}
-	key := checker.Key{Topic: a.report.Partitions[0].Topic, Partition: a.report.Partitions[0].Partition}
+	first := max(0, slices.IndexFunc(a.report.Partitions, func(p checker.PartitionReport) bool { return p.Appends+p.Reads+p.StartReads > 0 }))
+	key := checker.Key{Topic: a.report.Partitions[first].Topic, Partition: a.report.Partitions[first].Partition}
 	if a.result != nil && a.result.Concerned != nil {
 		key = a.result.Concerned.Key
 	}
@@ -222,5 +224,9 @@ func writeFile(name string, write func(io.Writer) error) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(write(f), f.Close())
+	err = errors.Join(write(f), f.Close())
+	if err != nil {
+		_ = os.Remove(name) // half of it is of no use
+	}
+	return err
 }

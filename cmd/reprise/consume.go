@@ -247,10 +247,10 @@ type recordView struct {
 }
 
 type headerView struct {
-	Key         *string
-	KeyBase64   []byte `json:",omitempty"`
-	Value       *string
-	ValueBase64 []byte `json:",omitempty"`
+	Key         *string `json:"key"`
+	KeyBase64   []byte  `json:"key_base64,omitempty"`
+	Value       *string `json:"value"`
+	ValueBase64 []byte  `json:"value_base64,omitempty"`
 }
 
 func viewRecord(topic string, m client.Message, partition int32) recordView {

@@ -96,6 +96,13 @@ type resetView struct {
 }
 
 func (f *resetFlags) reset(ctx context.Context, cl *client.Client, group string, out io.Writer) error {
+	d, err := cl.DescribeGroup(ctx, group)
+	if err != nil {
+		return err
+	}
+	if n := len(d.Members); n > 0 {
+		return fmt.Errorf("reset offsets of group %q: it has %d members, which go on from where they are; stop them first", group, n)
+	}
 	plan, err := f.plan(ctx, cl, group)
 	if err != nil {
 		return err

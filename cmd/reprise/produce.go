@@ -19,8 +19,9 @@ import (
 )
 
 const (
-	// maxLine bounds a record that is read from standard input, in bytes.
-	maxLine = 512 << 10
+	// maxLine bounds a record that is read from standard input, in bytes: as much as a topic
+	// can be told to take.
+	maxLine = 8 << 20
 	// maxUnderWay bounds the records from standard input that wait for their
 	// acknowledgement.
 	maxUnderWay = 4096
@@ -43,8 +44,8 @@ the outcome is not known.
 
 A line is a record as it stands: an empty one has an empty value, and a carriage return
 before the newline is the record's. Lines are read until one fails, if it is not for its
-size, or the command is stopped; it waits for those under way then, and says how many
-were acknowledged.`,
+size, or is longer than 8 MiB, or the command is stopped; it waits for those under way
+then, and says how many were acknowledged.`,
 		Example: `  reprise produce --topic orders --bootstrap 127.0.0.1:9001 hello
   seq 1000 | reprise produce --topic orders --bootstrap 127.0.0.1:9001`,
 		Args: cli.Arguments(0, 1, "at most one value"),
@@ -151,7 +152,7 @@ func (p *producer) lines(ctx context.Context, in io.Reader, out io.Writer) error
 	case t.failed > 0:
 		return fmt.Errorf("%d of %d records were not acknowledged, the first: %w", t.failed, t.acked+t.failed, t.first)
 	case unreadable != nil:
-		return fmt.Errorf("read standard input: %w (a record is a line of at most %d bytes)", unreadable, maxLine)
+		return fmt.Errorf("read standard input: %w (a record is a line of at most %d bytes); no more were sent", unreadable, maxLine)
 	case stopped:
 		return errors.New("stopped before the end of standard input; what else it has was not sent")
 	}
@@ -217,7 +218,7 @@ func scanLines(ctx context.Context, in io.Reader, to chan<- line) {
 		}
 	}
 	scanner := bufio.NewScanner(in)
-	scanner.Buffer(nil, maxLine)
+	scanner.Buffer(nil, maxLine+2) // with the end of the line
 	scanner.Split(splitLines)
 	for ctx.Err() == nil && scanner.Scan() {
 		give(line{value: bytes.Clone(scanner.Bytes())})
