@@ -24,16 +24,16 @@ type notes struct {
 
 func (n *notes) Receive(from env.Endpoint, m *api.Message, size int) bool {
 	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.ended {
-		return false
+	ended := n.ended
+	if !ended {
+		n.received = append(n.received, m)
+		n.from = append(n.from, from)
 	}
-	n.received = append(n.received, m)
-	n.from = append(n.from, from)
-	if n.each != nil {
-		n.each(from, m)
+	n.mu.Unlock()
+	if !ended && n.each != nil {
+		n.each(from, m) // it may send, and hear at once that this is lost
 	}
-	return true
+	return !ended
 }
 
 func (n *notes) Lost(peer env.Endpoint) {
