@@ -167,6 +167,11 @@ func TestFilterLeavesOut(t *testing.T) {
 			t.Errorf("who may describe all is shown %v of %v", all, before)
 		}
 	}
+	moves := func(n Need) bool { return n == cluster(api.Acl_ALTER) }
+	m := &api.Response{Body: &api.Response_Metadata{Metadata: &api.MetadataResponse{Topics: []*api.TopicInfo{{Name: "other"}}}}}
+	if len(Filter(m, moves).GetMetadata().Topics) != 1 {
+		t.Error("who may move replicas is not shown all that a node has")
+	}
 	named := &api.Response{Body: &api.Response_Metadata{Metadata: &api.MetadataResponse{Topics: []*api.TopicInfo{{Name: "__groups"}}}}}
 	if len(Filter(named, may).GetMetadata().Topics) != 1 {
 		t.Error("nobody finds the coordinators")

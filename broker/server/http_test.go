@@ -13,6 +13,7 @@ import (
 
 	"github.com/reprise-mq/reprise/broker/client"
 	"github.com/reprise-mq/reprise/broker/client/core"
+	"github.com/reprise-mq/reprise/broker/env"
 	"github.com/reprise-mq/reprise/broker/server"
 )
 
@@ -200,6 +201,39 @@ func TestNotReady(t *testing.T) {
 		t.Errorf("a node that waits to join says of itself: %d %s", status, body)
 	}
 	w.want(`reprise_node_serves 0`)
+}
+
+// A node that reaches no leader of the meta group serves nobody.
+func TestNotReadyAlone(t *testing.T) {
+	w := watch(t, 0)
+	w.use(1)
+	node := server.NodeConfig("v1")
+	node.JournalFileBytes = 1 << 20
+	node.Join = append(node.Join, env.Endpoint(w.s.Address()))
+	second, err := server.Start(server.Config{Node: node, Data: t.TempDir(), Listen: "127.0.0.1:0", Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(second.Kill)
+	other := &watched{t: t, s: second}
+	await := func(of *watched, want int) {
+		t.Helper()
+		for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+			status, body := of.get("/readyz")
+			if status == want {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("/readyz is %d %s, want %d", status, body, want)
+			}
+		}
+	}
+	await(other, http.StatusOK)
+	w.s.Kill()
+	await(other, http.StatusServiceUnavailable)
+	if status, _ := other.get("/healthz"); status != http.StatusOK {
+		t.Errorf("/healthz of a node that is alone is %d", status)
+	}
 }
 
 // What takes longer than it may is logged, with what to find it by. What a fetch asked to

@@ -40,6 +40,7 @@ func TestUsage(t *testing.T) {
 		{"run --seeds nine", cli.Usage, "A..B"},
 		{"run --seed 1 --jobs 0", cli.Usage, "at least 1"},
 		{"run --seeds 1..2 --trace x", cli.Usage, "--trace is for one seed"},
+		{"run --seed 1 --seeds 1..2", cli.Usage, "[seed seeds]"},
 		{"run --seed 1 more", cli.Usage, "takes no argument"},
 		{"run --shout", cli.Usage, "--shout"},
 		{"replay", cli.Usage, "FILE"},

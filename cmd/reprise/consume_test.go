@@ -47,8 +47,8 @@ func TestConsumeJSON(t *testing.T) {
 	m.Key, m.Value = []byte("\xff\x00"), []byte("\xc3\x28")
 	m.Headers = []client.Header{{Key: "none"}, {Key: "empty", Value: []byte{}}, {Key: "text", Value: []byte("ü")}, {Key: "\xfe", Value: []byte{0xfd}}}
 	want := `{"topic":"t","partition":3,"offset":7,"time":"1970-01-01T00:00:00Z","time_ms":0,` +
-		`"key":null,"key_base64":"/wA=","value":null,"value_base64":"wyg=","headers":[{"Key":"none","Value":null},` +
-		`{"Key":"empty","Value":""},{"Key":"text","Value":"ü"},{"Key":null,"KeyBase64":"/g==","Value":null,"ValueBase64":"/Q=="}]}` + "\n"
+		`"key":null,"key_base64":"/wA=","value":null,"value_base64":"wyg=","headers":[{"key":"none","value":null},` +
+		`{"key":"empty","value":""},{"key":"text","value":"ü"},{"key":null,"key_base64":"/g==","value":null,"value_base64":"/Q=="}]}` + "\n"
 	if got := printed(t, m); got != want {
 		t.Errorf("%s, want %s", got, want)
 	}

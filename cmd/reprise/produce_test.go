@@ -209,3 +209,20 @@ func TestProduceKeepsLines(t *testing.T) {
 		t.Errorf("%q, want %q", values, want)
 	}
 }
+
+// A line may be as long as a topic can be told to take, and ends the reading beyond.
+func TestProduceOfLongLines(t *testing.T) {
+	for length, want := range map[int]int{maxLine: 2, maxLine + 3: 0} {
+		lines := make(chan line)
+		go scanLines(t.Context(), strings.NewReader(strings.Repeat("x", length)+"\nand more\n"), lines)
+		got := 0
+		for l := range lines {
+			if l.err == nil {
+				got++
+			}
+		}
+		if got != want {
+			t.Errorf("%d lines, the first of %d bytes, want %d", got, length, want)
+		}
+	}
+}

@@ -91,3 +91,34 @@ func TestGroupWithoutALeader(t *testing.T) {
 		t.Errorf("stopped: %+v", got)
 	}
 }
+
+// The dry run of a reset says what the reset would: of a group that is not there, or has members.
+func TestResetLooksAtTheGroup(t *testing.T) {
+	c := embed.Run(t, embed.Config{Nodes: 1})
+	cl, err := client.New(client.Config{Bootstrap: c.Bootstrap()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close(context.Background())
+	if err := cl.CreateTopic(t.Context(), "t", client.TopicOptions{Partitions: 1}); err != nil {
+		t.Fatal(err)
+	}
+	consumer, err := cl.Subscribe(t.Context(), client.SubscribeOptions{Group: "busy", Topics: []string{"t"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cl.Produce(t.Context(), "t", 0, client.Record{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := consumer.Poll(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for group, want := range map[string]string{"none": "UNKNOWN_GROUP", "busy": "it has 1 members"} {
+		for _, how := range []string{"--execute", "--execute=false"} {
+			got := call(t.Context(), strings.NewReader(""), "group", "reset", group, "--to-earliest", how, "--bootstrap", c.Bootstrap()[0])
+			if got.code != 1 || got.stdout != "" || !strings.Contains(got.says, want) {
+				t.Errorf("group reset %s %s: %+v", group, how, got)
+			}
+		}
+	}
+}
