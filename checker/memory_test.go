@@ -38,6 +38,17 @@ func TestSearchOfWhatIsNeverQuiet(t *testing.T) {
 		return p
 	}
 	told := func(r *reading, p histories.Process) { r.recorder.Ok(0, p, histories.Answer{Offset: r.end}) }
+	// inTurn has one reader begin before the last ends, all the time.
+	inTurn := func(r *reading, between func()) {
+		last := ends(r)
+		for range n {
+			between()
+			p := ends(r)
+			told(r, last)
+			last = p
+		}
+		told(r, last)
+	}
 	for name, run := range map[string]func(*reading){
 		"a slow fetch": func(r *reading) {
 			slow := r.recorder.NewProcess()
@@ -48,35 +59,16 @@ func TestSearchOfWhatIsNeverQuiet(t *testing.T) {
 			r.recorder.Ok(0, slow, histories.Answer{Records: []histories.Record{{Offset: 0, Value: 100}}, HighWatermark: 1})
 		},
 		"readers in turn": func(r *reading) {
-			last := ends(r)
-			for range n {
-				r.produce(1)
-				p := ends(r)
-				told(r, last)
-				last = p
-			}
-			told(r, last)
+			inTurn(r, func() { r.produce(1) })
 		},
 		"one end": func(r *reading) {
 			r.produce(1)
-			last := ends(r)
-			for range n {
-				p := ends(r)
-				told(r, last)
-				last = p
-			}
-			told(r, last)
+			inTurn(r, func() {})
 		},
 		"an append in doubt": func(r *reading) {
 			doubt := r.recorder.NewProcess()
 			r.recorder.Invoke(0, doubt, histories.Call{Op: histories.Produce, Topic: topicOfGroup, Values: []histories.Value{99}})
-			last := ends(r)
-			for range n {
-				p := ends(r)
-				told(r, last)
-				last = p
-			}
-			told(r, last)
+			inTurn(r, func() {})
 			r.do(r.recorder.NewProcess(), histories.Call{Op: histories.Fetch, Topic: topicOfGroup},
 				histories.Answer{Records: []histories.Record{{Offset: 0, Value: 99}}, HighWatermark: 1})
 		},

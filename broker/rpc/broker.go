@@ -185,11 +185,11 @@ func (c *session) take(q *api.Request) bool {
 	c.watch.begin(q)
 	if wantsAnswer(q) {
 		c.owed.Add(1)
-	}
-	if wantsAnswer(q) && c.pending.Add(1) > maxPending {
-		c.answer(&api.Response{Id: q.Id, Error: api.Errorf(api.Code_OVERLOADED,
-			"%d requests of this client wait for an answer; send fewer at a time", maxPending)})
-		return true
+		if c.pending.Add(1) > maxPending {
+			c.answer(&api.Response{Id: q.Id, Error: api.Errorf(api.Code_OVERLOADED,
+				"%d requests of this client wait for an answer; send fewer at a time", maxPending)})
+			return true
+		}
 	}
 	if err := c.visitor.allow(q); err != nil {
 		if wantsAnswer(q) {

@@ -186,6 +186,11 @@ func (c *Client) AddPartitions(topic string, partitions int32, timeout env.Time,
 
 // Metadata asks what there is: nodes, topics, leaders.
 func (c *Client) Metadata(request *api.MetadataRequest, timeout env.Time, done func(Result)) {
+	c.start(c.inquiry(request, done), timeout)
+}
+
+// inquiry asks any node what there is, and learns from the answer.
+func (c *Client) inquiry(request *api.MetadataRequest, done func(Result)) *operation {
 	o := &operation{
 		request: &api.Request{Body: &api.Request_Metadata{Metadata: request}},
 		effect:  harmless,
@@ -196,7 +201,7 @@ func (c *Client) Metadata(request *api.MetadataRequest, timeout env.Time, done f
 		}
 		done(r)
 	}
-	c.start(o, timeout)
+	return o
 }
 
 // InitProducer asks for a new producer id (0, 0), or for the next epoch of one,

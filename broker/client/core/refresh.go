@@ -85,20 +85,14 @@ func (c *Client) keepUp() {
 	})
 }
 
-// ask asks any node what there is.
+// ask makes an inquiry of the client's own, which is news of the cluster.
 func (c *Client) ask(topics []*api.TopicRef, done func(Result)) {
-	request := &api.MetadataRequest{Topics: topics}
-	c.run(&operation{
-		request: &api.Request{Body: &api.Request_Metadata{Metadata: request}},
-		effect:  harmless,
-		done: func(r Result) {
-			if r.Err == nil {
-				c.cluster.staleAt = c.clock.Now() + clusterAge
-				c.cluster.learn(r.Response.GetMetadata(), false)
-			}
-			done(r)
-		},
-	}, clusterAge)
+	c.run(c.inquiry(&api.MetadataRequest{Topics: topics}, func(r Result) {
+		if r.Err == nil {
+			c.cluster.staleAt = c.clock.Now() + clusterAge
+		}
+		done(r)
+	}), clusterAge)
 }
 
 // lookUp asks one node first, any if it is "".
