@@ -23,10 +23,12 @@ build:
 race:
 	$(GO) test -race ./broker/rpc/... ./broker/osenv/... ./broker/client/... ./broker/server/... ./broker/embed/...
 
+# Go's own checks and the rules of the house, cmd/detvet.
 lint:
 	test -z "$$(gofmt -l $$(git ls-files '*.go' | grep -v '\.pb\.go$$'))"
 	$(GO) vet ./...
 	$(CHECK) ./...
+	$(GO) test ./cmd/detvet
 
 # The generated code is committed; this makes it again.
 generate:

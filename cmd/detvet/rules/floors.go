@@ -92,6 +92,7 @@ var only = map[string][]string{
 	"github.com/xdg-go/scram":             {"broker/rpc"},
 	"golang.org/x/tools":                  {"cmd/detvet"},
 	"golang.org/x/sys":                    {"broker/osenv"},
+	"golang.org/x/net":                    {"cmd/reprise"},
 	// Tests are not looked at, so this says: only in tests.
 	"pgregory.net/rapid": {"broker/env/envtest"},
 }
