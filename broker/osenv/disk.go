@@ -21,8 +21,10 @@ import (
 // After a sync has failed, nobody knows which writes it lost, and the operating
 // system may say nothing more about them. So every later sync of that file fails
 // too, in this life of the process, until the file is removed.
+//
+// A call for which no more files can be opened waits until they can; see patient.
 type Disk struct {
-	fs      FS
+	fs      *patient
 	driver  *Driver
 	syncs   atomic.Uint64
 	workers sync.WaitGroup
@@ -46,7 +48,7 @@ var _ env.Disk = (*Disk)(nil)
 // NewDisk makes the disk of the process that the driver will run.
 func NewDisk(fs FS, d *Driver) *Disk {
 	disk := &Disk{
-		fs:        fs,
+		fs:        &patient{FS: fs, done: make(chan struct{}), short: func(error) {}},
 		driver:    d,
 		poolFiles: poolFilesOf(fileLimit()),
 		lanes:     make(map[string]*lane),
@@ -57,11 +59,18 @@ func NewDisk(fs FS, d *Driver) *Disk {
 	return disk
 }
 
+// TellShortage has tell called when a call has to wait for the first time since no more
+// files can be opened, from any goroutine. It is for use before the disk is.
+func (d *Disk) TellShortage(tell func(error)) { d.fs.short = tell }
+
 // Close waits for the calls under way, drops those that have not begun, and
 // closes every file. Nothing is synced. Stop the driver before.
 func (d *Disk) Close() {
 	d.mu.Lock()
-	d.closed = true
+	if !d.closed {
+		d.closed = true
+		close(d.fs.done)
+	}
 	d.mu.Unlock()
 	d.workers.Wait()
 	for _, l := range d.lanes {

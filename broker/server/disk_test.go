@@ -136,3 +136,36 @@ func TestLittleRoom(t *testing.T) {
 	more.stop()
 	c.wantAll(p)
 }
+
+// A node that can open no more files, at its start or at work, stands still as far as it
+// needs one, and goes on in the same life as if nothing had been.
+func TestNoMoreFiles(t *testing.T) {
+	c := newCluster(t, 1)
+	m := c.machines[0]
+	p := c.produce(8)
+	standStill := func() {
+		t.Helper()
+		before := m.disk.refused.Load()
+		c.await("files are asked for again", func() error {
+			if n := m.disk.refused.Load(); n < before+20 {
+				return fmt.Errorf("%d times", n-before)
+			}
+			return nil
+		})
+		m.disk.short.Store(false)
+		c.awaitMore(p, 200)
+		select {
+		case <-m.life.Failed():
+			t.Fatalf("the node failed: %v", m.life.Err())
+		default:
+		}
+	}
+	c.awaitMore(p, 200)
+	m.disk.short.Store(true)
+	standStill()
+	m.disk.short.Store(true)
+	m.again()
+	standStill()
+	p.stop()
+	c.wantAll(p)
+}

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,6 +32,8 @@ type faultyDisk struct {
 	full atomic.Bool
 	// denied: nothing is opened, made, removed or listed. What is open stays so.
 	denied atomic.Bool
+	// short: the process has no more files to open with. What is open stays so.
+	short atomic.Bool
 	// little: the file system says that it has nothing left, and takes what comes.
 	little atomic.Bool
 	// refused counts what failed for it.
@@ -47,7 +50,7 @@ func (d *faultyDisk) refuse(fault *atomic.Bool, cause error, doing, name string)
 }
 
 func (d *faultyDisk) deny(doing, name string) error {
-	return d.refuse(&d.denied, syscall.EACCES, doing, name)
+	return cmp.Or(d.refuse(&d.denied, syscall.EACCES, doing, name), d.refuse(&d.short, syscall.EMFILE, doing, name))
 }
 
 func (d *faultyDisk) fill(doing, name string) error {

@@ -116,6 +116,7 @@ func Start(cfg Config) (*Server, error) {
 		fs = cfg.Disk(fs)
 	}
 	s.disk = osenv.NewDisk(fs, s.driver)
+	s.disk.TellShortage(s.shortOfFiles)
 	s.network = rpc.NewNetwork(cfg.Node.Address, s.driver, cfg.Credentials)
 	s.network.ObserveBy(s.answered)
 	s.limitConnections()
@@ -153,8 +154,8 @@ const (
 	MaxMonitors = 16
 )
 
-// limitConnections leaves the disk the files that it needs: one that cannot be opened, for
-// there are too many connections, would end the node.
+// limitConnections leaves the disk the files that it needs: while one cannot be opened, for
+// there are too many connections, the disk stands still.
 func (s *Server) limitConnections() {
 	spare := osenv.SpareFiles(dataFolders)
 	connections := max(1, spare/2, spare-otherFiles)
@@ -162,6 +163,12 @@ func (s *Server) limitConnections() {
 		s.log.Warn("further connections have to wait until others end", "connections", connections,
 			"try", "fewer clients, or a higher limit on open files (ulimit -n)")
 	})
+}
+
+// shortOfFiles says why the disk stands still.
+func (s *Server) shortOfFiles(err error) {
+	s.log.Error("the disk waits until more files can be opened", "error", err,
+		"try", "see what has so many files open on this machine; a higher limit on open files (ulimit -n)")
 }
 
 // unusable says why a server cannot listen, and what to try.
