@@ -105,8 +105,9 @@ func (r *run) answered() bool {
 // lookEvery is how often, in virtual time, the wait looks whether all is well.
 const lookEvery = 50 * env.Millisecond
 
-// converged reports whether every group has a leader, the configuration that meta
-// wants, and the whole log on every member. It looks now and then only.
+// converged reports whether every node serves, and every group has a leader, the
+// configuration that meta wants, and the whole log on every member. It looks now and then
+// only.
 func (r *run) converged() bool {
 	now := r.world.Agenda.Now()
 	if now < r.nextLook {
@@ -120,6 +121,11 @@ func (r *run) converged() bool {
 func (r *run) unsettled() string {
 	if what := r.damage(); what != "" {
 		return what
+	}
+	for _, n := range r.nodes {
+		if n.host.Up() && n.broker != nil && !n.outside() && !n.broker.Serves() {
+			return fmt.Sprintf("%s has not joined yet, or does not serve again", n.host.Name)
+		}
 	}
 	for _, d := range r.departures {
 		if !d.done {
