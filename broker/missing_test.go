@@ -179,15 +179,21 @@ func lastFrame(data []byte) int64 {
 	}
 }
 
+// loseLog ends a node and takes every file of its first partition's log.
+func (c *cluster) loseLog(name env.Endpoint) {
+	host := c.hosts[name]
+	host.Kill()
+	for _, file := range slices.Clone(host.Disk.Names()) {
+		if strings.HasPrefix(file, "groups/1/") {
+			host.Disk.Take(file)
+		}
+	}
+}
+
 // A node whose log has no file any more gets all of it from the others.
 func TestAllSegmentsAreMissing(t *testing.T) {
 	c, files := longLog(t, 45)
-	c.hosts["n1:1"].Kill()
-	for _, file := range slices.Clone(c.hosts["n1:1"].Disk.Names()) {
-		if strings.HasPrefix(file, "groups/1/") {
-			c.hosts["n1:1"].Disk.Take(file)
-		}
-	}
+	c.loseLog("n1:1")
 	c.again("n1:1")
 	c.waitFor("whole log", func() bool { return c.sameFile(files[0], "n1:1", "n2:1") })
 	c.elect(1, three...)
@@ -199,12 +205,7 @@ func TestAllSegmentsAreMissing(t *testing.T) {
 // does not say is no reason to begin the count of those who have nothing anew.
 func TestLogThatIsGoneBesideASilentPeer(t *testing.T) {
 	c, _ := longLog(t, 48)
-	c.hosts["n1:1"].Kill()
-	for _, file := range slices.Clone(c.hosts["n1:1"].Disk.Names()) {
-		if strings.HasPrefix(file, "groups/1/") {
-			c.hosts["n1:1"].Disk.Take(file)
-		}
-	}
+	c.loseLog("n1:1")
 	rest := three[1:]
 	c.fill(2000, rest...)
 	c.ok(func() *api.Request { return trim("t", 3000) }, rest...)
