@@ -217,10 +217,12 @@ func (c *session) say(m *Sasl) {
 
 func (c *session) answer(r *api.Response) {
 	c.pending.Add(-1)
-	if f := r.GetFetch(); f != nil && c.out.queued()+len(f.Batches) > maxQueued/2 {
-		// It may be asked again; a link that ends takes all else along.
-		r = &api.Response{Id: r.Id, Error: api.Errorf(api.Code_OVERLOADED,
-			"%d bytes of answers wait to be sent to this client, and there is no room for more of what it fetches; fetch less at a time, and retry after a pause", c.out.queued())}
+	if f := r.GetFetch(); f != nil {
+		if waiting := c.out.queued(); waiting+len(f.Batches) > maxQueued/2 {
+			// It may be asked again; a link that ends takes all else along.
+			r = &api.Response{Id: r.Id, Error: api.Errorf(api.Code_OVERLOADED,
+				"%d bytes of answers wait to be sent to this client, and there is no room for more of what it fetches; fetch less at a time, and retry after a pause", waiting)}
+		}
 	}
 	c.watch.end(r)
 	piece := mustEncode(proto.Marshal(&Responses{Responses: []*api.Response{c.visitor.filter(r)}}))
